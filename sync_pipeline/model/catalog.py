@@ -1,0 +1,117 @@
+"""A system's entities together: what links between them mean, and what is wrong with them.
+
+Levels are computed from the hard links, never typed in by hand.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sync_pipeline.errors import DeclarationError
+from sync_pipeline.model.entity import Entity, Link
+
+
+@dataclass(frozen=True)
+class System:
+    """One source-and-target pairing with its own tables and rules.
+
+    Attributes:
+        name: `bubble`, `desktop`, ...
+        entities: in any order; links decide the order of the sync.
+        groups: entities that must change together share one transaction.
+        levels: depth of each entity in the link graph, by name.
+
+    Raises:
+        DeclarationError: a link to nowhere, a repeated name, a cycle of hard links.
+    """
+
+    name: str
+    entities: tuple[Entity, ...]
+    groups: tuple[tuple[str, ...], ...] = ()
+    levels: dict[str, int] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the links and compute the levels."""
+        object.__setattr__(self, "entities", tuple(e.within(self.name) for e in self.entities))
+        for problem in self._problems():
+            raise DeclarationError(f"system {self.name!r}: {problem}")
+        object.__setattr__(self, "levels", _levels(self.entities))
+
+    def __getitem__(self, name: str) -> Entity:
+        """The entity of that name.
+
+        Raises:
+            KeyError: naming the ones that exist.
+        """
+        for entity in self.entities:
+            if entity.name == name:
+                return entity
+        known = ", ".join(e.name for e in self.entities)
+        raise KeyError(f"{self.name} has no entity {name!r}; it has: {known}")
+
+    def in_order(self) -> tuple[Entity, ...]:
+        """Entities by level, then as declared: an order in which every parent precedes its children."""
+        return tuple(sorted(self.entities, key=lambda e: self.levels[e.name]))
+
+    def _problems(self) -> Iterator[str]:
+        names = [e.name for e in self.entities]
+        for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+            yield f"entity {name!r} is declared {names.count(name)} times"
+        by_name = {e.name: e for e in self.entities}
+        for entity in self.entities:
+            yield from _link_problems(entity, by_name)
+        for name in (n for group in self.groups for n in group if n not in by_name):
+            yield f"group names {name!r}, which is not an entity"
+
+
+def _link_problems(entity: Entity, by_name: dict[str, Entity]) -> Iterator[str]:
+    for name in entity.after:
+        if name not in by_name:
+            yield f"entity {entity.name!r} ({entity.where}): after={name!r} is not an entity"
+    for f, link in entity.links:
+        for parent in link.parents:
+            at = f"entity {entity.name!r} ({entity.where}): field {f.column!r} links to {parent!r}"
+            if parent not in by_name:
+                yield f"{at}, which is not an entity; it can be one of {', '.join(by_name)}"
+            else:
+                yield from (f"{at}, {p}" for p in _match_problems(link, by_name[parent]))
+
+
+def _match_problems(link: Link, parent: Entity) -> Iterator[str]:
+    if not link.match and len(parent.key) != 1:
+        yield f"whose key has {len(parent.key)} columns; say which one with match=(...)"
+    columns = {c.column for c in parent.columns}
+    for column in link.match:
+        if column not in columns:
+            yield f"whose column {column!r} does not exist"
+
+
+def _levels(entities: tuple[Entity, ...]) -> dict[str, int]:
+    by_name = {e.name: e for e in entities}
+    levels: dict[str, int] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> int:
+        if name in path:
+            raise DeclarationError(_cycle_message(by_name, (*path[path.index(name) :], name)))
+        if name not in levels:
+            below = [visit(parent, (*path, name)) for parent in by_name[name].hard_parents]
+            levels[name] = 1 + max(below) if below else 0
+        return levels[name]
+
+    for entity in entities:
+        visit(entity.name, ())
+    return levels
+
+
+def _cycle_message(by_name: dict[str, Entity], cycle: tuple[str, ...]) -> str:
+    edges = []
+    for child, parent in itertools.pairwise(cycle):
+        via = [
+            f.column
+            for f, link in by_name[child].links
+            if parent in link.parents and not link.deferred
+        ]
+        edges.append(f"{child}.{via[0]} → {parent}" if via else f"{child} after {parent}")
+    return f"hard links form a cycle: {', '.join(edges)}; declare one of them deferred=True"

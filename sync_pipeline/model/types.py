@@ -1,0 +1,265 @@
+"""Field types: what a source value becomes before it meets Postgres.
+
+A type is a name that the SQL side maps to a column type, and a conversion. Conversions never guess
+and never lose: a value that does not fit raises `ConversionError`, the record is rejected with that
+reason, and the run goes on. Systems may declare types of their own with the same class.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import uuid as _uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from sync_pipeline.errors import ConversionError
+
+_TRUE = frozenset({"true", "yes", "y", "t", "1"})
+_FALSE = frozenset({"false", "no", "n", "f", "0"})
+_EPOCH_MS = re.compile(r"-?\d{11,14}")
+_WORDY_FORMATS = ("%b %d, %Y %I:%M %p", "%b %d, %Y")
+INT4 = range(-(2**31), 2**31)
+INT8 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
+class Type:
+    """A field type.
+
+    Attributes:
+        name: the column type that the SQL side knows: `text`, `integer`, `text[]`, ...
+        convert: from a source value that is not None to a Python value that psycopg can write, or
+            None where the source's value means empty. Raises `ConversionError`.
+        plain: Python type whose instances are already converted; a fast path, not a rule.
+        args: length of a varchar or char; precision and scale of a numeric.
+    """
+
+    name: str
+    convert: Callable[[Any], Any]
+    plain: type | None = None
+    args: tuple[int, ...] = ()
+
+    def __call__(self, *args: int) -> Type:
+        """The same type with a length, or a precision and scale: `numeric(10, 2)`."""
+        return Type(self.name, self.convert, self.plain, args)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a value holds several: `text[]`."""
+        return self.name.endswith("[]")
+
+
+def shown(value: object, limit: int = 40) -> str:
+    """A value as an error message may show it: quoted, on one line, shortened."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def to_text(value: Any) -> str | None:
+    """Text as it stands; numbers in plain digits, lists and objects as JSON, never a useless literal."""
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = str(int(value))
+    elif isinstance(value, (dict, list)):
+        value = orjson.dumps(value).decode()
+    elif not isinstance(value, str):
+        value = str(value)
+    if "\x00" in value:
+        raise ConversionError(
+            f"{shown(value)} contains a NUL character, which Postgres text cannot hold"
+        )
+    return value
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool):
+        raise ConversionError(f"{shown(value)} is a truth value, not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConversionError(f"{shown(value)} is not a finite number")
+    text = str(value).strip() if not isinstance(value, float) else repr(value)
+    if not text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ConversionError(f"{shown(value)} is not a number") from None
+    if not number.is_finite():
+        raise ConversionError(f"{shown(value)} is not a finite number")
+    return number
+
+
+def _whole(span: range) -> Callable[[Any], int | None]:
+    def convert(value: Any) -> int | None:
+        number = _number(value)
+        if number is None:
+            return None
+        if number != number.to_integral_value():
+            raise ConversionError(
+                f"{shown(value)} is not a whole number; cutting it off would lose the rest"
+            )
+        if int(number) not in span:
+            raise ConversionError(f"{shown(value)} is outside {span.start} … {span.stop - 1}")
+        return int(number)
+
+    return convert
+
+
+def to_float(value: Any) -> float | None:
+    """A binary double; text is read as a decimal first so that words are refused."""
+    number = _number(value)
+    return None if number is None else float(number)
+
+
+def to_boolean(value: Any) -> bool | None:
+    """yes/no, true/false, y/n, t/f and 1/0 in any case; the empty string is empty."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if not word:
+        return None
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ConversionError(f"{shown(value)} is neither yes nor no")
+
+
+def _from_epoch_ms(value: float) -> dt.datetime:
+    try:
+        return dt.datetime.fromtimestamp(float(value) / 1000, tz=dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        raise ConversionError(
+            f"{shown(value)} is not a moment in milliseconds since 1970"
+        ) from None
+
+
+def _parse_moment(text: str, zone: ZoneInfo | None) -> dt.datetime:
+    if _EPOCH_MS.fullmatch(text):
+        return _from_epoch_ms(float(text))
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return _parse_wordy(text, zone)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _parse_wordy(text: str, zone: ZoneInfo | None) -> dt.datetime:
+    for pattern in _WORDY_FORMATS if zone else ():
+        try:
+            return dt.datetime.strptime(text, pattern).replace(tzinfo=zone)
+        except ValueError:
+            continue
+    hint = "" if zone else " (a date in words needs a type that names its time zone)"
+    raise ConversionError(f"{shown(text)} is not a date that can be read without guessing{hint}")
+
+
+def _moment(zone: ZoneInfo | None) -> Callable[[Any], dt.datetime | None]:
+    def convert(value: Any) -> dt.datetime | None:
+        if isinstance(value, dt.datetime):
+            return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ConversionError(f"{shown(value)} is not a date")
+        if isinstance(value, (int, float)):
+            return _from_epoch_ms(value)
+        text = value.strip()
+        return _parse_moment(text, zone) if text else None
+
+    return convert
+
+
+def to_wall_clock(value: Any) -> dt.datetime | None:
+    """A timestamp without zone, kept as the source wrote it."""
+    if isinstance(value, dt.datetime):
+        return value.replace(tzinfo=None)
+    text = str(value).strip()
+    try:
+        return dt.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+    except ValueError:
+        raise ConversionError(f"{shown(value)} is not a date and time") from None
+
+
+def to_date(value: Any) -> dt.date | None:
+    """A calendar date in ISO form."""
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    text = str(value).strip()
+    try:
+        return dt.date.fromisoformat(text[:10]) if text else None
+    except ValueError:
+        raise ConversionError(f"{shown(value)} is not a date") from None
+
+
+def to_time(value: Any) -> dt.time | None:
+    """A time of day in ISO form."""
+    if isinstance(value, dt.time):
+        return value
+    text = str(value).strip()
+    try:
+        return dt.time.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConversionError(f"{shown(value)} is not a time of day") from None
+
+
+def to_uuid(value: Any) -> _uuid.UUID | None:
+    """A UUID in any of its usual spellings."""
+    if isinstance(value, _uuid.UUID):
+        return value
+    try:
+        return _uuid.UUID(str(value).strip()) if str(value).strip() else None
+    except ValueError:
+        raise ConversionError(f"{shown(value)} is not a UUID") from None
+
+
+def to_text_list(value: Any) -> list[str] | None:
+    """A list of texts; a lone text is a list of one, an empty one is empty."""
+    items = value if isinstance(value, list) else [value]
+    texts = [text for item in items if item is not None and (text := to_text(item))]
+    return texts or None
+
+
+class Json(str):
+    """JSON text on its way into a json column; a type of its own so that text is not mistaken for it."""
+
+    __slots__ = ()
+
+
+def to_json(value: Any) -> Json:
+    """Any JSON value, with its keys sorted, so that the same value is the same text."""
+    encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if "\\u0000" in encoded:
+        raise ConversionError(
+            f"{shown(value)} contains a NUL character, which Postgres json cannot hold"
+        )
+    return Json(encoded)
+
+
+text = Type("text", to_text)
+varchar = Type("varchar", to_text)
+char = Type("char", to_text)
+integer = Type("integer", _whole(INT4))
+bigint = Type("bigint", _whole(INT8))
+numeric = Type("numeric", _number)
+double = Type("double", to_float)
+boolean = Type("boolean", to_boolean, bool)
+timestamptz = Type("timestamptz", _moment(None))
+timestamp = Type("timestamp", to_wall_clock)
+date = Type("date", to_date)
+time = Type("time", to_time)
+uuid = Type("uuid", to_uuid)
+text_list = Type("text[]", to_text_list)
+jsonb = Type("jsonb", to_json)
+
+
+def timestamptz_in(zone: str) -> Type:
+    """A timestamp that also reads dates in words ("Jan 5, 2024 3:04 pm"), which carry no zone, in `zone`."""
+    return Type("timestamptz", _moment(ZoneInfo(zone)))
