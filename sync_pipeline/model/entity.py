@@ -32,12 +32,14 @@ class Link:
             close a cycle must be deferred.
         required: a row without its parent is parked until the parent arrives.
         match: columns of the parent that the value may equal; empty means its key.
+        exempt: values with one of these beginnings point at nothing that is synced.
     """
 
     to: str | tuple[str, ...]
     deferred: bool = False
     required: bool = False
     match: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class Field:
         policy: who wins when both sides changed the field since the base.
         link: what the value points at.
         default: the column's default in a table that we create; never used to fill a record.
+        null_counts: in a key, null is a value like any other; elsewhere without meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -66,6 +69,7 @@ class Field:
     policy: Policy = "source"
     link: Link | None = None
     default: str | None = None
+    null_counts: bool = False
     personal: bool = False
     note: str = ""
 

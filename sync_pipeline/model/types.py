@@ -243,8 +243,9 @@ def to_json(value: Any) -> Json:
     return Json(encoded)
 
 
-text = Type("text", to_text)
-varchar = Type("varchar", to_text)
+# A NUL inside a plain text is left to the COPY, which refuses it, so that the common case costs nothing.
+text = Type("text", to_text, str)
+varchar = Type("varchar", to_text, str)
 char = Type("char", to_text)
 integer = Type("integer", _whole(INT4))
 bigint = Type("bigint", _whole(INT8))

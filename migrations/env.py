@@ -1,0 +1,42 @@
+"""Alembic's environment: the target from our settings, the metadata from the entities.
+
+`sync-pipeline migrate` hands over its own connection; plain `alembic` commands open one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+
+from sync_pipeline.merge.tables import metadata
+from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.settings import Settings
+from sync_pipeline.systems.registry import SYSTEMS
+
+
+def ours(_object: Any, _name: str | None, kind: str, reflected: bool, counterpart: Any) -> bool:  # noqa: FBT001
+    """Leave alone what is not declared: a target is full of other people's tables and columns."""
+    return not (reflected and counterpart is None and kind != "schema")
+
+
+def run(connection: sa.Connection) -> None:
+    """Migrate on a connection whose transaction the caller owns: a failure leaves all as it was."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata(SYSTEMS),
+        include_schemas=True,
+        include_object=ours,
+        version_table="alembic_version_sync",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    with sa.create_engine(sqlalchemy_url(Settings.read().target())).begin() as own:
+        run(own)

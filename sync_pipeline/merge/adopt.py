@@ -1,0 +1,155 @@
+"""Bring a target to what the entities need, whatever it holds already.
+
+Production has the tables long before us. What is missing is created: tables, columns, unique indexes as
+far as the data allows. Nothing else is changed; what differs is said. Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.schema import CreateColumn, CreateIndex
+
+from sync_pipeline.merge.tables import BASE_SCHEMA
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that adopting a target did, or that it left to people.
+
+    Attributes:
+        kind: `created` something, `differs` from the model and was left, `refused` by the data.
+    """
+
+    kind: Literal["created", "differs", "refused"]
+    table: str
+    text: str
+
+
+def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+    """Create what the metadata names and the database lacks.
+
+    Args:
+        connection: in a transaction that the caller commits.
+        meta: tables of the entities and their bases.
+
+    Returns:
+        What was created, what differs, and what the data does not allow.
+    """
+    notes: list[Note] = []
+    for table in meta.sorted_tables:
+        inspector = sa.inspect(connection)
+        if not inspector.has_table(table.name, schema=table.schema):
+            table.create(connection)
+            notes.append(Note("created", table.fullname, "table"))
+        else:
+            notes += _complete(connection, inspector, table)
+    return notes
+
+
+def _complete(
+    connection: sa.Connection, inspector: sa.Inspector, table: sa.Table
+) -> Iterator[Note]:
+    present = {c["name"]: c for c in inspector.get_columns(table.name, schema=table.schema)}
+    for column in table.columns:
+        if column.name not in present:
+            yield _add_column(connection, table, column)
+        else:
+            yield from _differences(connection, table, column, present[column.name])
+    for index in table.indexes:
+        yield from _add_index(connection, table, index)
+    for name in present.keys() - {c.name for c in table.columns}:
+        if table.schema != BASE_SCHEMA:
+            yield Note(
+                "differs", table.fullname, f"column {name} is not declared; it is left alone"
+            )
+
+
+def _quoted(connection: sa.Connection, table: sa.Table) -> str:
+    return connection.dialect.identifier_preparer.format_table(table)
+
+
+def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> Note:
+    # An existing table may hold rows: a column is added as nullable, and a key that is missing altogether
+    # is for a migration of its own.
+    nullable = sa.Column(column.name, column.type, server_default=column.server_default)
+    nullable._set_parent(sa.Table(table.name, sa.MetaData()), all_names={}, allow_replacements=True)  # noqa: SLF001
+    ddl = CreateColumn(nullable).compile(dialect=connection.dialect)
+    connection.execute(sa.text(f"alter table {_quoted(connection, table)} add column {ddl}"))
+    if table.schema == BASE_SCHEMA:
+        # What the source delivered for it in the past is not known; null would look like "was empty".
+        unknown = sa.func.array_append(table.c["_unknown"], column.name)
+        connection.execute(table.update().values(_unknown=unknown))
+    return Note("created", table.fullname, f"column {column.name}")
+
+
+def _differences(
+    connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
+) -> Iterator[Note]:
+    found = present["type"].compile(connection.dialect)
+    wanted = column.type.compile(connection.dialect)
+    if found != wanted:
+        yield Note(
+            "differs", table.fullname, f"column {column.name} is {found}, declared as {wanted}"
+        )
+    if not column.nullable and present["nullable"]:
+        yield Note(
+            "differs", table.fullname, f"column {column.name} allows null, declared not null"
+        )
+
+
+def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> Iterator[Note]:
+    names = [c.name for c in index.columns]
+    if index.dialect_options["postgresql"]["where"] is not None:
+        # A partial index is only ever a bookkeeping table's own; its migration has made it.
+        return
+    if _has_index(connection, table, set(names), unique=bool(index.unique)):
+        return
+    if index.unique:
+        repeated = _repeated(connection, table, names)
+        if repeated:
+            yield Note(
+                "refused",
+                table.fullname,
+                f"unique index on ({', '.join(names)}): {repeated}; merge these rows, then migrate again",
+            )
+            return
+    connection.execute(CreateIndex(index))
+    yield Note("created", table.fullname, f"index {index.name}")
+
+
+def _has_index(
+    connection: sa.Connection, table: sa.Table, names: set[str], *, unique: bool
+) -> bool:
+    """Whether a valid, total index on exactly these columns exists, under whatever name."""
+    rows = connection.execute(
+        sa.text(
+            "select array(select a.attname::text from unnest(i.indkey) k join pg_attribute a"
+            " on a.attrelid = i.indrelid and a.attnum = k) from pg_index i"
+            " where i.indrelid = to_regclass(:table) and i.indisvalid and i.indpred is null"
+            " and i.indexprs is null and i.indnkeyatts = i.indnatts and (i.indisunique or not :unique)"
+        ),
+        {"table": _quoted(connection, table), "unique": unique},
+    )
+    return any(set(found) == names for (found,) in rows)
+
+
+def _repeated(connection: sa.Connection, table: sa.Table, names: list[str]) -> str | None:
+    """What keeps a unique index from being created, with examples."""
+    columns = [table.c[name] for name in names]
+    query = (
+        sa.select(*columns, sa.func.count())
+        .where(*(c.is_not(None) for c in columns))
+        .group_by(*columns)
+        .having(sa.func.count() > 1)
+    )
+    rows = connection.execute(query.limit(3)).all()
+    if not rows:
+        return None
+    total = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
+    examples = "; ".join(f"{', '.join(map(str, row[:-1]))} ({row[-1]} times)" for row in rows)
+    return f"{total} keys are repeated, such as {examples}"

@@ -1,0 +1,192 @@
+"""From source records to rows: keys, digests and converted values, in bulk and without Postgres.
+
+The digest covers the mapped source fields and the mapping itself, nothing else: a change of an
+unmapped field is no change, and a new mapping re-reads every record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from sync_pipeline.errors import ConversionError
+from sync_pipeline.merge.stream import Record
+from sync_pipeline.model.entity import Entity, Field, source_value
+from sync_pipeline.model.types import to_text
+
+# Raised when a conversion rule changes its meaning, so that records already accepted are read again.
+CONVERSIONS = 1
+_ABSENT = "\x00absent"
+
+
+@dataclass
+class Rejection:
+    """A record that cannot be merged, with its reason.
+
+    Attributes:
+        reason: names the field, the value and the rule.
+        record: the raw record.
+        seq: its place in `seen`, when its key could be read.
+        constraint: the constraint or index that refused it.
+    """
+
+    reason: str
+    record: Any
+    seq: int | None = None
+    constraint: str | None = None
+
+
+@dataclass
+class Keyed:
+    """A chunk of records whose keys could be read.
+
+    Attributes:
+        records: raw records.
+        keys: converted keys, one tuple per record.
+        digests: hexadecimal, one per record.
+        modified: the source's modification times; None where unknown.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    modified: list[dt.datetime | None] = field(default_factory=list)
+
+
+class Converter:
+    """Reads records of one entity."""
+
+    def __init__(self, entity: Entity) -> None:
+        self.entity = entity
+        self._partial = entity.absent == "unknown"
+        self._names = tuple(name for f in entity.fields for name in f.sources)
+        self._modified = entity.field(entity.modified) if entity.modified else None
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """Sixteen bytes that name the mapping: columns, types, source names, key, absent."""
+        shape = [
+            [f.column, f.type.name, list(f.type.args), list(f.sources)] for f in self.entity.fields
+        ]
+        mapping = [CONVERSIONS, self.entity.absent, list(self.entity.key), shape]
+        return hashlib.blake2b(orjson.dumps(mapping), digest_size=16).digest()
+
+    def keyed(self, records: Iterable[Record]) -> tuple[Keyed, list[Rejection]]:
+        """Keys and digests of a chunk, and the records that have no usable key."""
+        keyed, rejections = Keyed(), []
+        for record in records:
+            try:
+                key = self._key(record)
+            except ConversionError as error:
+                rejections.append(Rejection(str(error), record))
+                continue
+            keyed.records.append(record)
+            keyed.keys.append(key)
+            keyed.digests.append(self._digest(record))
+            keyed.modified.append(self.modified(record))
+        return keyed, rejections
+
+    def _key(self, record: Record) -> tuple[Any, ...]:
+        key = []
+        for f in self.entity.key_fields:
+            value = _converted(f, source_value(f, record))
+            if value is None and not f.null_counts:
+                raise ConversionError(f"{f.sources[0]} is empty, and it is part of the key")
+            key.append(value)
+        return tuple(key)
+
+    def _digest(self, record: Record) -> str:
+        if self._partial:
+            values = [record.get(name, _ABSENT) for name in self._names]
+        else:
+            values = list(map(record.get, self._names))
+        body = orjson.dumps(
+            values, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+        )
+        return hashlib.blake2b(body, digest_size=16, key=self.fingerprint).hexdigest()
+
+    def modified(self, record: Record) -> dt.datetime | None:
+        """The source's modification time; None where it is absent or cannot be read."""
+        if self._modified is None:
+            return None
+        try:
+            return _converted(self._modified, source_value(self._modified, record))
+        except ConversionError:
+            return None  # the full conversion rejects the record with this reason
+
+    def rows(self, keyed: Keyed, picked: Sequence[int]) -> tuple[list[tuple], dict[int, str]]:
+        """Converted values of the picked records.
+
+        Returns:
+            Rows in the order of `picked`, each the absent columns (None unless records are partial)
+            followed by the values outside the key; and the reason per position that cannot be
+            converted, whose row is to be left out.
+        """
+        records = [keyed.records[i] for i in picked]
+        failures: dict[int, str] = {}
+        columns = [_column(f, records, failures) for f in self.entity.values]
+        absent = [self._absent(r) for r in records] if self._partial else itertools.repeat(None)
+        return list(zip(absent, *columns, strict=False)), failures
+
+    def _absent(self, record: Record) -> list[str] | None:
+        gone = [f.column for f in self.entity.values if not any(n in record for n in f.sources)]
+        return gone or None
+
+
+def _column(f: Field, records: Sequence[Record], failures: dict[int, str]) -> list[Any]:
+    """One field of many records: a plain comprehension, and value by value only when one fails."""
+    if len(f.sources) == 1:
+        name = f.sources[0]
+        raw = [record.get(name) for record in records]
+    else:
+        raw = [source_value(f, record) for record in records]
+    convert, plain = f.type.convert, f.type.plain
+    try:
+        return [None if v is None else v if type(v) is plain else convert(v) for v in raw]
+    except ConversionError:
+        return _column_slowly(f, raw, failures)
+
+
+def _column_slowly(f: Field, raw: Sequence[Any], failures: dict[int, str]) -> list[Any]:
+    values = []
+    for position, value in enumerate(raw):
+        try:
+            values.append(_converted(f, value))
+        except ConversionError as error:
+            failures.setdefault(position, f"{f.sources[0]} → {f.column}: {error}")
+            values.append(None)
+    return values
+
+
+def _converted(f: Field, value: Any) -> Any:
+    return None if value is None else f.type.convert(value)
+
+
+def payload_text(record: Any) -> str:
+    """A raw record as JSON text that jsonb can hold, whatever its values are."""
+    text = orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    # jsonb cannot hold \\u0000; the record that carries one is exactly the kind that is rejected.
+    return text.replace("\\u0000", "\\ufffd")
+
+
+def payload(record: Any) -> Any:
+    """A raw record as JSON can hold it."""
+    return orjson.loads(payload_text(record))
+
+
+def record_fingerprint(record: Any) -> str:
+    """Names a record that has no key, so that delivering it again is not a second rejection."""
+    body = orjson.dumps(payload(record), option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def key_text(key: tuple[Any, ...]) -> str:
+    """A key for people and messages."""
+    return ", ".join(to_text(part) or "∅" for part in key)

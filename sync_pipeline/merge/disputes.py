@@ -1,0 +1,139 @@
+"""Conflicts: recorded with all three values when a plan is applied, and settled by a person later.
+
+Kinds: `field` (both sides changed it), `owner` (the source wants a row of another owner), `deleted` (the
+source changed a row that was deleted locally), `missing` (the source dropped a row with local edits).
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from psycopg import sql
+
+from sync_pipeline.merge.plan import DISPUTING, OPEN, TAKE, PlanSummary
+from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.stage import Connection
+
+
+def record(connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID) -> None:
+    """Record what the plan disputes; to be called before the plan is applied, while local values stand."""
+    if summary.disputed:
+        _store(connection, rel, run_id, _field_conflicts(rel, summary))
+    if summary.states.get("owned_elsewhere"):
+        _store(connection, rel, run_id, _owner_conflicts(rel))
+    if summary.states.get("deleted_locally"):
+        _store(connection, rel, run_id, _deleted_conflicts(rel))
+
+
+def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Composed) -> None:
+    """Insert conflicts; an older unresolved one about the same field has been overtaken."""
+    statement = sql.SQL(
+        "with found as ({found}), overtaken as (update sync.conflict c set resolved_at = now(),"
+        " resolution = 'overtaken' from found where c.resolved_at is null and c.system = {system}"
+        " and c.entity = {entity} and c.key = found.key and c.kind = found.kind"
+        " and c.field is not distinct from found.field)"
+        " insert into sync.conflict (system, entity, key, kind, field, base, local, source, kept, run_id)"
+        " select {system}, {entity}, key, kind, field, base, local, source, kept, {run} from found"
+    ).format(
+        found=found,
+        system=sql.Literal(rel.entity.system),
+        entity=sql.Literal(rel.entity.name),
+        run=sql.Literal(run_id),
+    )
+    connection.execute(statement)
+
+
+def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
+    values = listed(
+        sql.SQL("({}, {}, to_jsonb({}), to_jsonb({}), to_jsonb({}))").format(
+            sql.Literal(i + 1),
+            sql.Literal(column),
+            ident("b", column),
+            ident("t", column),
+            ident("r", column),
+        )
+        for i, column in ((i, rel.entity.values[i].column) for i in summary.disputed)
+    )
+    return sql.SQL(
+        "select {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,"
+        " case when p.d[v.i] & {take} > 0 then 'source' when p.d[v.i] & {open} > 0 then 'ask'"
+        " else 'local' end as kept"
+        " from {plan} p join {rows} r on r.seq = p.seq left join {base} b on {base_key}"
+        " join {target} t on {target_key}, lateral (values {values}) as v(i, name, base, local, source)"
+        " where p.d && {disputing} and p.d[v.i] = any({disputing})"
+    ).format(
+        key=rel.key_json("p"),
+        take=sql.Literal(TAKE),
+        open=sql.Literal(OPEN),
+        plan=rel.plan,
+        rows=rel.rows,
+        base=rel.base,
+        base_key=rel.same_key("b", "p"),
+        target=rel.target,
+        target_key=rel.same_key("t", "p"),
+        values=values,
+        disputing=DISPUTING,
+    )
+
+
+def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composed:
+    """Fields in which two aliases differ, as a jsonb object of one of them; null when none does."""
+    parts = (
+        sql.SQL(
+            "case when {given} and {l} is distinct from {r}"
+            " then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null') end"
+        ).format(
+            given=sql.SQL("coalesce({} <> all(r.absent), true)").format(sql.Literal(c)),
+            l=ident(left, c),
+            r=ident(right, c),
+            name=sql.Literal(c),
+            shown=ident(shown, c),
+        )
+        for c in rel.value_columns
+    )
+    return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(listed(parts))
+
+
+def _owner_conflicts(rel: Relations) -> sql.Composed:
+    return sql.SQL(
+        "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
+        " {local} as local, {source} as source, 'local' as kept from {plan} p"
+        " join {rows} r on r.seq = p.seq join {target} t on {same}"
+        " where p.state = 'owned_elsewhere') x where source is not null"
+    ).format(
+        key=rel.key_json("p"),
+        local=_differing(rel, "r", "t", "t"),
+        source=_differing(rel, "r", "t", "r"),
+        plan=rel.plan,
+        rows=rel.rows,
+        target=rel.target,
+        same=rel.same_key("t", "p"),
+    )
+
+
+def _deleted_conflicts(rel: Relations) -> sql.Composed:
+    return sql.SQL(
+        "select * from (select {key} as key, 'deleted' as kind, null::text as field, {base} as base,"
+        " null::jsonb as local, {source} as source, 'local' as kept from {plan} p"
+        " join {rows} r on r.seq = p.seq join {base_table} b on {same}"
+        " where p.state = 'deleted_locally') x where source is not null"
+    ).format(
+        key=rel.key_json("p"),
+        base=_differing(rel, "r", "b", "b"),
+        source=_differing(rel, "r", "b", "r"),
+        plan=rel.plan,
+        rows=rel.rows,
+        base_table=rel.base,
+        same=rel.same_key("b", "p"),
+    )
+
+
+def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list[int]) -> None:
+    """Take back this run's conflicts of records that turned out to be rejected."""
+    if not refused:
+        return
+    statement = sql.SQL(
+        "delete from sync.conflict c using {} s where c.run_id = %s and c.system = %s and c.entity = %s"
+        " and c.key = {} and s.seq = any(%s)"
+    ).format(rel.seen, rel.key_json("s"))
+    connection.execute(statement, [run_id, rel.entity.system, rel.entity.name, refused])

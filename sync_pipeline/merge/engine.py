@@ -1,0 +1,326 @@
+"""One merge from end to end: stage while fetching, then plan, guard and apply in one short transaction.
+
+A kill at any instant leaves either all of it or none: rows, base, before-images, conflicts, step and
+watermark are one commit. Entities that must change together are merged in one call and share it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from sync_pipeline.errors import StoppedByGuard
+from sync_pipeline.merge import disputes, guard, history, missing, parking, plan, prepared
+from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.apply import Writer
+from sync_pipeline.merge.preview import FieldChange, field_changes
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.session import Session, Target
+from sync_pipeline.merge.stage import Connection, Stage
+from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.model.entity import Entity
+
+log = logging.getLogger(__name__)
+
+PLAN_ROWS = 200  # field changes that are kept with a plan, for people
+EXAMPLES = 5  # rejections that are named in a run's metadata
+PROGRESS_EVERY = 5.0  # seconds between two lines of progress
+
+
+@dataclass
+class MergeResult:
+    """What one run did to one entity.
+
+    Attributes:
+        counts: the terms of the accounting identity.
+        status: `planned` is a dry run.
+        digest: names the plan, where it was over budget or only planned.
+        over_budget: what the guard found, also when it was approved.
+        changes: some of the field changes, shortened for people.
+        facts: further counts and marks for the run's metadata.
+        watermark: where it now stands.
+    """
+
+    entity: Entity
+    counts: Counts
+    status: Literal["completed", "planned"] = "completed"
+    digest: str | None = None
+    over_budget: list[str] = field(default_factory=list)
+    changes: list[FieldChange] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    watermark: dt.datetime | None = None
+
+
+@dataclass
+class _Part:
+    """One entity of a merge on its way through it."""
+
+    stream: EntityBatches
+    stage: Stage
+    started_at: dt.datetime
+    released: int = 0
+    duplicates: int = 0
+    summary: plan.PlanSummary = field(default_factory=plan.PlanSummary)
+    over_budget: list[str] = field(default_factory=list)
+    digest: str | None = None
+    changes: list[FieldChange] = field(default_factory=list)
+    result: MergeResult | None = None
+
+    @property
+    def rel(self) -> Relations:
+        return self.stage.relations
+
+    @property
+    def entity(self) -> Entity:
+        return self.stream.entity
+
+    @property
+    def label(self) -> str:
+        return f"{self.entity.system}/{self.entity.name}"
+
+    @property
+    def complete(self) -> bool:
+        """A record whose key cannot be read may be any row: then nothing is concluded to be missing."""
+        return self.stream.outcome.complete and not self.stage.unkeyed
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.over_budget) and self.digest not in self.stream.scope.approve
+
+
+class _HeldBack(Exception):
+    """Takes the transaction back: a plan is not to be applied."""
+
+
+def merge(
+    target: Target,
+    streams: Sequence[EntityBatches],
+    *,
+    run_id: UUID,
+    parents: Mapping[str, Entity] | None = None,
+) -> list[MergeResult]:
+    """Merge streams into the target, all in one transaction.
+
+    Args:
+        target: how to reach it.
+        streams: one per entity, parents before children.
+        run_id: names the run in the bookkeeping.
+        parents: entities that required links point at, by name.
+
+    Raises:
+        StoppedByGuard: a plan is over budget and not approved.
+        EntityBusy: another run holds one of the entities.
+        TargetNotPrepared: a table, column or unique index is missing.
+        TargetUnavailable: the target did not come back in time.
+        Imbalance: the identity does not hold.
+        Exception: whatever the source raises while it is read; nothing is written then.
+    """
+    entities = [s.entity for s in streams]
+    label = ", ".join(f"{e.system}/{e.name}" for e in entities)
+    session = Session(target, entities, f"sync_pipeline {label} run {str(run_id)[:8]}"[:63])
+    try:
+        parts = [_read(session, stream, parents or {}) for stream in streams]
+        return _finish(session, parts, run_id, parents or {})
+    finally:
+        session.close()
+
+
+def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]) -> _Part:
+    """Stage a whole stream, after the records that were waiting for a parent."""
+    prepared.check(session.connection, Relations(stream.entity))
+    started_at = dt.datetime.now(dt.UTC)
+    stage = Stage(
+        session.connection, stream.entity, recover=session.recover, everything=stream.scope.force
+    )
+    session.stages.append(stage)
+    part = _Part(stream, stage, started_at)
+    waiting = list(parking.released(session.connection, stage.relations, parents))
+    part.released = len(waiting)
+    stage.add(waiting)
+    last = time.monotonic()
+    for batch in stream.batches:
+        stage.add(batch)
+        if time.monotonic() - last > PROGRESS_EVERY:
+            last = time.monotonic()
+            log.info("%s: %s records read", part.label, f"{stage.read:,}")
+    return part
+
+
+def _finish(
+    session: Session, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
+) -> list[MergeResult]:
+    def work(connection: Connection) -> list[MergeResult]:
+        if session.restaged and all(history.has_step(connection, run_id, p.entity) for p in parts):
+            # The connection broke between the server's commit and its answer.
+            return [p.result for p in parts if p.result]
+        return _merge_all(connection, parts, run_id, parents)
+
+    try:
+        return session.transact(work)
+    except _HeldBack:
+        session.transact(lambda connection: _keep_plans(connection, parts, run_id))
+    stopped = [p for p in parts if p.stopped and not p.stream.scope.dry_run]
+    if stopped:
+        message = "\n".join(guard.refusal(p.rel, p.over_budget, p.digest or "") for p in stopped)
+        raise StoppedByGuard(message, digest=stopped[0].digest or "")
+    return [_result(p, _tally(p), "planned") for p in parts]
+
+
+def _merge_all(
+    connection: Connection, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
+) -> list[MergeResult]:
+    for part in parts:
+        _plan(connection, part, parents)
+    if any(p.stopped or p.stream.scope.dry_run for p in parts):
+        raise _HeldBack
+    return [_apply(connection, part, run_id) for part in parts]
+
+
+def _plan(connection: Connection, part: _Part, parents: Mapping[str, Entity]) -> None:
+    scope = part.stream.scope
+    part.duplicates = part.stage.settle()
+    part.summary = plan.build(
+        connection, part.rel, parents, force=scope.force, complete=part.complete
+    )
+    part.over_budget = guard.findings(connection, part.rel, part.summary, complete=part.complete)
+    part.changes = field_changes(
+        part.entity, plan.changes(connection, part.rel, part.summary, PLAN_ROWS)
+    )
+    if part.over_budget or scope.dry_run:
+        part.digest = plan.digest(connection, part.rel, part.summary)
+
+
+def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
+    rel, summary = part.rel, part.summary
+    disputes.record(connection, rel, summary, run_id)
+    writer = Writer(connection, rel, summary, run_id)
+    writer.write()
+    disputes.withdraw(connection, rel, run_id, list(writer.rejections))
+    waiting = parking.park(connection, rel, run_id) if summary.states.get("parked") else []
+    rejections = [*part.stage.unkeyed, *part.stage.rejections.values(), *writer.rejections.values()]
+    parking.reject(connection, rel, run_id, rejections)
+    parking.clear(connection, rel)
+    if summary.missing:
+        missing.conclude(connection, rel, run_id)
+    counts = _tally(part, writer)
+    counts.check(part.label)
+    result = _result(part, counts, "completed")
+    result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
+    result.facts["parked_examples"] = waiting
+    result.watermark = history.mark(
+        connection, part.entity, moment=_moment(connection, part), counts=counts
+    )
+    _enter_step(connection, part, result, run_id)
+    part.result = result
+    return result
+
+
+def _moment(connection: Connection, part: _Part) -> dt.datetime | None:
+    """How far the watermark may go: what was seen, short of what the source may still be hiding."""
+    scope, outcome = part.stream.scope, part.stream.outcome
+    if not scope.moves_watermark or (scope.mode == "full" and not outcome.complete):
+        return None
+    row = connection.execute(
+        sql.SQL("select max(modified) from {}").format(part.rel.seen)
+    ).fetchone()
+    highest = row[0] if row else None
+    if highest is None or outcome.read_started is None:
+        return highest
+    return min(highest, outcome.read_started - part.stream.overlap)
+
+
+def _tally(part: _Part, writer: Writer | None = None) -> Counts:
+    states = dict(part.summary.states)
+    refused = writer.rejections if writer else {}
+    for state, count in (writer.refused_states if writer else {}).items():
+        states[state] -= count
+    return Counts(
+        read=part.stage.read,
+        inserted=states.get("inserted", 0),
+        updated=states.get("updated", 0),
+        unchanged=states.get("unchanged", 0) + states.get("stale", 0),
+        conflicted=states.get("conflicted", 0),
+        owned_elsewhere=states.get("owned_elsewhere", 0),
+        deleted_locally=states.get("deleted_locally", 0),
+        parked=states.get("parked", 0),
+        rejected=len(part.stage.unkeyed) + len(part.stage.rejections) + len(refused),
+        duplicates=part.duplicates,
+    )
+
+
+def _result(part: _Part, counts: Counts, status: Literal["completed", "planned"]) -> MergeResult:
+    outcome, summary = part.stream.outcome, part.summary
+    facts = {
+        "api_calls": outcome.calls,
+        "bytes": outcome.bytes,
+        "scope": part.stream.scope.mode,
+        "complete_scan": outcome.complete,
+        "missing": summary.missing,
+        "released": part.released,
+        "stale": summary.states.get("stale", 0),
+        "blanked": {c: n for c, n in summary.blanked.items() if n},
+        "problems": list(outcome.problems),
+        **outcome.notes,
+    }
+    return MergeResult(
+        part.entity, counts, status, part.digest, part.over_budget, part.changes, facts
+    )
+
+
+def _enter_step(
+    connection: Connection,
+    part: _Part,
+    result: MergeResult,
+    run_id: UUID,
+    *,
+    status: history.StepStatus = "completed",
+    error: str | None = None,
+) -> None:
+    facts = result.facts | {"watermark": result.watermark, "plan": result.digest}
+    history.add_step(
+        connection,
+        run_id,
+        history.Step(
+            part.entity.system,
+            part.entity.name,
+            "merge",
+            status,
+            part.started_at,
+            error=error,
+            counts=result.counts,
+            facts=facts,
+        ),
+    )
+
+
+def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> None:
+    """Keep what would have been done, so that a person can look at it and approve it."""
+    for part in parts:
+        verdict = "stopped" if part.stopped else "planned"
+        rows = [[c.key, c.state, c.column, c.old, c.new] for c in part.changes]
+        connection.execute(
+            "insert into sync.plan (digest, run_id, system, entity, verdict, counts, rows)"
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity) do nothing",
+            [
+                part.digest or "",
+                run_id,
+                part.entity.system,
+                part.entity.name,
+                verdict,
+                Jsonb(_tally(part).as_dict()),
+                Jsonb(rows),
+            ],
+        )
+        stopped = part.stopped and not part.stream.scope.dry_run
+        result = _result(part, _tally(part), "planned")
+        error = " ".join(part.over_budget) if stopped else None
+        status: history.StepStatus = "stopped" if stopped else "planned"
+        _enter_step(connection, part, result, run_id, status=status, error=error)

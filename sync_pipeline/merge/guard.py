@@ -1,0 +1,106 @@
+"""Guard: hold a plan against its impact budget, before the first write.
+
+A plan over budget is not applied. Its message names the numbers and how to approve exactly this plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from sync_pipeline.merge.plan import PlanSummary
+from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.stage import Connection
+
+
+def findings(
+    connection: Connection, rel: Relations, summary: PlanSummary, *, complete: bool
+) -> list[str]:
+    """What in the plan is out of proportion, a sentence each; empty when nothing is."""
+    return [
+        *_updates(connection, rel, summary),
+        *_blanking(connection, rel, summary, complete=complete),
+        *_missing(connection, rel, summary),
+    ]
+
+
+def refusal(rel: Relations, found: list[str], digest: str) -> str:
+    """The message of a plan that was stopped."""
+    entity = rel.entity
+    return (
+        f"{entity.system}/{entity.name}: stopped by the guard, nothing was written. {' '.join(found)}"
+        f" If this is meant, approve exactly this plan: sync-pipeline sync {entity.system} {entity.name}"
+        f" with the same scope and --approve {digest}"
+    )
+
+
+def _count(connection: Connection, query: sql.Composed) -> int:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+def _updates(connection: Connection, rel: Relations, summary: PlanSummary) -> Iterator[str]:
+    limit = rel.entity.budget.updates
+    if summary.writes <= limit.floor:
+        return
+    rows = _count(connection, sql.SQL("select count(*) from {}").format(rel.target))
+    if limit.exceeded_by(summary.writes, rows):
+        yield (
+            f"{summary.writes:,} of {rows:,} rows would be updated; the budget is {limit.percent:g} % and"
+            f" {limit.floor:,} rows."
+        )
+
+
+def _missing(connection: Connection, rel: Relations, summary: PlanSummary) -> Iterator[str]:
+    limit = rel.entity.budget.missing
+    if summary.missing <= limit.floor:
+        return
+    query = sql.SQL("select count(*) from {} where _missing_since is null")
+    rows = _count(connection, query.format(rel.base))
+    if limit.exceeded_by(summary.missing, rows):
+        yield (
+            f"{summary.missing:,} of {rows:,} rows are no longer at the source; the budget is"
+            f" {limit.percent:g} % and {limit.floor:,} rows."
+        )
+
+
+def _blanking(
+    connection: Connection, rel: Relations, summary: PlanSummary, *, complete: bool
+) -> Iterator[str]:
+    """Fields that go from filled to empty, and fields that vanished from every record."""
+    if not summary.blanked:
+        return
+    budget = rel.entity.budget
+    enough = 2 if complete else budget.vanished
+    for column, (filled, still) in _filled(connection, rel, list(summary.blanked)).items():
+        blanked = summary.blanked[column]
+        source = " or ".join(repr(s) for s in rel.entity.field(column).sources)
+        if still == 0 and filled >= enough and blanked:
+            yield (
+                f"{source} is in none of the delivered records although {filled:,} of them had it before;"
+                f" {blanked:,} values of {column} would be emptied. Was the field renamed or hidden at the"
+                " source?"
+            )
+        elif budget.blanking.exceeded_by(blanked, filled):
+            yield (
+                f"{blanked:,} of {filled:,} filled values of {column} ({source}) would be emptied; the budget"
+                f" is {budget.blanking.percent:g} % and {budget.blanking.floor:,} values."
+            )
+
+
+def _filled(connection: Connection, rel: Relations, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Per column: delivered rows whose base had a value, and delivered rows that still have one.
+
+    A record that the base already holds still has what the base has.
+    """
+    had = [sql.SQL("count({})").format(ident("b", c)) for c in names]
+    has = [
+        sql.SQL("count(case when s.wide then {} else {} end)").format(ident("r", c), ident("b", c))
+        for c in names
+    ]
+    query = sql.SQL(
+        "select {} from {} s left join {} r on r.seq = s.seq left join {} b on {} where s.state is null"
+    ).format(listed([*had, *has]), rel.seen, rel.rows, rel.base, rel.same_key("b", "s"))
+    row = connection.execute(query).fetchone() or ()
+    return {c: (row[i], row[i + len(names)]) for i, c in enumerate(names)}

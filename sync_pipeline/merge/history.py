@@ -1,0 +1,190 @@
+"""The account that the sync keeps of itself: runs, their steps, and the watermark of each table.
+
+Steps and watermarks are written in the transaction of the rows that they speak of, so neither can be
+ahead of the other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Entity
+
+StepStatus = Literal["completed", "planned", "stopped", "failed"]
+RunStatus = Literal["completed", "partial_success", "failed"]
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass
+class Step:
+    """One action of a run: a merge, a patch, a fetch that failed.
+
+    Attributes:
+        counts: terms of the accounting identity; None for actions that merge nothing.
+        facts: calls, bytes, watermark and whatever else the action reports.
+    """
+
+    system: str
+    entity: str
+    action: str
+    status: StepStatus
+    started_at: dt.datetime
+    error: str | None = None
+    counts: Counts | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any) -> None:
+    """Enter a run into the history; the second call for the same run does nothing."""
+    connection.execute(
+        "insert into sync_history (id, sync_type, status, metadata) values (%s, %s, 'running', %s)"
+        " on conflict (id) do nothing",
+        [run_id, sync_type, Jsonb(facts, dumps=_dumps)],
+    )
+
+
+def add_step(connection: Connection, run_id: UUID, step: Step) -> None:
+    """Enter one step of a run; in the transaction of what it speaks of."""
+    connection.execute(
+        "insert into sync.step (run_id, system, entity, action, status, error, counts, facts, started_at,"
+        " finished_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
+        [
+            run_id,
+            step.system,
+            step.entity,
+            step.action,
+            step.status,
+            step.error,
+            Jsonb(step.counts.as_dict()) if step.counts else None,
+            Jsonb(step.facts, dumps=_dumps),
+            step.started_at,
+        ],
+    )
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=str)
+
+
+def has_step(connection: Connection, run_id: UUID, entity: Entity) -> bool:
+    """Whether a run's merge of an entity was committed; asked after a connection broke in its commit."""
+    row = connection.execute(
+        "select exists (select from sync.step where run_id = %s and system = %s and entity = %s"
+        " and action = 'merge' and status = 'completed')",
+        [run_id, entity.system, entity.name],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def close_run(connection: Connection, run_id: UUID, *, failed: bool = False) -> RunStatus | None:
+    """Sum up a run from its steps and close it; closing it again changes nothing but a failure.
+
+    Args:
+        connection: to the target.
+        run_id: the run.
+        failed: the run as a whole ended in failure, whatever its steps say.
+
+    Returns:
+        The status, or None when the run has no history.
+    """
+    row = connection.execute(_CLOSE, {"run": run_id, "failed": failed}).fetchone()
+    return row[0] if row else None
+
+
+_CLOSE = """
+with steps as (
+    select count(*) filter (where status in ('failed', 'stopped')) as failed,
+        count(*) filter (where status in ('completed', 'planned')) as landed,
+        count(*) filter (where jsonb_array_length(coalesce(facts -> 'problems', '[]')) > 0) as problems,
+        coalesce(sum((counts ->> 'read')::int), 0) as read,
+        coalesce(sum((counts ->> 'inserted')::int), 0) as inserted,
+        coalesce(sum((counts ->> 'updated')::int), 0) as updated,
+        coalesce(sum((counts ->> 'rejected')::int + (counts ->> 'parked')::int), 0) as troubled,
+        coalesce(sum((facts ->> 'api_calls')::int), 0) as calls
+    from sync.step where run_id = %(run)s
+)
+update sync_history h set
+    status = case
+        when steps.landed = 0 and (%(failed)s or steps.failed > 0) then 'failed'
+        when %(failed)s or steps.failed > 0 or steps.problems > 0 or steps.troubled > 0 then 'partial_success'
+        else 'completed' end,
+    items_processed = steps.read,
+    items_created = steps.inserted,
+    items_updated = steps.updated,
+    items_failed = steps.troubled,
+    duration_ms = coalesce(h.duration_ms,
+        (extract(epoch from clock_timestamp() - h.created_at) * 1000)::int),
+    metadata = h.metadata || jsonb_build_object('api_calls', steps.calls)
+from steps where h.id = %(run)s
+returning h.status
+"""
+
+
+def watermark(connection: Connection, entity: Entity) -> dt.datetime | None:
+    """The highest source modification time that is known to be merged; None before the first run."""
+    row = connection.execute(
+        "select last_sync_timestamp from _sync_metadata where table_name = %s", [entity.table]
+    ).fetchone()
+    return row[0] if row and row[0] > EPOCH else None
+
+
+def mark(
+    connection: Connection, entity: Entity, *, moment: dt.datetime | None, counts: Counts
+) -> dt.datetime | None:
+    """Record a successful merge and move the watermark forward, never back.
+
+    Returns:
+        The watermark as it now stands.
+    """
+    row = connection.execute(
+        "insert into _sync_metadata as m (table_name, last_sync_timestamp, records_synced, sync_status)"
+        " values (%s, coalesce(%s, '1970-01-01 00:00:00+00'), %s, 'success')"
+        " on conflict (table_name) do update set"
+        " last_sync_timestamp = greatest(m.last_sync_timestamp, excluded.last_sync_timestamp),"
+        " records_synced = excluded.records_synced, sync_status = 'success', error_message = null,"
+        " updated_at = now() returning last_sync_timestamp",
+        [entity.table, moment, counts.read],
+    ).fetchone()
+    return row[0] if row and row[0] > EPOCH else None
+
+
+def mark_failed(connection: Connection, entity: Entity, error: str) -> None:
+    """Record a failed run of a table; its watermark stays where it was."""
+    connection.execute(
+        "insert into _sync_metadata as m (table_name, sync_status, error_message) values (%s, 'failed', %s)"
+        " on conflict (table_name) do update set sync_status = 'failed',"
+        " error_message = excluded.error_message, updated_at = now()",
+        [entity.table, error],
+    )
+
+
+def purge(connection: psycopg.Connection[Any], *, keep: dt.timedelta) -> dict[str, int]:
+    """Remove bookkeeping older than `keep`; unresolved conflicts, rejections and parkings stay.
+
+    Returns:
+        Rows removed, by table.
+    """
+    return {
+        name: connection.execute(statement, {"keep": keep}).rowcount
+        for name, statement in _PURGE.items()
+    }
+
+
+_PURGE: dict[str, LiteralString] = {
+    "sync.change": "delete from sync.change where changed_at < now() - %(keep)s::interval",
+    "sync.plan": "delete from sync.plan where created_at < now() - %(keep)s::interval",
+    "sync.step": "delete from sync.step where started_at < now() - %(keep)s::interval",
+    "sync.request": "delete from sync.request where taken_at < now() - %(keep)s::interval",
+    "sync.conflict": "delete from sync.conflict where resolved_at < now() - %(keep)s::interval",
+    "sync_history": "delete from sync_history where created_at < now() - %(keep)s::interval",
+}

@@ -1,0 +1,54 @@
+"""Migrate a target: Alembic to head, then whatever the entities declare beyond it, in one transaction."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from sync_pipeline.merge.adopt import Note, adopt
+from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.settings import PROJECT
+
+
+def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
+    """Bring a target to head.
+
+    Args:
+        dsn: libpq URI of the target.
+        meta: tables of the entities, their bases and the bookkeeping.
+
+    Returns:
+        What was created, what differs from the model and was left, what the data does not allow.
+    """
+    engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        # Two migrations at once would race for the same names.
+        name = sa.literal("sync_pipeline migrate")
+        connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
+        )
+        before = set(_tables(connection))
+        command.upgrade(config(connection), "head")
+        created = [
+            Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)
+        ]
+        return [*created, *adopt(connection, meta)]
+
+
+def config(connection: sa.Connection | None = None) -> Config:
+    """Alembic's configuration of this project, optionally bound to a connection."""
+    settings = Config()
+    settings.set_main_option("script_location", str(PROJECT / "migrations").replace("%", "%%"))
+    settings.attributes["connection"] = connection
+    return settings
+
+
+def _tables(connection: sa.Connection) -> list[str]:
+    rows = connection.execute(
+        sa.text(
+            "select format('%I.%I', schemaname, tablename) from pg_tables"
+            " where schemaname in ('public', 'sync', 'sync_base')"
+        )
+    )
+    return [name for (name,) in rows]

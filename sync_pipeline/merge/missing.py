@@ -1,0 +1,81 @@
+"""Rows that a complete scan no longer found: marked in the base, and what the entity says of the target."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from psycopg import sql
+
+from sync_pipeline.merge.plan import missing_table
+from sync_pipeline.merge.relations import AND, Relations, ident
+from sync_pipeline.merge.stage import Connection
+
+
+def conclude(connection: Connection, rel: Relations, run_id: UUID) -> None:
+    """Act on the missing rows of a plan; the guard has let them pass."""
+    if rel.entity.missing == "flag":
+        connection.execute(_flag(rel, run_id))
+    elif rel.entity.missing == "delete":
+        connection.execute(_dispute_edited(rel, run_id))
+        connection.execute(_delete(rel, run_id))
+    connection.execute(
+        sql.SQL("update {} b set _missing_since = now(), _run = {} from {} m where {}").format(
+            rel.base, sql.Literal(run_id), missing_table(rel), rel.same_key("b", "m")
+        )
+    )
+
+
+def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
+    flag = rel.entity.missing_flag
+    assert flag
+    return sql.SQL(
+        "with written as (update {target} t set {flag} = true from {missing} m"
+        " where {same} and {ours} and t.{flag} is distinct from true returning {key} as key)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select {run}, {system}, {entity}, key, 'update', jsonb_build_object({name}, false),"
+        " jsonb_build_object({name}, true) from written"
+    ).format(**_names(rel, run_id), flag=ident(flag), name=sql.Literal(flag))
+
+
+def _unedited(rel: Relations) -> sql.Composable:
+    """Whether every mapped field still holds what the source last delivered."""
+    return AND.join(
+        sql.SQL("t.{} is not distinct from b.{}").format(ident(c), ident(c))
+        for c in rel.value_columns
+    )
+
+
+def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
+    """Delete rows nobody here has edited, keeping the whole row as its before-image."""
+    return sql.SQL(
+        "with gone as (delete from {target} t using {missing} m, {base} b"
+        " where {same} and {base_same} and {ours} and {unedited}"
+        " returning {key} as key, to_jsonb(t) as image),"
+        " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
+    ).format(**_names(rel, run_id), unedited=_unedited(rel), base_key=rel.key_json("b"))
+
+
+def _dispute_edited(rel: Relations, run_id: UUID) -> sql.Composed:
+    return sql.SQL(
+        "insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)"
+        " select {system}, {entity}, {key}, 'missing', to_jsonb(b), to_jsonb(t), 'local', {run}"
+        " from {missing} m join {target} t on {same} join {base} b on {base_same}"
+        " where {ours} and not ({unedited})"
+    ).format(**_names(rel, run_id), unedited=_unedited(rel))
+
+
+def _names(rel: Relations, run_id: UUID) -> dict[str, sql.Composable]:
+    return {
+        "target": rel.target,
+        "base": rel.base,
+        "missing": missing_table(rel),
+        "same": rel.same_key("t", "m"),
+        "base_same": rel.same_key("b", "m"),
+        "ours": rel.ours("t"),
+        "key": rel.key_json("t"),
+        "run": sql.Literal(run_id),
+        "system": sql.Literal(rel.entity.system),
+        "entity": sql.Literal(rel.entity.name),
+    }

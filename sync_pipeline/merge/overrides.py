@@ -1,0 +1,49 @@
+"""Local overrides: mapped fields whose local value differs from what the source last delivered.
+
+They are what the merge protects. Counting them makes a kept local edit visible and never a mystery.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import sql
+
+from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.stage import Connection
+
+
+def count(connection: Connection, rel: Relations) -> dict[str, int]:
+    """Overridden values per column; columns without any are left out."""
+    names = rel.value_columns
+    if not names:
+        return {}
+    counts = listed(sql.SQL("count(*) filter (where {})").format(_differs(c)) for c in names)
+    query = sql.SQL("select {} from {} t join {} b on {}").format(
+        counts, rel.target, rel.base, rel.same_key("t", "b")
+    )
+    row = connection.execute(query).fetchone() or ()
+    return {name: n for name, n in zip(names, row, strict=True) if n}
+
+
+def listing(connection: Connection, rel: Relations, limit: int = 100) -> list[tuple[Any, ...]]:
+    """Overridden values as (key, column, base, local), at most `limit`."""
+    values = listed(
+        sql.SQL("({}, to_jsonb({}), to_jsonb({}), {})").format(
+            sql.Literal(c), ident("b", c), ident("t", c), _differs(c)
+        )
+        for c in rel.value_columns
+    )
+    query = sql.SQL(
+        "select {}, v.name, v.base, v.local from {} t join {} b on {},"
+        " lateral (values {}) as v(name, base, local, differs) where v.differs limit {}"
+    ).format(
+        rel.key_json("t"), rel.target, rel.base, rel.same_key("t", "b"), values, sql.Literal(limit)
+    )
+    return connection.execute(query).fetchall()
+
+
+def _differs(column: str) -> sql.Composed:
+    return sql.SQL("{l} is distinct from {b} and coalesce({name} <> all(b._unknown), true)").format(
+        l=ident("t", column), b=ident("b", column), name=sql.Literal(column)
+    )

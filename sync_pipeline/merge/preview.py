@@ -1,0 +1,73 @@
+"""Field changes as people see them: short, with personal data and long texts cut down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sync_pipeline.model.entity import Entity
+
+SHOWN = 48  # characters of a value; enough to recognise it
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field of one row, before and after; values already shortened.
+
+    Attributes:
+        state: of the row in the plan: updated, or conflicted when another field was withheld.
+    """
+
+    key: str
+    state: str
+    column: str
+    old: str
+    new: str
+
+
+def field_changes(entity: Entity, rows: Iterable[tuple[Any, ...]]) -> list[FieldChange]:
+    """Rows of (key, state, column, old, new) in readable form."""
+    personal = {f.column for f in entity.fields if f.personal}
+    return [
+        FieldChange(
+            ", ".join(str(part) for part in key.values()),
+            state,
+            column,
+            shortened(old, personal=column in personal),
+            shortened(new, personal=column in personal),
+        )
+        for key, state, column, old, new in rows
+    ]
+
+
+def shortened(value: Any, *, personal: bool = False) -> str:
+    """A value as a preview may show it: one line, cut; of personal data only its beginning."""
+    if value is None:
+        return "∅"
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    text = " ".join(text.split())
+    if personal:
+        return f"{text[:2]}…({len(text)})"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def markdown(changes: Iterable[FieldChange], limit: int = 20) -> str:
+    """The first changes as a Markdown table; values cannot break out of their cells."""
+    rows = list(changes)
+    if not rows:
+        return "No field changed."
+    lines = ["| key | field | old | new |", "|---|---|---|---|"]
+    lines += [
+        f"| {_cell(c.key)} | {_cell(c.column)} | {_cell(c.old)} | {_cell(c.new)} |"
+        for c in rows[:limit]
+    ]
+    if len(rows) > limit:
+        lines.append(f"\n… and more; the first {limit} are shown.")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -1,0 +1,105 @@
+"""Identifiers and conditions of one entity, composed with `psycopg.sql`.
+
+Aliases used in every statement of this package: `t` target row, `b` base row, `s` the record as seen,
+`r` its converted values, `p` its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from psycopg import sql
+
+from sync_pipeline.merge.tables import BASE_SCHEMA, base_name
+from sync_pipeline.model.entity import Entity
+
+COMMA = sql.SQL(", ")
+AND = sql.SQL(" and ")
+
+
+def ident(*parts: str) -> sql.Identifier:
+    """A quoted, possibly qualified identifier."""
+    return sql.Identifier(*parts)
+
+
+def columns(names: Iterable[str], alias: str | None = None) -> sql.Composed:
+    """A comma-separated column list, qualified when an alias is given."""
+    return COMMA.join(ident(alias, n) if alias else ident(n) for n in names)
+
+
+def listed(parts: Iterable[sql.Composable]) -> sql.Composed:
+    """Expressions separated by commas."""
+    return COMMA.join(parts)
+
+
+@dataclass(frozen=True)
+class Relations:
+    """The tables that one entity's merge touches."""
+
+    entity: Entity
+
+    @cached_property
+    def target(self) -> sql.Identifier:
+        """The table that people and apps also edit."""
+        return ident(self.entity.schema, self.entity.table)
+
+    @cached_property
+    def base(self) -> sql.Identifier:
+        """What the source last delivered."""
+        return ident(BASE_SCHEMA, base_name(self.entity))
+
+    @cached_property
+    def seen(self) -> sql.Identifier:
+        """Temporary: every record of the run, by key and digest."""
+        return ident("pg_temp", f"seen_{self.entity.name}"[:63])
+
+    @cached_property
+    def rows(self) -> sql.Identifier:
+        """Temporary: converted values of the records that the base does not already hold."""
+        return ident("pg_temp", f"rows_{self.entity.name}"[:63])
+
+    @cached_property
+    def plan(self) -> sql.Identifier:
+        """Temporary: what the run would do, per record."""
+        return ident("pg_temp", f"plan_{self.entity.name}"[:63])
+
+    @cached_property
+    def value_columns(self) -> tuple[str, ...]:
+        """Mapped columns outside the key."""
+        return tuple(f.column for f in self.entity.values)
+
+    @cached_property
+    def mapped_columns(self) -> tuple[str, ...]:
+        """Key columns, then the other mapped columns: the order of the base table."""
+        return (*self.entity.key, *self.value_columns)
+
+    def same_key(self, left: str, right: str) -> sql.Composed:
+        """Equality of the key between two aliases.
+
+        Only columns in which null counts are compared with IS NOT DISTINCT FROM: it rules out hash
+        and merge joins, which the other columns keep possible.
+        """
+        parts: list[sql.Composable] = []
+        for f in self.entity.key_fields:
+            test = sql.SQL("{} is not distinct from {}" if f.null_counts else "{} = {}")
+            parts.append(test.format(ident(left, f.column), ident(right, f.column)))
+        return AND.join(parts)
+
+    def key_json(self, alias: str) -> sql.Composed:
+        """The key as a jsonb object of column and value, the form that bookkeeping stores."""
+        pairs = (sql.SQL("{}, {}").format(sql.Literal(c), ident(alias, c)) for c in self.entity.key)
+        return sql.SQL("jsonb_build_object({})").format(listed(pairs))
+
+    def ours(self, alias: str) -> sql.Composable:
+        """Whether the sync may write the row of that alias."""
+        owner = self.entity.owner
+        if owner is None:
+            return sql.SQL("true")
+        column = ident(alias, owner.column)
+        # A char(1) column pads; trim so that the mark is compared, not its padding.
+        test = sql.SQL("rtrim({}::text) = any({})").format(column, sql.Literal(list(owner.ours)))
+        if owner.unmarked_is_ours:
+            return sql.SQL("({} is null or {})").format(column, test)
+        return sql.SQL("coalesce({}, false)").format(test)

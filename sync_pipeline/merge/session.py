@@ -1,0 +1,182 @@
+"""The target's connection for one merge: advisory locks, retries, and coming back after an outage.
+
+The locks are taken before the first record is read and belong to the session, so two runs of one entity
+never interleave; they block nobody but another run of the same entity. Losing the connection loses the
+temporary tables too: they are filled again from the stage's spool, never by asking the source twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+import stamina
+from psycopg import errors
+
+from sync_pipeline.errors import EntityBusy, TargetUnavailable
+from sync_pipeline.merge import plan
+from sync_pipeline.merge.stage import Connection, Stage
+from sync_pipeline.model.entity import Entity
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+"""Somebody else wrote the same rows at the same moment: plan again."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """How to reach the target, and how patient to be with it.
+
+    Attributes:
+        connect: opens a connection in autocommit; the argument is the application's name.
+        lock_wait: how long to wait for another run of the same entity.
+        outage: how long the target may be away before the run fails.
+        statement_timeout: for each statement of a merge.
+        lock_timeout: for each lock on a row or table that an app holds.
+        work_memory: of the merge's own transaction, as Postgres spells it.
+    """
+
+    connect: Callable[[str], Connection]
+    lock_wait: dt.timedelta = dt.timedelta(minutes=2)
+    outage: dt.timedelta = dt.timedelta(minutes=2)
+    statement_timeout: dt.timedelta = dt.timedelta(minutes=10)
+    lock_timeout: dt.timedelta = dt.timedelta(seconds=20)
+    work_memory: str = "128MB"
+
+
+class Session:
+    """A connection that holds the entities' locks and survives the target's absence."""
+
+    def __init__(self, target: Target, entities: Sequence[Entity], name: str) -> None:
+        self._target = target
+        self._entities = sorted(entities, key=lambda e: (e.schema, e.table))
+        self._name = name
+        self.stages: list[Stage] = []
+        self.restaged = False
+        self.connection = self._open()
+
+    def close(self) -> None:
+        """Close the connection; its locks and temporary tables go with it."""
+        for stage in self.stages:
+            stage.close()
+        self.connection.close()
+
+    def _open(self) -> Connection:
+        connection = self._target.connect(self._name)
+        try:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._configure(connection)
+            for entity in self._entities:
+                _lock(connection, entity, self._target.lock_wait)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _configure(self, connection: Connection) -> None:
+        settings = {
+            "statement_timeout": _milliseconds(self._target.statement_timeout),
+            "lock_timeout": _milliseconds(self._target.lock_timeout),
+            "work_mem": self._target.work_memory,
+            "temp_buffers": "64MB",
+            "jit": "off",  # compiling the plan's expressions takes longer than running them
+        }
+        for name, value in settings.items():
+            connection.execute("select set_config(%s, %s, false)", [name, value])
+
+    def recover(self, error: psycopg.OperationalError) -> None:
+        """Reconnect and stage again when the connection is lost; any other error is raised as it is."""
+        if not self.connection.closed:
+            raise error
+        log.warning("%s: the target went away (%s); reconnecting", self._name, _one_line(error))
+        for attempt in stamina.retry_context(
+            on=(TargetUnavailable, psycopg.OperationalError),
+            attempts=None,
+            timeout=self._target.outage,
+            wait_initial=0.2,
+            wait_max=5.0,
+        ):
+            with attempt:
+                self.connection = self._open()
+                for stage in self.stages:
+                    stage.restage(self.connection)
+        self.restaged = True
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run work in one transaction, again from its beginning after contention or an outage.
+
+        Raises:
+            TargetUnavailable: contention did not end, or a statement took too long.
+        """
+        try:
+            for attempt in stamina.retry_context(
+                on=CONTENTION, attempts=8, timeout=self._target.outage
+            ):
+                with attempt:
+                    return self._through_outages(work)
+        except CONTENTION as error:
+            raise TargetUnavailable(
+                f"{self._name}: other sessions kept writing the same rows: {_one_line(error)}. Nothing was"
+                " written; run it again when they are done."
+            ) from error
+        except errors.QueryCanceled as error:
+            raise TargetUnavailable(
+                f"{self._name}: {_one_line(error)}. Nothing was written; raise SYNC_STATEMENT_TIMEOUT or look"
+                " at what blocks the table in pg_stat_activity."
+            ) from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _through_outages(self, work: Callable[[Connection], T]) -> T:
+        while True:
+            try:
+                with self.connection.transaction():
+                    self.connection.execute("set constraints all immediate")
+                    if self.restaged:
+                        self._refuse_moved_bases()
+                    return work(self.connection)
+            except psycopg.OperationalError as error:
+                self.recover(error)
+
+    def _refuse_moved_bases(self) -> None:
+        """Without the lock another run may have come between; what was taken for unchanged may not be."""
+        for stage in self.stages:
+            if plan.moved_bases(self.connection, stage.relations):
+                raise TargetUnavailable(
+                    f"{self._name}: another run merged {stage.relations.entity.name} while the target was"
+                    " away. Nothing was written; run it again."
+                )
+
+
+def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
+    name = f"sync_pipeline {entity.schema}.{entity.table}"
+    connection.execute("select set_config('lock_timeout', %s, false)", [_milliseconds(wait)])
+    try:
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+    except errors.LockNotAvailable:
+        holder = connection.execute(_HOLDER, [name]).fetchone()
+        raise EntityBusy(
+            f"{entity.system}/{entity.name} is being synced by another run"
+            f" ({holder[0] if holder else 'which has just ended'}); waited {wait.total_seconds():g} s. Run it"
+            " again when that one is done."
+        ) from None
+
+
+_HOLDER = """
+select a.application_name from pg_locks l join pg_stat_activity a using (pid)
+where l.locktype = 'advisory' and l.granted
+    and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
+"""
+
+
+def _milliseconds(span: dt.timedelta) -> str:
+    return str(max(1, int(span.total_seconds() * 1000)))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,55 @@
+"""What a source hands to the merge: a lazy stream of batches, and what is known when it ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.scope import Scope
+
+Record = Mapping[str, Any]
+Batch = Sequence[Record]
+
+
+@dataclass
+class SourceOutcome:
+    """Filled by the source while its batches are read; final when they end.
+
+    Attributes:
+        complete: the scan is proven to have seen every record that exists.
+        read_started: the moment that the read began, by the source's clock.
+        calls: requests made.
+        bytes: bytes received.
+        notes: further facts for the run's metadata.
+        problems: parts that could not be read although the rest went on, a line each.
+    """
+
+    complete: bool = False
+    read_started: dt.datetime | None = None
+    calls: int = 0
+    bytes: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class EntityBatches:
+    """A lazy stream of one entity's records.
+
+    Attributes:
+        entity: what the records are.
+        batches: chunks of raw source records; read once, never all in memory.
+        scope: what the stream covers.
+        outcome: filled while the batches are read.
+        overlap: the watermark stays this far before the start of the read, because a source may
+            show a record some time after it changed.
+    """
+
+    entity: Entity
+    batches: Iterable[Batch]
+    scope: Scope = field(default_factory=Scope)
+    outcome: SourceOutcome = field(default_factory=SourceOutcome)
+    overlap: dt.timedelta = dt.timedelta(minutes=5)

@@ -1,0 +1,169 @@
+"""Who the embedded server runs as: PostgreSQL refuses to run as root.
+
+An ordinary user runs it as itself. Root, as in many containers, hands it to an existing
+unprivileged account: the owner of the data if there is any yet, otherwise `postgres` or `nobody`.
+What such an account cannot enter (a project below /root, say) is never opened up; what it needs
+goes to `shared_directory()` instead. No other module switches users or thinks about root.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from sync_pipeline.errors import SettingsError
+
+SHARED = Path("/var/lib/sync_pipeline")
+_UNPRIVILEGED = ("postgres", "nobody")
+_REMEDY = "Run as an ordinary user, or set SYNC_TARGET_DSN to a server of your own."
+
+
+class _ProcessOptions(TypedDict):
+    cwd: str
+    env: dict[str, str]
+    umask: int
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that PostgreSQL's programs run as.
+
+    Attributes:
+        name: for messages.
+        uid: whom to switch to, or None to stay who we are.
+        gid: the group that goes with it.
+    """
+
+    name: str
+    uid: int | None = None
+    gid: int | None = None
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end and capture what it prints.
+
+        Raises:
+            OSError: it could not be started, or the account not be switched to.
+            subprocess.TimeoutExpired: it took more than two minutes.
+        """
+        return subprocess.run(  # noqa: S603  our own programs, no shell
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+            **self._process_options(),
+        )
+
+    def spawn(self, *command: str | Path, log: int, keep: int) -> subprocess.Popen[bytes]:
+        """Start a program in a session of its own, where a terminal's Ctrl-C does not reach it.
+
+        Args:
+            command: the program and its arguments.
+            log: the descriptor that its output goes to.
+            keep: a descriptor that stays open in it and in all its children.
+
+        Raises:
+            OSError: it could not be started, or the account not be switched to.
+        """
+        return subprocess.Popen(  # noqa: S603  our own programs, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(keep,),
+            **self._process_options(),
+        )
+
+    def can_run(self, program: Path) -> bool:
+        """Whether the account can start this program of PostgreSQL's, its libraries included."""
+        if self.uid is None:
+            return True
+        try:
+            return self.run(program, "--version").returncode == 0
+        except PermissionError:
+            return False
+
+    def can_enter(self, directory: Path) -> bool:
+        """Whether the account can reach a directory through all its parents.
+
+        Raises:
+            SettingsError: this process may not switch to the account at all.
+        """
+        if self.uid is None:
+            return True
+        try:
+            # Asked of the system rather than worked out from mode bits, which are not all there is.
+            return self.run("/bin/sh", "-c", 'cd -- "$1"', "sh", directory).returncode == 0
+        except OSError as error:
+            message = f"PostgreSQL cannot run as root, and switching to {self.name} failed: {error}"
+            raise SettingsError(f"{message}. {_REMEDY}") from error
+
+    def own(self, path: Path | int) -> None:
+        """Make the account the owner of a file or directory that we created."""
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+    def _process_options(self) -> _ProcessOptions:
+        # PGDATA, PGPORT and the like are meant for clients of other servers; the working directory
+        # may be one that the account cannot read, on which PostgreSQL 15 and older give up.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        return {
+            "cwd": "/",
+            "env": environment | {"LC_ALL": "C"},
+            "umask": 0o077,
+            "user": self.uid,
+            "group": self.gid,
+            "extra_groups": None if self.uid is None else [],
+        }
+
+
+def account_for(cluster: Path) -> Account:
+    """The account to run a server as.
+
+    Args:
+        cluster: the server's data, which may not exist yet.
+
+    Raises:
+        SettingsError: we are root and there is nobody to switch to.
+    """
+    if os.geteuid() != 0:
+        return Account(name="this user")
+    if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
+        return Account(name=_name_of(owner.st_uid), uid=owner.st_uid, gid=owner.st_gid)
+    for name in _UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    wanted = " or ".join(_UNPRIVILEGED)
+    raise SettingsError(f"PostgreSQL cannot run as root, and there is no {wanted} here. {_REMEDY}")
+
+
+def shared_directory() -> Path:
+    """The directory for what an unprivileged account must reach; root makes it if need be.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not SHARED.exists():
+        SHARED.mkdir(parents=True, exist_ok=True)
+        SHARED.chmod(0o755)  # whatever the umask
+    return SHARED
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # usual for the owner of a directory mounted into a container
+        return f"user {uid}"

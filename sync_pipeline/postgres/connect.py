@@ -1,0 +1,245 @@
+"""Sessions on a PostgreSQL server, and the other spellings of a connection string.
+
+`connect` is how all our own code reaches a database: it gives every session the same settings and
+every failure one line that people can act on. Passwords appear in no message. SQL does not belong
+here, and neither does choosing which database to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+from psycopg.rows import TupleRow
+from sqlalchemy import URL
+
+from sync_pipeline.errors import SettingsError, TargetUnavailable
+
+_SECRETS = frozenset(
+    {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}
+)
+
+_MAIN = frozenset({"host", "port", "user", "password", "dbname"})
+
+# A peer that vanished is noticed after a minute; a connection string may say otherwise.
+_KEEPALIVES = {
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
+_SETTINGS = (
+    "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) s(name, value)"
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A connection string taken apart, with libpq's defaults filled in.
+
+    Attributes:
+        host: name or address, or the absolute directory of a Unix socket.
+        port: port number.
+        user: role name.
+        password: empty if there is none.
+        dbname: database name.
+        query: all other parameters, such as `sslmode`.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    dbname: str
+    query: Mapping[str, str] = field(repr=False)
+
+
+def connect(
+    dsn: str,
+    *,
+    application_name: str = "sync_pipeline",
+    autocommit: bool = True,
+    statement_timeout: timedelta = timedelta(minutes=10),
+    lock_timeout: timedelta = timedelta(seconds=30),
+    idle_in_transaction_timeout: timedelta = timedelta(minutes=5),
+    connect_timeout: timedelta = timedelta(seconds=10),
+    variable: str = "SYNC_TARGET_DSN",
+) -> psycopg.Connection[TupleRow]:
+    """Open a session with our settings: UTC, UTF8, bounded waits, keepalives.
+
+    What the connection string itself says about the connection (`connect_timeout`, `keepalives`,
+    `application_name` ...) wins. The session settings are made by a statement rather than as start
+    parameters, which connection poolers refuse.
+
+    Args:
+        dsn: libpq URI or `key=value` string.
+        application_name: shown in `pg_stat_activity`.
+        autocommit: each statement for itself, unless inside `connection.transaction()`.
+        statement_timeout: how long one statement may take, `COPY` included; zero for no limit.
+        lock_timeout: how long one statement may wait for a lock; zero for no limit.
+        idle_in_transaction_timeout: how long a transaction may sit idle; zero for no limit.
+        connect_timeout: how long to try each of the server's addresses, in whole seconds.
+        variable: the environment variable that the string came from, for messages.
+
+    Raises:
+        SettingsError: `dsn` is not a connection string.
+        TargetUnavailable: no session could be had.
+    """
+    given = _parse(dsn, variable)
+    defaults = {
+        **_KEEPALIVES,
+        "application_name": application_name,
+        "connect_timeout": str(max(1, round(connect_timeout.total_seconds()))),
+    }
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+    }
+    try:
+        return _open(
+            defaults | given | {"client_encoding": "UTF8"}, settings, autocommit=autocommit
+        )
+    except psycopg.Error as error:
+        raise TargetUnavailable(
+            f"No connection to {_where(given)}: {_reason(error)}. Check {variable}."
+        ) from error
+
+
+def parts(dsn: str, *, variable: str = "SYNC_TARGET_DSN") -> Parts:
+    """Take a connection string apart for libraries that want its pieces.
+
+    What it leaves out is filled in as libpq would, from `PGHOST` and its kin, except that no host
+    at all becomes `localhost`.
+
+    Raises:
+        SettingsError: it is not a connection string, or does not name one server by itself.
+    """
+    given = _parse(dsn, variable)
+    if "," in given.get("host", "") + given.get("port", "") or "service" in given:
+        raise SettingsError(f"{variable} names a service or several servers; name one server here.")
+    known = _libpq_defaults() | given
+    user = known.get("user", "")
+    return Parts(
+        host=known.get("host") or known.get("hostaddr") or "localhost",
+        port=int(known.get("port") or 5432),
+        user=user,
+        password=known.get("password", ""),
+        dbname=known.get("dbname") or user,
+        query={name: value for name, value in given.items() if name not in _MAIN},
+    )
+
+
+def sqlalchemy_url(
+    dsn: str,
+    *,
+    driver: Literal["psycopg", "psycopg2"] = "psycopg",
+    variable: str = "SYNC_TARGET_DSN",
+) -> URL:
+    """Spell a connection string as an SQLAlchemy URL.
+
+    Args:
+        dsn: libpq URI or `key=value` string.
+        driver: the DBAPI that SQLAlchemy shall use.
+        variable: the environment variable that the string came from, for messages.
+
+    Raises:
+        SettingsError: `dsn` is not a connection string.
+    """
+    return _url(f"postgresql+{driver}", _parse(dsn, variable))
+
+
+def redact(dsn: str) -> str:
+    """The connection string as a URI without its password and other secrets, for people to see."""
+    try:
+        given = _parse(dsn, "dsn")
+    except SettingsError:
+        return "(not a connection string)"
+    public = {name: value for name, value in given.items() if name not in _SECRETS}
+    return _url("postgresql", public).render_as_string(hide_password=False)
+
+
+def _open(
+    conninfo: Mapping[str, str], settings: Mapping[str, str], *, autocommit: bool
+) -> psycopg.Connection[TupleRow]:
+    connection = psycopg.connect(make_conninfo("", **conninfo), autocommit=True)
+    try:
+        connection.execute(_SETTINGS, [list(settings), list(settings.values())])
+        connection.autocommit = autocommit
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _url(drivername: str, given: Mapping[str, str]) -> URL:
+    query = {name: value for name, value in given.items() if name not in _MAIN}
+    url = URL.create(
+        drivername,
+        username=given.get("user"),
+        password=given.get("password"),
+        database=given.get("dbname"),
+        query=query,
+    )
+    host, port = given.get("host", ""), given.get("port", "")
+    # Socket directories and lists of hosts have no place in a URL's authority; the drivers take
+    # them from its query.
+    if host.startswith(("/", "@")) or "," in host + port:
+        return url.update_query_dict({"host": host} | ({"port": port} if port else {}))
+    return url.set(host=host or None, port=int(port) if port else None)
+
+
+def _parse(dsn: str, variable: str) -> dict[str, str]:
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+    except psycopg.ProgrammingError:
+        given = {}
+    if not given or not _is_plausible(given):
+        # libpq's own message quotes the string, so neither it nor the exception is passed on.
+        raise SettingsError(
+            f"{variable} is not a PostgreSQL connection string. Write it as "
+            "postgresql://user:password@host:5432/database, and the characters @ : / ? # % in a "
+            "user name or password as %40 %3A %2F %3F %23 %25."
+        )
+    return given
+
+
+def _is_plausible(given: Mapping[str, str]) -> bool:
+    # A password with an unquoted @ or / still parses, and then part of it passes for the host, the
+    # port or the database, which messages name.
+    ports = [port for port in given.get("port", "").split(",") if port]
+    host = given.get("host", "").removeprefix("@")  # which marks an abstract Unix socket
+    return all(port.isdecimal() and 0 < int(port) < 65536 for port in ports) and not (
+        "@" in host or "@" in given.get("dbname", "")
+    )
+
+
+def _where(given: Mapping[str, str]) -> str:
+    if "service" in given and "host" not in given:
+        return f"service {given['service']}"
+    named = _libpq_defaults() | dict(given)
+    host = named.get("host") or named.get("hostaddr") or "the local socket"
+    return f"{host}:{named.get('port') or 5432}/{named.get('dbname') or named.get('user', '')}"
+
+
+def _reason(error: psycopg.Error) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    idle = ("Is the server running", "Multiple connection attempts failed")
+    said = "; ".join(line for line in lines if line and not line.startswith(idle))
+    return said.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
+
+
+def _libpq_defaults() -> dict[str, str]:
+    defaults = ((o.keyword.decode(), o.val) for o in Conninfo.get_defaults())
+    return {name: value.decode() for name, value in defaults if value is not None}
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(duration // timedelta(milliseconds=1))

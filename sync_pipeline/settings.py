@@ -1,0 +1,117 @@
+"""Every environment variable, read in one place.
+
+All are optional: where a source or the target is not named, the embedded server and the simulators
+stand in. Nothing but these variables differs between the demo and production.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sync_pipeline.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    Attributes:
+        home: where the embedded data, Dagster's home and logs live.
+        target_dsn: libpq URI of the target; None: the embedded server.
+        bubble_url: root of the Data API; None: the simulator.
+        bubble_token: its token.
+        bubble_requests_per_minute: of the app's limit, what this project may use.
+        overlap: how long a source may take to show a change; the watermark stays this far behind.
+        lock_wait: how long a run waits for another run of the same entity.
+        statement_timeout: for each statement of a merge.
+        outage: how long the target may be away before a run fails.
+        retention: how long bookkeeping is kept.
+    """
+
+    home: Path
+    target_dsn: str | None
+    bubble_url: str | None
+    bubble_token: str | None
+    bubble_requests_per_minute: int
+    overlap: timedelta
+    lock_wait: timedelta
+    statement_timeout: timedelta
+    outage: timedelta
+    retention: timedelta
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the environment.
+
+        Raises:
+            SettingsError: a variable cannot be used; the message names it.
+        """
+        env = _Reader(environment)
+        settings = cls(
+            home=Path(env.text("SYNC_HOME") or PROJECT / ".sync").absolute(),
+            target_dsn=env.text("SYNC_TARGET_DSN"),
+            bubble_url=env.text("BUBBLE_API_URL"),
+            bubble_token=env.text("BUBBLE_API_TOKEN"),
+            bubble_requests_per_minute=env.number("BUBBLE_REQUESTS_PER_MINUTE", 900),
+            overlap=env.seconds("SYNC_OVERLAP", 300),
+            lock_wait=env.seconds("SYNC_LOCK_WAIT", 120),
+            statement_timeout=env.seconds("SYNC_STATEMENT_TIMEOUT", 600),
+            outage=env.seconds("SYNC_OUTAGE", 120),
+            retention=timedelta(days=env.number("SYNC_RETENTION_DAYS", 90)),
+        )
+        settings.check_pairs()
+        return settings
+
+    def check_pairs(self) -> None:
+        """Refuse a source that is named without what opens it.
+
+        Raises:
+            SettingsError: one of a pair of variables is missing.
+        """
+        if bool(self.bubble_url) != bool(self.bubble_token):
+            missing = "BUBBLE_API_TOKEN" if self.bubble_url else "BUBBLE_API_URL"
+            raise SettingsError(
+                f"{missing} is not set; BUBBLE_API_URL and BUBBLE_API_TOKEN go together"
+            )
+        if self.bubble_url and not self.bubble_url.startswith(("http://", "https://")):
+            raise SettingsError(
+                "BUBBLE_API_URL is not a URL; it looks like https://app.example.com/version-live/api/1.1"
+            )
+
+    def target(self) -> str:
+        """The target's DSN.
+
+        Raises:
+            SettingsError: there is none, and no embedded server was started for this process.
+        """
+        if self.target_dsn:
+            return self.target_dsn
+        raise SettingsError(
+            "SYNC_TARGET_DSN is not set and no embedded server was started here; set it, or start through"
+            " `sync-pipeline up`, `demo` or `sync`"
+        )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
+
+    def number(self, name: str, default: int) -> int:
+        value = self.text(name)
+        if value is None:
+            return default
+        if not value.isdecimal() or int(value) == 0:
+            raise SettingsError(f"{name} must be a whole number above zero; it is {value!r}")
+        return int(value)
+
+    def seconds(self, name: str, default: int) -> timedelta:
+        return timedelta(seconds=self.number(name, default))

@@ -1,0 +1,79 @@
+"""`python -m sync_pipeline.simulators.bubble`: the simulator as a process of its own.
+
+Prints one line of JSON with `url`, `token` and `admin_url` when it listens, and ends cleanly on
+SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+import click
+import orjson
+
+from sync_pipeline.simulators.bubble.company import make_company
+from sync_pipeline.simulators.bubble.options import Options
+from sync_pipeline.simulators.bubble.simulator import DEFAULT_TOKEN, BubbleSimulator
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=0, show_default=True, help="0 lets the kernel choose.")
+@click.option("--token", default=DEFAULT_TOKEN, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Another seed, another company.")
+@click.option("--scale", default=1.0, show_default=True, help="1 is about 33,000 records.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Time that each call takes.")
+@click.option("--jitter-ms", default=0.0, show_default=True, help="Added to it at random.")
+@click.option("--rate-limit-per-minute", type=int, help="Further calls are answered 429.")
+@click.option("--index-lag-ms", default=0.0, show_default=True, help="Until searches see a write.")
+@click.option("--edits-per-page", default=0, show_default=True, help="Records that change.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Gets the printed line too.")
+def main(
+    *,
+    host: str,
+    port: int,
+    token: str,
+    seed: int,
+    scale: float,
+    ready_file: Path | None,
+    **switches: float | None,
+) -> None:
+    """Serve an invented company as Bubble's Data API until told to stop."""
+    options = Options()
+    options.update(switches)
+    company = make_company(seed, scale)
+    stopped = _stop_signals()
+    with BubbleSimulator(company, options, token=token, host=host, port=port) as bubble:
+        _announce(bubble, ready_file)
+        stopped.wait()
+
+
+def _stop_signals() -> Event:
+    stopped = Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopped
+
+
+def _announce(bubble: BubbleSimulator, ready_file: Path | None) -> None:
+    ready = {"url": bubble.url, "token": bubble.token, "admin_url": bubble.admin_url}
+    line = orjson.dumps(ready) + b"\n"
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
+    if ready_file is not None:
+        # Renamed into place, so that whoever waits for the file never reads half of it.
+        partial = ready_file.with_name(ready_file.name + ".partial")
+        partial.write_bytes(line)
+        partial.replace(ready_file)
+
+
+if __name__ == "__main__":
+    main()

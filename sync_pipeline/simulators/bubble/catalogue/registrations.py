@@ -1,0 +1,76 @@
+"""Registrations of solar systems with the energy authority. Data only."""
+
+from __future__ import annotations
+
+from sync_pipeline.simulators.bubble import invention as a
+from sync_pipeline.simulators.bubble.catalogue.shape import FieldType, ThingType
+
+_FILES = a.several(4, a.picture("seda"))
+_DRAWINGS = a.several(2, a.picture("drawings", "pdf"))
+
+SEDA_REGISTRATION = ThingType(
+    "seda_registration",
+    3_490,
+    (
+        FieldType(
+            "Reg Status",
+            "option.reg_status",
+            0.8,
+            a.pick("Pending", "Submitted", "Approved", "APPROVED BY SEDA", "DEMO"),
+        ),
+        FieldType("Drawing (SYSTEM) Submitted", "boolean", 0.45, a.flag(0.6)),
+        FieldType("STATE", "option.state", 0.7, a.pick(*a.STATES)),
+        FieldType("CITY", "text", 0.65, a.pick("Kota Contoh", "Pekan Suria", "Bandar Watt")),
+        FieldType("Redex-Status", "option.redex_status", 0.3, a.pick("Open", "Resubmit", "Done")),
+        FieldType("REDEX Remark", "text", 0.1, a.remark),
+        FieldType("Roof Images", "list.image", 0.5, _FILES),
+        FieldType("Site Images", "list.image", 0.3, _FILES),
+        FieldType("??SunPeak Hours", "number", 0.35, a.decimal(3, 4.5, 1)),
+        FieldType("System Size in FORM kWp", "number", 0.4, a.whole(4, 24)),
+        FieldType("System Size", "number", 0.6, a.whole(4, 24)),
+        FieldType("Inverter kWac", "number", 0.45, a.whole(3, 20)),
+        FieldType("Inverter Serial No", "text", 0.2, a.coded("SN", 10)),
+        FieldType("Agent", "custom.agent"),
+        FieldType("Project Price", "number", 0.5, a.price(27_000)),
+        FieldType("Price Category", "option.price_category", 0.4, a.pick("A", "B", "C")),
+        FieldType("Linked Customer", "custom.customer_profile"),
+        FieldType("Linked Invoice", "list.custom.invoice"),
+        FieldType("Slug", "text", 0.1, a.coded("seda-", 6)),
+        FieldType("Estimated Monthly Saving", "number", 0.35, a.decimal(80, 1_400)),
+        FieldType("Average TNB", "number", 0.45, a.whole(150, 1_900)),
+        FieldType("G Electric Folder Link", "text", 0.25, a.link("drive.example.com/electric")),
+        FieldType("G Roof Folder Link", "text", 0.25, a.link("drive.example.com/roof")),
+        FieldType("Installation Address", "text", 0.7, a.address),
+        FieldType("Customer Signature", "image", 0.5, a.picture("signatures", "png")),
+        FieldType("Email", "text", 0.6, a.email),
+        FieldType("IC No", "text", 0.6, a.identity_number),
+        FieldType("IC Copy Front", "file", 0.6, a.picture("ic")),
+        FieldType("IC Copy Back", "file", 0.55, a.picture("ic")),
+        FieldType("MyKAD PDF", "file", 0.3, a.picture("ic", "pdf")),
+        FieldType("TNB Bill 1", "file", 0.65, a.picture("bills", "pdf")),
+        FieldType("TNB Bill 2", "file", 0.55, a.picture("bills", "pdf")),
+        FieldType("TNB Bill 3", "file", 0.5, a.picture("bills", "pdf")),
+        FieldType("TNB Meter", "image", 0.6, a.picture("meters")),
+        FieldType("TNB Meter Status", "option.meter_status", 0.25, a.pick("Pending", "Installed")),
+        FieldType("TNB Meter Install Date", "date", 0.15, a.day(200)),
+        FieldType("TNB account No.", "text", 0.5, a.coded("22000", 7)),
+        FieldType("Drawing PDF System", "list.file", 0.3, _DRAWINGS),
+        FieldType("Drawing System Actual", "list.file", 0.2, _DRAWINGS),
+        FieldType("Drawing Engineering SEDA PDF", "list.file", 0.15, _DRAWINGS),
+        FieldType("Request Drawing Date", "date", 0.3, a.later(60)),
+        FieldType("First Completion Date", "date", 0.2, a.day(150)),
+        FieldType("NEM Application No", "text", 0.35, a.coded("NEM-", 8)),
+        FieldType("NEM Cert", "file", 0.2, a.picture("nem", "pdf")),
+        FieldType("NEM Type", "option.nem_type", 0.3, a.pick("NEM Rakyat", "NEM NOVA", "SelCo")),
+        FieldType("Phase Type", "option.phase", 0.5, a.pick("Single Phase", "Three Phase")),
+        FieldType("Property Ownership Prove", "file", 0.4, a.picture("property", "pdf")),
+        FieldType("Special Remark", "text", 0.15, a.remark),
+        FieldType("E Contact Name", "text", 0.45, a.name),
+        FieldType("E Contact No", "text", 0.45, a.phone),
+        FieldType("E Contact Relationship", "text", 0.4, a.pick("Spouse", "Sibling", "Parent")),
+        FieldType("E Contact MyKAD", "text", 0.2, a.identity_number),
+        FieldType("E Email", "text", 0.2, a.email),
+        FieldType("TIN Number", "text", 0.1, a.coded("IG", 11)),
+        FieldType("Tax Document", "file", 0.05, a.picture("tax", "pdf")),
+    ),
+)

@@ -1,0 +1,105 @@
+"""The Bubble simulator as one object to start, steer and stop from a test or from the demo."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from starlette.applications import Starlette
+
+from sync_pipeline.simulators.bubble.admin import Admin
+from sync_pipeline.simulators.bubble.api import API_ROOT, DataAPI, classify
+from sync_pipeline.simulators.bubble.company import Company
+from sync_pipeline.simulators.bubble.options import Options
+from sync_pipeline.simulators.bubble.replies import Refusal, refuse
+from sync_pipeline.simulators.bubble.store import Store
+from sync_pipeline.simulators.clock import Clock, system_clock
+from sync_pipeline.simulators.faults import Faults
+from sync_pipeline.simulators.gate import ADMIN_PREFIX, Gate
+from sync_pipeline.simulators.serving import BackgroundServer
+from sync_pipeline.simulators.stats import Stats
+
+DEFAULT_TOKEN = "invented-bubble-token-0000"  # noqa: S105 - an invented token for an invented app
+
+
+class BubbleSimulator:
+    """A Bubble app that listens on a port of its own.
+
+        with BubbleSimulator(make_company(scale=0.02)) as bubble:
+            client = Client(bubble.url, token=bubble.token)
+
+    Stopped and started again it listens on the same port, with the data as it was left. The
+    company it was made from stays as it is.
+
+    Attributes:
+        token: the API token that it accepts.
+        options: switches; assign to them at any time.
+        faults: arm faults with `faults.add(Fault(...))`.
+        stats: what was asked since the start or the last `stats.reset()`.
+        store: the records, and the editor's actions on them: `patch`, `create`, `delete`,
+            `hide_field`, `rename_field`, and the `journal` of what changed.
+    """
+
+    def __init__(
+        self,
+        company: Company,
+        options: Options | None = None,
+        *,
+        token: str = DEFAULT_TOKEN,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.token = token
+        self.options = options if options is not None else Options()
+        self.faults = Faults()
+        self.stats = Stats()
+        self.store = Store(company, options=self.options, clock=clock)
+        api = DataAPI(self.store, self.options, token=token)
+        admin = Admin(store=self.store, options=self.options, faults=self.faults, stats=self.stats)
+        app = Starlette(
+            routes=[*api.routes(), *admin.routes()], exception_handlers={Refusal: refuse}
+        )
+        gate = Gate(
+            app,
+            switches=self.options,
+            faults=self.faults,
+            stats=self.stats,
+            clock=clock,
+            classify=classify,
+        )
+        self._server = BackgroundServer(gate, host=host, port=port)
+
+    @property
+    def url(self) -> str:
+        """The root of the live branch, as `BUBBLE_API_URL` wants it."""
+        return self.branch_url("/version-live")
+
+    @property
+    def admin_url(self) -> str:
+        """The root of the switchboard."""
+        return self._server.url + ADMIN_PREFIX
+
+    def branch_url(self, branch: str) -> str:
+        """The root of a branch: `/version-live`, `/version-test`, or an empty text."""
+        return self._server.url + branch + API_ROOT
+
+    def start(self) -> Self:
+        """Listen, and return when calls are answered."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and stop listening."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

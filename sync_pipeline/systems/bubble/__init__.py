@@ -1,0 +1,1 @@
+"""Bubble.io into Postgres. Import concrete submodules."""

@@ -1,0 +1,142 @@
+"""When a failed call is tried again, and when it is given up.
+
+The rules for one call; the loop around it is stamina's, and what counts as a failure is decided by
+the transport and by the source's client.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from stamina.instrumentation import set_on_retry_hooks
+
+from sync_pipeline.errors import SourceBroken, SourceUnavailable
+
+log = logging.getLogger(__name__)
+
+# Where structlog is installed, and Dagster installs it, stamina prints every retry to stdout, which
+# belongs to the JSON of the command line. Retries are logged here, with their reason.
+set_on_retry_hooks([])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a call is tried, and at what intervals.
+
+    Attributes:
+        time_budget: from the first attempt of a call until it is given up.
+        connect_timeout: for a connection to come about.
+        read_timeout: for the next byte to arrive.
+        first_wait: upper bound of the first wait; it doubles from one to the next. The waits are
+            drawn evenly from zero to the bound, so that concurrent calls do not come back in step.
+        longest_wait: bound at which the doubling ends.
+        longest_retry_after: a source that asks for more than this is asked again after this.
+        undecodable_replies: so many replies that are not the protocol make the source broken.
+    """
+
+    time_budget: timedelta = timedelta(seconds=120)
+    connect_timeout: timedelta = timedelta(seconds=10)
+    read_timeout: timedelta = timedelta(seconds=30)
+    first_wait: timedelta = timedelta(seconds=1)
+    longest_wait: timedelta = timedelta(seconds=20)
+    longest_retry_after: timedelta = timedelta(seconds=60)
+    undecodable_replies: int = 4
+
+
+class TryAgain(Exception):
+    """A failure that may pass; it stays between a client and the retry loop.
+
+    Attributes:
+        wait: seconds that the source asked for, if it did.
+        counts: whether it counts against a bound on attempts.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None, counts: bool = True) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        self.counts = counts
+
+
+class Undecodable(TryAgain):
+    """A reply that is not the protocol: cut short, not JSON, or of the wrong shape."""
+
+
+class Retries:
+    """The failures of one call so far, and what follows from the next.
+
+    Attributes:
+        retries: waits granted, each followed by another attempt.
+        waited: their sum in seconds.
+        last: the latest failure.
+    """
+
+    def __init__(self, patience: Patience, what: str, *, attempts: int | None = None) -> None:
+        self.retries = 0
+        self.waited = 0.0
+        self.last: TryAgain | None = None
+        self._patience = patience
+        self._what = what
+        self._attempts = attempts
+        self._started: float | None = None
+        self._counted = 0
+        self._undecodable = 0
+
+    def start(self) -> None:
+        """Start the clock of the time budget, unless it is running."""
+        if self._started is None:
+            self._started = time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """Seconds left of the time budget."""
+        return self._patience.time_budget.total_seconds() - self._spent
+
+    def wait_after(self, error: Exception) -> bool | float:
+        """Seconds to wait before the next attempt, or False to give up; stamina's backoff hook."""
+        if not isinstance(error, TryAgain):
+            return False
+        self.last = error
+        self._counted += error.counts
+        self._undecodable += isinstance(error, Undecodable)
+        wait = self._backoff(error)
+        # A wait that ends after the budget has ended would only delay the bad news.
+        if self._used_up or wait >= self.left:
+            return False
+        self.retries += 1
+        self.waited += wait
+        log.warning("%s: %s; trying again in %.1f s", self._what, error, wait)
+        return wait
+
+    def exhausted(self, last: TryAgain) -> SourceBroken | SourceUnavailable:
+        """The exception to raise after giving up."""
+        history = f"{self.retries + 1} attempts in {self._spent:.0f} s; the last: {last}"
+        if self._broken:
+            return SourceBroken(
+                f"{self._what} keeps answering with something that is not its protocol ({history}). "
+                "Check that the URL is that of the API."
+            )
+        return SourceUnavailable(f"{self._what} kept failing ({history}). Try again later.")
+
+    @property
+    def _spent(self) -> float:
+        return 0.0 if self._started is None else time.monotonic() - self._started
+
+    @property
+    def _broken(self) -> bool:
+        return self._undecodable >= self._patience.undecodable_replies
+
+    @property
+    def _used_up(self) -> bool:
+        return self._broken or (self._attempts is not None and self._counted >= self._attempts)
+
+    def _backoff(self, error: TryAgain) -> float:
+        first = self._patience.first_wait.total_seconds()
+        if error.wait is not None:
+            # Spread over a moment, or everyone who was told to wait would come back at once.
+            return error.wait + random.uniform(0, first)  # noqa: S311 - no secret
+        bound = min(self._patience.longest_wait.total_seconds(), first * 2**self.retries)
+        return random.uniform(0, bound)  # noqa: S311 - no secret

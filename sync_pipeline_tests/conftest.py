@@ -1,0 +1,8 @@
+"""Fixtures by concern; each module says what it offers."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "sync_pipeline_tests.fixtures.postgres",
+    "sync_pipeline_tests.fixtures.merging",
+]

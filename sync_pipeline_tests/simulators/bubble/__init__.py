@@ -1,0 +1,1 @@
+"""Tests of the simulated Bubble app: over real HTTP wherever a client would be."""
