@@ -171,14 +171,17 @@ TABLES = (
         keys TEXT[] NOT NULL,
         reason TEXT NOT NULL,
         force BOOLEAN DEFAULT false NOT NULL,
+        attempts INTEGER DEFAULT 0 NOT NULL,
         requested_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-        taken_at TIMESTAMP WITH TIME ZONE,
+        finished_at TIMESTAMP WITH TIME ZONE,
         run_id UUID,
+        error TEXT,
         PRIMARY KEY (id)
     )
     """,
     """
-    CREATE INDEX IF NOT EXISTS request_waiting_idx ON sync.request (requested_at) WHERE taken_at is null
+    CREATE INDEX IF NOT EXISTS request_waiting_idx ON sync.request (requested_at)
+    WHERE finished_at is null
     """,
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from sync_pipeline.errors import ConversionError
+from sync_pipeline.merge import lines
 from sync_pipeline.merge.stream import Record
 from sync_pipeline.model.entity import Entity, Field, source_value
 from sync_pipeline.model.types import to_text
@@ -59,6 +60,13 @@ class Keyed:
     digests: list[str] = field(default_factory=list)
     modified: list[dt.datetime | None] = field(default_factory=list)
 
+    def extend(self, other: Keyed) -> None:
+        """Add the records of another chunk."""
+        self.records += other.records
+        self.keys += other.keys
+        self.digests += other.digests
+        self.modified += other.modified
+
 
 class Converter:
     """Reads records of one entity."""
@@ -67,6 +75,7 @@ class Converter:
         self.entity = entity
         self._partial = entity.absent == "unknown"
         self._names = tuple(name for f in entity.fields for name in f.sources)
+        self._key_fields = entity.key_fields
         self._modified = entity.field(entity.modified) if entity.modified else None
 
     @cached_property
@@ -78,51 +87,56 @@ class Converter:
         mapping = [CONVERSIONS, self.entity.absent, list(self.entity.key), shape]
         return hashlib.blake2b(orjson.dumps(mapping), digest_size=16).digest()
 
-    def keyed(self, records: Iterable[Record]) -> tuple[Keyed, list[Rejection]]:
-        """Keys and digests of a chunk, and the records that have no usable key."""
-        keyed, rejections = Keyed(), []
-        for record in records:
-            try:
-                key = self._key(record)
-            except ConversionError as error:
-                rejections.append(Rejection(str(error), record))
-                continue
-            keyed.records.append(record)
-            keyed.keys.append(key)
-            keyed.digests.append(self._digest(record))
-            keyed.modified.append(self.modified(record))
-        return keyed, rejections
+    @cached_property
+    def _hash(self) -> Any:
+        # Copying the keyed state costs half of setting it up again for every record.
+        return hashlib.blake2b(digest_size=16, key=self.fingerprint)
 
-    def _key(self, record: Record) -> tuple[Any, ...]:
-        key = []
-        for f in self.entity.key_fields:
-            value = _converted(f, source_value(f, record))
-            if value is None and not f.null_counts:
-                raise ConversionError(f"{f.sources[0]} is empty, and it is part of the key")
-            key.append(value)
-        return tuple(key)
+    def keyed(self, records: Sequence[Record]) -> tuple[Keyed, list[Rejection]]:
+        """Keys and digests of a chunk, and the records that have no usable key."""
+        failures: dict[int, str] = {}
+        columns = [self._key_column(f, records, failures) for f in self._key_fields]
+        rejections = [Rejection(reason, records[i]) for i, reason in sorted(failures.items())]
+        keys = list(zip(*columns, strict=True))
+        if failures:
+            usable = [i for i in range(len(records)) if i not in failures]
+            records, keys = [records[i] for i in usable], [keys[i] for i in usable]
+        digests = [self._digest(record) for record in records]
+        return Keyed(list(records), keys, digests, self._moments(records)), rejections
+
+    def _key_column(
+        self, f: Field, records: Sequence[Record], failures: dict[int, str]
+    ) -> list[Any]:
+        """One column of the key; always converted, because nothing may refuse a key later."""
+        column = _column(f, records, failures, always=True)
+        if not f.null_counts and None in column:
+            reason = f"{f.sources[0]} is empty, and it is part of the key"
+            for position in (i for i, value in enumerate(column) if value is None):
+                failures.setdefault(position, reason)
+        return column
 
     def _digest(self, record: Record) -> str:
         if self._partial:
             values = [record.get(name, _ABSENT) for name in self._names]
         else:
             values = list(map(record.get, self._names))
-        body = orjson.dumps(
-            values, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+        digest = self._hash.copy()
+        digest.update(
+            orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
         )
-        return hashlib.blake2b(body, digest_size=16, key=self.fingerprint).hexdigest()
+        return digest.hexdigest()
 
-    def modified(self, record: Record) -> dt.datetime | None:
-        """The source's modification time; None where it is absent or cannot be read."""
+    def _moments(self, records: Sequence[Record]) -> list[dt.datetime | None]:
+        """The source's modification times; None where it is absent or cannot be read.
+
+        The full conversion rejects what cannot be read, with the reason.
+        """
         if self._modified is None:
-            return None
-        try:
-            return _converted(self._modified, source_value(self._modified, record))
-        except ConversionError:
-            return None  # the full conversion rejects the record with this reason
+            return [None] * len(records)
+        return _column(self._modified, records, {})
 
     def rows(self, keyed: Keyed, picked: Sequence[int]) -> tuple[list[tuple], dict[int, str]]:
-        """Converted values of the picked records.
+        """Converted values of the picked records, as `lines` takes them.
 
         Returns:
             Rows in the order of `picked`, each the absent columns (None unless records are partial)
@@ -132,22 +146,34 @@ class Converter:
         records = [keyed.records[i] for i in picked]
         failures: dict[int, str] = {}
         columns = [_column(f, records, failures) for f in self.entity.values]
+        for i, f in enumerate(self.entity.values):
+            if f.type.is_list:
+                columns[i] = [lines.array(value) for value in columns[i]]
         absent = [self._absent(r) for r in records] if self._partial else itertools.repeat(None)
         return list(zip(absent, *columns, strict=False)), failures
 
-    def _absent(self, record: Record) -> list[str] | None:
+    def _absent(self, record: Record) -> str | None:
         gone = [f.column for f in self.entity.values if not any(n in record for n in f.sources)]
-        return gone or None
+        return lines.array(gone or None)
 
 
-def _column(f: Field, records: Sequence[Record], failures: dict[int, str]) -> list[Any]:
-    """One field of many records: a plain comprehension, and value by value only when one fails."""
+def _column(
+    f: Field, records: Sequence[Record], failures: dict[int, str], *, always: bool = False
+) -> list[Any]:
+    """One field of many records: a plain comprehension, and value by value only when one fails.
+
+    Args:
+        f: the field.
+        records: raw records.
+        failures: receives the reason per position that cannot be converted; its value is None.
+        always: convert even values that are already of the type's plain Python type.
+    """
     if len(f.sources) == 1:
         name = f.sources[0]
         raw = [record.get(name) for record in records]
     else:
         raw = [source_value(f, record) for record in records]
-    convert, plain = f.type.convert, f.type.plain
+    convert, plain = f.type.convert, None if always else f.type.plain
     try:
         return [None if v is None else v if type(v) is plain else convert(v) for v in raw]
     except ConversionError:

@@ -151,6 +151,7 @@ def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]
         if time.monotonic() - last > PROGRESS_EVERY:
             last = time.monotonic()
             log.info("%s: %s records read", part.label, f"{stage.read:,}")
+    stage.finish()
     return part
 
 

@@ -14,10 +14,13 @@ from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.relations import Relations, columns
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 
 StepStatus = Literal["completed", "planned", "stopped", "failed"]
@@ -184,7 +187,49 @@ _PURGE: dict[str, LiteralString] = {
     "sync.change": "delete from sync.change where changed_at < now() - %(keep)s::interval",
     "sync.plan": "delete from sync.plan where created_at < now() - %(keep)s::interval",
     "sync.step": "delete from sync.step where started_at < now() - %(keep)s::interval",
-    "sync.request": "delete from sync.request where taken_at < now() - %(keep)s::interval",
+    "sync.request": "delete from sync.request where finished_at < now() - %(keep)s::interval",
     "sync.conflict": "delete from sync.conflict where resolved_at < now() - %(keep)s::interval",
     "sync_history": "delete from sync_history where created_at < now() - %(keep)s::interval",
 }
+
+
+def merged_entities(connection: Connection, run_id: UUID) -> set[str]:
+    """Names of the entities that a run has merged so far."""
+    rows = connection.execute(
+        "select entity from sync.step where run_id = %s and action = 'merge' and status = 'completed'",
+        [run_id],
+    )
+    return {name for (name,) in rows}
+
+
+def annotate(connection: Connection, run_id: UUID, facts: Mapping[str, Any]) -> None:
+    """Add facts to a run's history row."""
+    connection.execute(
+        "update sync_history set metadata = metadata || %s where id = %s",
+        [Jsonb(facts, dumps=_dumps), run_id],
+    )
+
+
+def moved_keys(
+    connection: Connection, system: System, run_id: UUID
+) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Keys of the rows that a run moved, and of the records that it rejected, by entity.
+
+    Keys of several columns are joined by a comma.
+    """
+    moved: dict[str, set[str]] = {}
+    for entity in system.entities:
+        rel = Relations(entity)
+        query = sql.SQL("select concat_ws(',', {}) from {} where _run = %s").format(
+            columns(entity.key), rel.base
+        )
+        moved[entity.name] = {key for (key,) in connection.execute(query, [run_id])}
+    rejected: dict[str, set[str]] = {}
+    rows = connection.execute(
+        "select entity, (select string_agg(value, ',') from jsonb_each_text(key)) from sync.rejected"
+        " where system = %s and run_id = %s and key is not null",
+        [system.name, run_id],
+    )
+    for name, key in rows:
+        rejected.setdefault(name, set()).add(key)
+    return moved, rejected

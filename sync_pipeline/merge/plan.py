@@ -266,11 +266,14 @@ def _find_missing(connection: Connection, rel: Relations) -> int:
 
 
 def moved_bases(connection: Connection, rel: Relations) -> int:
-    """Records taken for unchanged whose base has moved since: another run came between."""
+    """Records that were taken for unchanged, and so have no values, whose base has moved since.
+
+    To be asked after staging again: `wide` then says what the base holds now.
+    """
     statement = sql.SQL(
-        "select count(*) from {} s left join {} b on {}"
-        " where not s.wide and b._digest is distinct from s.digest"
-    ).format(rel.seen, rel.base, rel.same_key("b", "s"))
+        "select count(*) from {} s where s.wide and s.state is null"
+        " and not exists (select from {} r where r.seq = s.seq)"
+    ).format(rel.seen, rel.rows)
     row = connection.execute(statement).fetchone()
     return row[0] if row else 0
 

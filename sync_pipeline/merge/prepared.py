@@ -81,3 +81,8 @@ def _has_unique_index(connection: Connection, relation: str, key: tuple[str, ...
         [relation],
     ).fetchall()
     return any(set(names) == set(key) for (names,) in rows)
+
+
+def exists(connection: Connection, rel: Relations) -> bool:
+    """Whether the target table is there at all."""
+    return bool(_columns(connection, rel.target.as_string(connection)))

@@ -61,7 +61,7 @@ def markdown(changes: Iterable[FieldChange], limit: int = 20) -> str:
         return "No field changed."
     lines = ["| key | field | old | new |", "|---|---|---|---|"]
     lines += [
-        f"| {_cell(c.key)} | {_cell(c.column)} | {_cell(c.old)} | {_cell(c.new)} |"
+        f"| {cell(c.key)} | {cell(c.column)} | {cell(c.old)} | {cell(c.new)} |"
         for c in rows[:limit]
     ]
     if len(rows) > limit:
@@ -69,5 +69,6 @@ def markdown(changes: Iterable[FieldChange], limit: int = 20) -> str:
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text that cannot break out of a Markdown table's cell."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

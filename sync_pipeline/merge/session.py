@@ -153,8 +153,13 @@ class Session:
                 )
 
 
+def lock_name(entity: Entity) -> str:
+    """What the advisory lock of an entity is called, before it is hashed."""
+    return f"sync_pipeline {entity.schema}.{entity.table}"
+
+
 def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
-    name = f"sync_pipeline {entity.schema}.{entity.table}"
+    name = lock_name(entity)
     connection.execute("select set_config('lock_timeout', %s, false)", [_milliseconds(wait)])
     try:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])

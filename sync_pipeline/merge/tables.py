@@ -328,11 +328,13 @@ def _request_table(meta: sa.MetaData) -> None:
         sa.Column("keys", pg.ARRAY(sa.Text), nullable=False),
         _text("reason", nullable=False),
         sa.Column("force", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         _moment("requested_at", now=True),
-        _moment("taken_at"),
+        _moment("finished_at"),
         sa.Column("run_id", sa.Uuid),
+        _text("error"),
         sa.Index(
-            "request_waiting_idx", "requested_at", postgresql_where=sa.text("taken_at is null")
+            "request_waiting_idx", "requested_at", postgresql_where=sa.text("finished_at is null")
         ),
         schema=BOOK_SCHEMA,
     )

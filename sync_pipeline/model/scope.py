@@ -17,6 +17,8 @@ class Scope:
         mode: `delta` reads what changed since the watermark, `full` everything, `keys` the records
             named in `keys`, `range` those modified from `since` to `until`, both included.
         keys: source keys, for `keys`.
+        of: the entity that keys and range speak of; every selected entity is then read as far as it
+            belongs to those records. Empty: each selected entity's own records.
         since: start of the range.
         until: end of the range; None means now.
         force: re-assert the source on mapped fields, never on other owners' rows or local columns.
@@ -26,6 +28,7 @@ class Scope:
 
     mode: Mode = "delta"
     keys: tuple[str, ...] = ()
+    of: str = ""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     force: bool = False

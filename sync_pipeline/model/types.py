@@ -64,13 +64,15 @@ def shown(value: object, limit: int = 40) -> str:
 
 def to_text(value: Any) -> str | None:
     """Text as it stands; numbers in plain digits, lists and objects as JSON, never a useless literal."""
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        pass
+    elif isinstance(value, bool):
         value = "true" if value else "false"
     elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = str(int(value))
     elif isinstance(value, (dict, list)):
         value = orjson.dumps(value).decode()
-    elif not isinstance(value, str):
+    else:
         value = str(value)
     if "\x00" in value:
         raise ConversionError(
@@ -80,6 +82,8 @@ def to_text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> Decimal | None:
+    if type(value) is int:  # what JSON holds most often
+        return Decimal(value)
     if isinstance(value, bool):
         raise ConversionError(f"{shown(value)} is a truth value, not a number")
     if isinstance(value, float) and not math.isfinite(value):
@@ -98,6 +102,8 @@ def _number(value: Any) -> Decimal | None:
 
 def _whole(span: range) -> Callable[[Any], int | None]:
     def convert(value: Any) -> int | None:
+        if type(value) is int and value in span:
+            return value
         number = _number(value)
         if number is None:
             return None
@@ -114,6 +120,8 @@ def _whole(span: range) -> Callable[[Any], int | None]:
 
 def to_float(value: Any) -> float | None:
     """A binary double; text is read as a decimal first so that words are refused."""
+    if type(value) is float and math.isfinite(value):
+        return value
     number = _number(value)
     return None if number is None else float(number)
 
@@ -163,6 +171,12 @@ def _parse_wordy(text: str, zone: ZoneInfo | None) -> dt.datetime:
 
 def _moment(zone: ZoneInfo | None) -> Callable[[Any], dt.datetime | None]:
     def convert(value: Any) -> dt.datetime | None:
+        if type(value) is str and value[4:5] == "-":  # "2024-": neither milliseconds nor words
+            try:
+                moment = dt.datetime.fromisoformat(value)
+            except ValueError:
+                return _parse_moment(value.strip(), zone)
+            return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
         if isinstance(value, dt.datetime):
             return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):

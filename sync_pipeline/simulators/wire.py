@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from http.client import responses
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,7 +50,7 @@ async def play(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send:
 
 def error_page(status: int, body: BodyKind, *, headers: dict[str, str] | None = None) -> Response:
     """A reply as proxies and edges send it, which know nothing of the API behind them."""
-    title = {200: "Please wait", 429: "Too Many Requests"}.get(status, "Service Unavailable")
+    title = "Please wait" if status == 200 else responses.get(status, "Error")
     content = {
         "json": f'{{"statusCode":{status},"body":{{"status":"ERROR","message":"{title}"}}}}',
         "plain": title,

@@ -133,11 +133,12 @@ class Stream(Generic[T]):
         try:
             return self._background.portal.call(receive.receive)
         except anyio.EndOfStream:
-            self._finish()
-            raise StopIteration from None
+            pass
         except BaseException:
             self.close()
             raise
+        self._finish()
+        raise StopIteration
 
     def close(self) -> None:
         """Cancel the work and wait until it is over; harmless when it is."""

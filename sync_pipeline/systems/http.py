@@ -98,7 +98,7 @@ class HttpTransport:
         headers: sent with every call; credentials belong here and nowhere else.
         remedy: says what to check for a status and a path; the end of a refusal's message.
         patience: how long and how often a call is tried.
-        requests_per_minute: pace over all calls, kept from second to second, without bursts.
+        requests_per_minute: most calls in any minute; half of them may come at once.
         concurrency: calls under way at once.
         secrets: words that are blotted out should a source echo them.
     """
@@ -121,7 +121,7 @@ class HttpTransport:
         self._patience = patience
         self._secrets = tuple(secrets)
         self._slots = anyio.Semaphore(concurrency)
-        self._pace = _even_pace(requests_per_minute)
+        self._pace = _pace(requests_per_minute)
         self._quiet_until = 0.0
         self._client = httpx2.AsyncClient(
             base_url=url,
@@ -252,11 +252,12 @@ class HttpTransport:
         )
 
 
-def _even_pace(per_minute: float) -> AsyncLimiter:
-    # A leaky bucket that holds a minute's worth would let twice the limit through in the first
-    # minute: once as a burst and once as it drains.
-    burst = max(1.0, per_minute / 60)
-    return AsyncLimiter(burst, burst * 60 / per_minute)
+def _pace(per_minute: float) -> AsyncLimiter:
+    # Half of the minute's calls may come at once and the other half drips in behind them, so that
+    # a short sync is not held up and yet no minute sees more than the limit.
+    half = per_minute / 2
+    burst = max(1.0, half)
+    return AsyncLimiter(burst, 60 * burst / half)
 
 
 def _timeouts(patience: Patience) -> httpx2.Timeout:

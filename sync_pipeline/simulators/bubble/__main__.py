@@ -66,13 +66,13 @@ def _stop_signals() -> Event:
 def _announce(bubble: BubbleSimulator, ready_file: Path | None) -> None:
     ready = {"url": bubble.url, "token": bubble.token, "admin_url": bubble.admin_url}
     line = orjson.dumps(ready) + b"\n"
-    sys.stdout.buffer.write(line)
-    sys.stdout.flush()
     if ready_file is not None:
         # Renamed into place, so that whoever waits for the file never reads half of it.
         partial = ready_file.with_name(ready_file.name + ".partial")
         partial.write_bytes(line)
         partial.replace(ready_file)
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ BRANCHES = ("", "/version-live", "/version-test")
 API_ROOT = "/api/1.1"
 BULK_LINES = 1_000
 
-_OBJECT_PATH = re.compile(r".*?/api/1\.1(?P<obj>/obj/(?P<type>[^/]+))(?P<rest>/.*)?$")
+_OBJECT_PATH = re.compile(r".*?/api/1\.1/obj/(?P<type>[^/]+)(?P<rest>/.*)?$")
 _WRONG_BULK = (
     "Expecting a newline-seperated list of JSON objects.  "
     "Make sure the Content-Type header is text/plain"
@@ -44,12 +44,12 @@ def classify(scope: Scope) -> Call:
     found = _OBJECT_PATH.match(path)
     if found is None:
         return Call(method=scope["method"], url=url, route=path)
-    rest = found["rest"] or ""
+    kind, rest = type_name(found["type"]), found["rest"] or ""
     return Call(
         method=scope["method"],
         url=url,
-        route=found["obj"] + (rest if rest in ("", "/bulk") else "/{id}"),
-        type=type_name(found["type"]),
+        route=f"/obj/{kind}" + (rest if rest in ("", "/bulk") else "/{id}"),
+        type=kind,
         listing=not rest and scope["method"] == "GET",
     )
 

@@ -117,7 +117,7 @@ def _value(value: Any, field: Field, constraint_type: str) -> Any:
         formed = [form(item) for item in value]
         return formed if field.family == "list" else frozenset(formed)
     formed = form(value)
-    if formed is None and value is not None:
+    if formed is None and (value is not None or constraint_type in _ORDERED):
         raise replies.bad_request(f"Invalid value for {field.display}: {value}")
     return formed
 

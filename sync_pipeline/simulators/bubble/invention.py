@@ -111,9 +111,8 @@ def day(days: float) -> Maker:
     return lambda rng, born: midnight(min(born + int(rng.random() * days * DAY_MS), _NOW_MS))
 
 
-def year(rng: Random, born: int) -> int:
+def year(_: Random, born: int) -> int:
     """The year in which the record was created."""
-    del rng
     return int(iso(born)[:4])
 
 
@@ -171,7 +170,7 @@ def several(most: int, make: Maker) -> Maker:
     return lambda rng, born: [make(rng, born) for _ in range(1 + int(rng.random() * most))]
 
 
-def thing(rng: Random, born: int) -> str:
+def thing(rng: Random, _: int) -> str:
     """The id of a thing of a type that is not simulated, from a pool of a few dozen."""
     number = int(rng.random() * 40)
     return f"{1_672_531_200_000 + number * DAY_MS}x{100_000_000_000_000_000 + number * 7_919}"

@@ -47,19 +47,20 @@ def midnight(ms: int) -> str:
 
 def read_moment(value: object) -> str | None:
     """The text for a date in any form that Bubble accepts, or None for anything else."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return iso(round(value))
-    text = value.strip() if isinstance(value, str) else ""
-    if _EPOCH_MS.match(text):
-        return iso(int(text))
     try:
-        parsed = _parse(text)
-    except ValueError:
-        return None
-    return None if parsed is None else iso(milliseconds(parsed))
+        if isinstance(value, str):
+            moment = _parse(value.strip())
+            return None if moment is None else iso(milliseconds(moment))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return iso(round(value))
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
 
 
 def _parse(text: str) -> datetime | None:
+    if _EPOCH_MS.match(text):
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
     if _ISO.match(text):
         moment = datetime.fromisoformat(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2
 
@@ -41,7 +41,8 @@ class BubbleClient:
         url: root of the API, such as `https://app.example.com/version-live/api/1.1`.
         token: an API token of the app; privacy rules do not apply to it.
         patience: how long a call is tried before its source counts as unavailable.
-        requests_per_minute: the smallest plans allow 1,000 to a whole app, people included.
+        requests_per_minute: most calls in any minute; plans allow between 1,000 and 35,000 to all
+            clients of an app together.
         concurrency: calls under way at once, and so the most segments of a scan.
         list_size: ids in one `in` constraint.
         url_budget: characters of the encoded list, since a URL takes only so many.
@@ -232,7 +233,7 @@ def _remedy(status: int, path: str) -> str:
                 "Settings → API, and the Data API has to be enabled for the branch in BUBBLE_API_URL."
             )
         case 404 if "/obj/" in path:
-            type_name = path.partition("/obj/")[2].partition("/")[0]
+            type_name = unquote(path.partition("/obj/")[2].partition("/")[0])
             return (
                 f"Enable the type “{type_name}” in Settings → API → Data API, check the branch in "
                 "BUBBLE_API_URL, and the spelling of the type and of the fields asked for."

@@ -144,7 +144,7 @@ class Listing:
         return await self._transport.get(
             type_path(query.type_name),
             params=query.params(cursor=cursor, limit=limit or self.page_size),
-            read=partial(_read, query, cursor=cursor),
+            read=partial(read_page, query, cursor=cursor),
             attempts=attempts,
         )
 
@@ -172,12 +172,12 @@ def response_of(reply: Reply) -> Any:
             raise Undecodable("JSON without “response”")
 
 
-def _as_json(constraint: Constraint) -> dict[str, Any]:
-    pair = {"key": constraint.key, "constraint_type": constraint.constraint_type}
-    return pair if constraint.value is None else {**pair, "value": constraint.value}
+def read_page(query: Query, reply: Reply, *, cursor: int) -> Page:
+    """The page in a reply.
 
-
-def _read(query: Query, reply: Reply, *, cursor: int) -> Page:
+    Raises:
+        Undecodable: the reply is no listing, or contradicts the question.
+    """
     match response_of(reply):
         case {"results": list(records), "remaining": int(remaining)} if remaining >= 0:
             keys = [_key(record, query.sort) for record in records]
@@ -194,6 +194,11 @@ def _read(query: Query, reply: Reply, *, cursor: int) -> Page:
     if any(later < earlier for earlier, later in pairwise(keys)):
         raise Undecodable(f"records that are not in the order of “{query.sort}”")
     return Page(records, keys, remaining, reply.date)
+
+
+def _as_json(constraint: Constraint) -> dict[str, Any]:
+    pair = {"key": constraint.key, "constraint_type": constraint.constraint_type}
+    return pair if constraint.value is None else {**pair, "value": constraint.value}
 
 
 def _key(record: Any, sort: SortField) -> int:

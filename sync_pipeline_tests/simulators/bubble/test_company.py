@@ -17,6 +17,9 @@ from sync_pipeline.simulators.bubble.company import Company, make_company
 from sync_pipeline.simulators.bubble.growth import ADMIN
 from sync_pipeline.simulators.bubble.moments import REFERENCE_NOW, iso, milliseconds
 
+# On one worker, so that the full company is made once.
+pytestmark = pytest.mark.xdist_group("full company")
+
 LINKS = {
     "Linked Invoice": "invoice",
     "Linked Payment": "payment",

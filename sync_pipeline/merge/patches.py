@@ -1,0 +1,221 @@
+"""Run a patch: set-based, idempotent, with before-images, so that it is undone like a sync."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from sync_pipeline.errors import EntityBusy
+from sync_pipeline.merge import history
+from sync_pipeline.merge.relations import Relations, ident
+from sync_pipeline.merge.session import lock_name
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
+
+
+@dataclass
+class PatchResult:
+    """What a patch did.
+
+    Attributes:
+        counts: candidates by outcome; `set` is what was written.
+        reports: ties and conflicts in words, a few of each.
+    """
+
+    counts: dict[str, int]
+    reports: list[str] = field(default_factory=list)
+
+
+def run(
+    connection: Connection, system: System, patch: Patch, *, run_id: UUID, everything: bool
+) -> PatchResult:
+    """Apply a patch in one transaction.
+
+    Args:
+        connection: in autocommit.
+        system: whose entities the patch names.
+        patch: the declaration.
+        run_id: names the run; its before-images are recorded under it.
+        everything: over all rows, not only over those that this run touched.
+    """
+    started_at = dt.datetime.now(dt.UTC)
+    entity, other = Relations(system[patch.entity]), Relations(system[patch.other])
+    whose = _Run(run_id, everything)
+    with connection.transaction():
+        _hold(connection, entity, other)
+        if isinstance(patch, BackLink):
+            result = _back_link(connection, patch, entity, other, whose)
+        else:
+            result = _copy_through(connection, patch, entity, other, whose)
+        _write(connection, patch, entity, run_id)
+        facts: dict[str, Any] = result.counts | {"reports": result.reports}
+        step = history.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
+        history.add_step(connection, run_id, step)
+    return result
+
+
+def _hold(connection: Connection, *ends: Relations) -> None:
+    """Keep syncs of either end away: rows must not move between deciding and writing."""
+    for rel in sorted(ends, key=lambda r: (r.entity.schema, r.entity.table)):
+        try:
+            connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(rel.entity)]
+            )
+        except psycopg.errors.LockNotAvailable:
+            raise EntityBusy(
+                f"{rel.entity.system}/{rel.entity.name} is being synced by another run; patch it when that"
+                " one is done."
+            ) from None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Which run patches, and how far it looks."""
+
+    id: UUID
+    everything: bool
+
+    def touched(self, rel: Relations, alias: str) -> sql.Composable:
+        """Whether the row of an alias is to be looked at: its base moved in this run."""
+        if self.everything:
+            return sql.SQL("true")
+        return sql.SQL("exists (select from {} b where {} and b._run = {})").format(
+            rel.base, rel.same_key("b", alias), sql.Literal(self.id)
+        )
+
+
+def _back_link(
+    connection: Connection,
+    patch: BackLink,
+    entity: Relations,
+    other: Relations,
+    run: _Run,
+) -> PatchResult:
+    key, other_key = entity.entity.key[0], other.entity.key[0]
+    claims = sql.SQL(
+        "create temporary table wish on commit drop as"
+        " select *, case when key is null then 'not_found' when held = other_key then 'same'"
+        " when held is not null or winner <> other_key then 'conflict' else 'set' end as outcome"
+        " from (select distinct on (c.wanted, c.other_key) c.wanted, c.other_key, t.{key} as key,"
+        " nullif(t.{column}, '') as held, first_value(c.other_key) over (partition by c.wanted"
+        " order by c.oldest nulls last, c.other_key) as winner"
+        " from (select o.{other_key} as other_key, o.{oldest} as oldest, w.wanted"
+        " from {other} o, unnest(o.{back}) as w(wanted) where {other_touched}"
+        " union select o.{other_key}, o.{oldest}, w.wanted from {other} o, unnest(o.{back}) as w(wanted)"
+        " join {entity} t on t.{key} = w.wanted where {entity_touched}) c"
+        " left join {entity} t on t.{key} = c.wanted) claim"
+    ).format(
+        key=ident(key),
+        column=ident(patch.column),
+        other_key=ident(other_key),
+        oldest=ident(patch.oldest),
+        back=ident(patch.back),
+        other=other.target,
+        entity=entity.target,
+        other_touched=run.touched(other, "o"),
+        entity_touched=run.touched(entity, "t"),
+    )
+    connection.execute(claims)
+    _record_claims(connection, patch, entity, run.id)
+    found = connection.execute(
+        "select format('%s is claimed by %s but holds %s', wanted, other_key, coalesce(held, winner))"
+        " from pg_temp.wish where outcome = 'conflict' order by wanted, other_key limit 5"
+    )
+    return PatchResult(_outcomes(connection), [text for (text,) in found])
+
+
+def _record_claims(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> None:
+    """Record rival claims as conflicts, each once."""
+    connection.execute(
+        sql.SQL(
+            "insert into sync.conflict (system, entity, key, kind, field, local, source, kept, run_id)"
+            " select {system}, {entity}, key_json, 'patch', {column}, held, source, 'local',"
+            " {run} from (select jsonb_build_object({key}, wanted) as key_json,"
+            " to_jsonb(coalesce(held, winner)) as held, to_jsonb(other_key) as source from pg_temp.wish"
+            " where outcome = 'conflict') c where not exists (select from sync.conflict x"
+            " where x.system = {system} and x.entity = {entity} and x.key = c.key_json and x.kind = 'patch'"
+            " and x.field = {column} and x.source = c.source)"
+        ).format(
+            system=sql.Literal(entity.entity.system),
+            entity=sql.Literal(patch.entity),
+            column=sql.Literal(patch.column),
+            key=sql.Literal(entity.entity.key[0]),
+            run=sql.Literal(run_id),
+        )
+    )
+
+
+def _copy_through(
+    connection: Connection,
+    patch: CopyThrough,
+    entity: Relations,
+    other: Relations,
+    run: _Run,
+) -> PatchResult:
+    statement = sql.SQL(
+        "create temporary table wish on commit drop as"
+        " select t.{key} as key, (array_agg(o.{take} order by o.{oldest} nulls last, o.{other_key}))[1]"
+        " as other_key, count(distinct o.{take}) as candidates, case when count(o.{take}) = 0"
+        " then 'no_candidate' else 'set' end as outcome"
+        " from {entity} t left join {other} o on o.{through} = t.{key} and coalesce(o.{take}, '') <> ''"
+        " where coalesce(t.{column}, '') = '' and ({entity_touched} or {other_touched}) group by t.{key}"
+    ).format(
+        key=ident(entity.entity.key[0]),
+        other_key=ident(other.entity.key[0]),
+        take=ident(patch.take),
+        oldest=ident(patch.oldest),
+        entity=entity.target,
+        other=other.target,
+        through=ident(patch.through),
+        column=ident(patch.column),
+        entity_touched=run.touched(entity, "t"),
+        other_touched=run.touched(other, "o"),
+    )
+    connection.execute(statement)
+    ties = connection.execute(
+        "select key, other_key, candidates from pg_temp.wish where candidates > 1 order by key"
+    ).fetchall()
+    result = PatchResult(_outcomes(connection) | {"ties": len(ties)})
+    result.reports = [
+        f"{key}: {count} candidates, took {taken} from the oldest" for key, taken, count in ties[:5]
+    ]
+    return result
+
+
+def _outcomes(connection: Connection) -> dict[str, int]:
+    rows = connection.execute("select outcome, count(*) from pg_temp.wish group by outcome")
+    counts = dict(rows.fetchall())
+    return {"candidates": sum(counts.values())} | {
+        name: counts.get(name, 0)
+        for name in ("set", "same", "not_found", "conflict", "no_candidate")
+    }
+
+
+def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> None:
+    """Set what is to be set, if the row is ours and still empty there, and keep before-images."""
+    connection.execute(
+        sql.SQL(
+            "with written as (update {target} t set {column} = w.other_key from pg_temp.wish w"
+            " where t.{key} = w.key and w.outcome = 'set' and coalesce(t.{column}, '') = '' and {ours}"
+            " returning t.{key} as key, w.other_key)"
+            " insert into sync.change (run_id, system, entity, key, action, before, after)"
+            " select {run}, {system}, {entity}, jsonb_build_object({key_name}, key), 'update',"
+            " jsonb_build_object({name}, null), jsonb_build_object({name}, other_key) from written"
+        ).format(
+            target=entity.target,
+            column=ident(patch.column),
+            key=ident(entity.entity.key[0]),
+            ours=entity.ours("t"),
+            run=sql.Literal(run_id),
+            system=sql.Literal(entity.entity.system),
+            entity=sql.Literal(patch.entity),
+            key_name=sql.Literal(entity.entity.key[0]),
+            name=sql.Literal(patch.column),
+        )
+    )

@@ -1,0 +1,73 @@
+"""Requests for partial resyncs: queued by apps, people and sensors, done by runs.
+
+A request stays until a run has done it. A failed run is tried again, a few times, under a new attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sync_pipeline.merge.stage import Connection
+
+MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """One queued request."""
+
+    id: int
+    system: str
+    entity: str
+    keys: list[str]
+    reason: str
+    force: bool
+    attempts: int
+
+
+def queue(
+    connection: Connection, system: str, entity: str, keys: Sequence[str], reason: str
+) -> int:
+    """Ask for a partial resync.
+
+    Returns:
+        The request's number.
+    """
+    row = connection.execute(
+        "insert into sync.request (system, entity, keys, reason) values (%s, %s, %s, %s) returning id",
+        [system, entity, list(keys), reason],
+    ).fetchone()
+    assert row
+    return row[0]
+
+
+def waiting(connection: Connection, limit: int) -> list[Request]:
+    """The oldest requests that no run has done yet."""
+    rows = connection.execute(
+        "select id, system, entity, keys, reason, force, attempts from sync.request"
+        " where finished_at is null order by requested_at, id limit %s",
+        [limit],
+    )
+    return [Request(*row) for row in rows]
+
+
+def refuse(connection: Connection, request_id: int, why: str) -> None:
+    """Close a request that no run can do."""
+    connection.execute(
+        "update sync.request set finished_at = now(), error = %s where id = %s", [why, request_id]
+    )
+
+
+def settle(connection: Connection, request_id: int, run_id: UUID, *, error: str | None) -> None:
+    """Close a request that a run has done, or let it be tried again after a failure, a few times.
+
+    The run that was already counted counts once, however often its end is reported.
+    """
+    connection.execute(
+        "update sync.request set run_id = %(run)s, error = %(error)s, attempts = attempts + 1, finished_at ="
+        " case when %(error)s::text is null or attempts + 1 >= %(most)s then now() end"
+        " where id = %(id)s and finished_at is null and run_id is distinct from %(run)s",
+        {"id": request_id, "run": run_id, "error": error, "most": MOST_ATTEMPTS},
+    )

@@ -1,0 +1,73 @@
+"""Patches: repairs of links that the source left incomplete, declared as data.
+
+A patched value is a local value to the merge: the source still says nothing there, so the next sync
+leaves it alone, and it is undone like any other write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BackLink:
+    """Fill a link from the other side's list: a child names its parents, the parent lacks the child.
+
+    Not found is counted; the same is left; empty is set; another value is a conflict and kept.
+
+    Attributes:
+        name: the patch's asset.
+        entity: whose link is restored.
+        column: the link.
+        other: the entity whose list names rows of `entity`.
+        back: that list's column.
+        oldest: column of `other` that decides between two that claim the same row.
+    """
+
+    name: str
+    entity: str
+    column: str
+    other: str
+    back: str
+    oldest: str
+    description: str = ""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The entities that must be synced first."""
+        return (self.entity, self.other)
+
+
+@dataclass(frozen=True)
+class CopyThrough:
+    """Fill a link with what a related row holds: a child takes its parent's value.
+
+    Of several candidates the oldest related row decides, and the tie is reported.
+
+    Attributes:
+        name: the patch's asset.
+        entity: whose empty link is filled.
+        column: the link.
+        other: the related entity.
+        through: its column that points at `entity`.
+        take: its column whose value is taken.
+        oldest: its column that decides between several.
+    """
+
+    name: str
+    entity: str
+    column: str
+    other: str
+    through: str
+    take: str
+    oldest: str
+    after: tuple[str, ...] = ()
+    description: str = ""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The entities that must be synced first."""
+        return (self.entity, self.other)
+
+
+Patch = BackLink | CopyThrough

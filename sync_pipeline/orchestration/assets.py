@@ -1,0 +1,121 @@
+"""Asset factories: an asset per entity, one per patch, an external asset per source type."""
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+import dagster as dg
+
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge import history, patches
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.patch import Patch
+from sync_pipeline.orchestration import metadata
+from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key, source_key
+
+STALE = dg.FreshnessPolicy.time_window(
+    fail_window=dt.timedelta(hours=26), warn_window=dt.timedelta(hours=3)
+)
+"""Tables are synced hourly and, in full, nightly: three missed hours are a warning, a missed night fails."""
+
+
+def source_assets(system: System) -> list[dg.AssetSpec]:
+    """The record types at the source, so that lineage begins where the data does."""
+    return [
+        dg.AssetSpec(
+            source_key(entity),
+            group_name=system.name,
+            description=f"{entity.source} records as {system.name} holds them.",
+            kinds={system.name},
+            tags={SOURCE_TAG: system.name},
+        )
+        for entity in system.entities
+    ]
+
+
+def entity_assets(system: System, *, source: str) -> list[dg.AssetsDefinition]:
+    """One asset per entity; the links between entities are the lineage.
+
+    Args:
+        system: whose entities.
+        source: key of the resource that reads them, a `resources.Source`.
+    """
+    return [_entity_asset(system, entity, source) for entity in system.in_order()]
+
+
+def _entity_asset(system: System, entity: Entity, source: str) -> dg.AssetsDefinition:
+    level = system.levels[entity.name]
+
+    @dg.asset(
+        key=asset_key(entity),
+        deps=[source_key(entity), *(asset_key(system[p]) for p in entity.hard_parents)],
+        group_name=system.name,
+        description=f"{entity.description} Level {level}. Merged three ways from {entity.source}.",
+        kinds={"postgres", system.name},
+        tags={"sync/level": str(level), SOURCE_TAG: system.name},
+        owners=["team:data"],
+        metadata=metadata.defined(entity, level),
+        freshness_policy=STALE,
+        required_resource_keys={source, "target", "scope"},
+        io_manager_key="merge",
+    )
+    def sync(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        reader = getattr(context.resources, source)
+        try:
+            scope = context.resources.scope.resolve()
+            with context.resources.target.connect() as connection:
+                since = history.watermark(connection, entity) if scope.mode == "delta" else None
+            return dg.MaterializeResult(value=reader.read(entity, scope, since))
+        except SyncError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+
+    return sync
+
+
+def patch_assets(system: System, declared: Sequence[Patch]) -> list[dg.AssetsDefinition]:
+    """One asset per patch, downstream of both ends."""
+    return [_patch_asset(system, patch) for patch in declared]
+
+
+class PatchConfig(dg.Config):
+    """How far a patch looks."""
+
+    everything: bool = False
+    """Over all rows. Otherwise over those that this run touched, or over all when it touched neither end."""
+
+
+def _patch_asset(system: System, patch: Patch) -> dg.AssetsDefinition:
+    earlier = getattr(patch, "after", ())
+    ends = [asset_key(system[name]) for name in patch.ends]
+
+    @dg.asset(
+        key=patch_key(system, patch),
+        deps=[*ends, *(dg.AssetKey([system.name, name]) for name in earlier)],
+        group_name=system.name,
+        description=patch.description,
+        kinds={"postgres"},
+        tags={"sync/level": "patch", SOURCE_TAG: system.name},
+        owners=["team:data"],
+        required_resource_keys={"target", "scope"},
+    )
+    def restore(context: dg.AssetExecutionContext, config: PatchConfig) -> dg.MaterializeResult:
+        scope = context.resources.scope.resolve()
+        if scope.dry_run:
+            return dg.MaterializeResult(metadata={"status": "skipped: a dry run writes nothing"})
+        run_id = UUID(context.run.run_id)
+        try:
+            with context.resources.target.connect() as connection:
+                history.open_run(connection, run_id, "patch", system=system.name)
+                merged = history.merged_entities(connection, run_id)
+                everything = (
+                    config.everything or scope.mode == "full" or not merged & set(patch.ends)
+                )
+                result = patches.run(
+                    connection, system, patch, run_id=run_id, everything=everything
+                )
+        except SyncError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        return dg.MaterializeResult(metadata={**result.counts, "reports": result.reports})
+
+    return restore

@@ -1,0 +1,181 @@
+"""Asset checks, made from the entities: what the alert lists of the source systems asked for.
+
+A check never undoes a write; what must not land is stopped by the guard before the commit. Checks say
+whether the table is in the state that people expect, and name what is not.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.merge import inspection, prepared
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.orchestration.naming import asset_key
+
+LATE = dt.timedelta(hours=26)
+DROP_PERCENT = 5.0
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+def entity_checks(system: System) -> list[dg.AssetChecksDefinition]:
+    """The checks of every entity; one step per entity, because a step costs more than a query."""
+    return [_checks(system, entity) for entity in system.in_order()]
+
+
+def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
+    described = {
+        "accounting": "Every record of the last run ended in exactly one count.",
+        "unique_index": "The key is backed by a valid, total unique index.",
+        "no_duplicate_keys": "No key stands in the table twice.",
+        "row_count": f"The table has not lost more than {DROP_PERCENT:g} % of its rows since the run before.",
+        "freshness": f"The last merge succeeded, and less than {LATE.total_seconds() / 3600:g} hours ago.",
+    }
+    if any(True for _ in entity.links):
+        described["links"] = "Every link points at a row that is there."
+    if entity.owner:
+        described["owner_rows"] = "Rows of other owners have not become fewer."
+    return [
+        dg.AssetCheckSpec(name, asset=asset_key(entity), description=text)
+        for name, text in described.items()
+    ]
+
+
+def _checks(system: System, entity: Entity) -> dg.AssetChecksDefinition:
+    specs = _specs(entity)
+
+    @dg.multi_asset_check(
+        specs=specs,
+        name=f"{system.name}__{entity.name}__checks",
+        required_resource_keys={"target"},
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        with context.resources.target.connect() as connection:
+            for result in _results(context, connection, system, entity):
+                if result.check_name in wanted:
+                    yield result
+
+    return check
+
+
+def _results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    if not prepared.exists(connection, Relations(entity)):
+        for spec in _specs(entity):
+            yield _result(
+                entity, spec.name, passed=False, why="the table does not exist; migrate first"
+            )
+        return
+    yield _accounting(connection, entity)
+    yield _unique_index(connection, entity)
+    repeated = inspection.repeated_keys(connection, entity)
+    yield _result(
+        entity, "no_duplicate_keys", passed=repeated == 0, metadata={"repeated_keys": repeated}
+    )
+    yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
+    yield _freshness(connection, entity)
+    if any(True for _ in entity.links):
+        yield _links(connection, system, entity)
+    if entity.owner:
+        yield _history_check(context, entity, "owner_rows", "rows_of_other_owners", 0.0)
+
+
+def _result(
+    entity: Entity,
+    name: str,
+    *,
+    passed: bool,
+    why: str = "",
+    severity: dg.AssetCheckSeverity = ERROR,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=asset_key(entity),
+        check_name=name,
+        severity=severity,
+        description=why,
+        metadata=metadata or {},
+    )
+
+
+def _accounting(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    last = inspection.last_merge(connection, entity)
+    if last is None or not last.counts:
+        return _result(entity, "accounting", passed=True, why="nothing was merged yet")
+    read = last.counts["read"]
+    accounted = sum(n for name, n in last.counts.items() if name != "read")
+    return _result(entity, "accounting", passed=read == accounted, metadata=last.counts)
+
+
+def _unique_index(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    found = list(prepared.findings(connection, Relations(entity)))
+    why = "; ".join(f"{f.problem}: {f.remedy}" for f in found)
+    return _result(entity, "unique_index", passed=not found, why=why)
+
+
+def _freshness(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    last = inspection.last_merge(connection, entity)
+    if last is None:
+        return _result(entity, "freshness", passed=False, severity=WARN, why="it was never synced")
+    age = dt.datetime.now(dt.UTC) - last.finished_at
+    landed = last.status in {"completed", "planned"}
+    why = "" if landed else f"the last run {last.status}: {last.error}"
+    return _result(
+        entity,
+        "freshness",
+        passed=landed and age < LATE,
+        severity=WARN,
+        why=why,
+        metadata={"age_minutes": age.total_seconds() / 60},
+    )
+
+
+def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCheckResult:
+    """Dangling links are a warning: the database declares no foreign keys, and they heal."""
+    found = [d for d in inspection.dangling_links(connection, system, entity) if d.values]
+    lines = [
+        f"- {d.column}: {d.values:,} point at no {' or '.join(d.parents)}, such as {', '.join(d.examples)}"
+        for d in found
+    ]
+    return _result(
+        entity,
+        "links",
+        passed=not found,
+        severity=WARN,
+        why=f"{sum(d.values for d in found):,} links dangle" if found else "",
+        metadata={
+            "dangling": sum(d.values for d in found),
+            "details": dg.MetadataValue.md("\n".join(lines) or "None dangles."),
+        },
+    )
+
+
+def _history_check(
+    context: dg.AssetCheckExecutionContext, entity: Entity, name: str, metric: str, percent: float
+) -> dg.AssetCheckResult:
+    """Compare a metric of the last materialization with the one before it."""
+    records = context.instance.fetch_materializations(asset_key(entity), limit=2).records
+    values = [int(value) for r in records if isinstance(value := _metric(r, metric), int)]
+    if len(values) < 2:
+        return _result(entity, name, passed=True, why="there is no earlier run to compare with")
+    now, before = values
+    fell = before - now
+    passed = fell <= 0 or fell * 100 <= percent * before
+    why = "" if passed else f"{metric.removeprefix('dagster/')} fell from {before:,} to {now:,}"
+    return _result(
+        entity, name, passed=passed, severity=WARN, why=why, metadata={"now": now, "before": before}
+    )
+
+
+def _metric(record: dg.EventLogRecord, name: str) -> object:
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(name) if materialization else None
+    return value.value if value else None

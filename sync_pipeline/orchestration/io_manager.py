@@ -1,0 +1,157 @@
+"""The IO manager: what an entity asset returns is merged; what a downstream asset asks for is read.
+
+It is the one place where a stream is consumed, so it is where a source's errors, the guard's refusals
+and the target's troubles become a failed step, a line in the history, and a message for a person.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+import pandas as pd
+
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge import engine, history, inspection, overrides
+from sync_pipeline.merge.reading import Relation
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.scope import Scope
+from sync_pipeline.orchestration import metadata
+from sync_pipeline.orchestration.resources import TargetDatabase
+
+log = logging.getLogger(__name__)
+
+
+class MergeIOManager(dg.IOManager):
+    """Merges streams and DataFrames into the target, and reads tables back."""
+
+    def __init__(self, database: TargetDatabase, systems: Sequence[System]) -> None:
+        self._database = database
+        self._entities = {(s.name, e.name): (s, e) for s in systems for e in s.entities}
+
+    def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
+        """Merge what an asset returned.
+
+        Raises:
+            dagster.Failure: the merge did not happen; the description says why and what to do.
+            TypeError: the asset returned something else.
+        """
+        system, entity = self._entity(context.asset_key)
+        if isinstance(obj, pd.DataFrame):
+            obj = from_frame(entity, obj)
+        if not isinstance(obj, EntityBatches):
+            raise TypeError(
+                f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; return EntityBatches"
+                " (as MaterializeResult(value=...)) or a pandas DataFrame"
+            )
+        run_id = UUID(context.run_id)
+        with self._database.connect() as connection:
+            history.open_run(connection, run_id, obj.scope.mode, system=system.name)
+        started_at = dt.datetime.now(dt.UTC)
+        parents = {e.name: e for e in system.entities}
+        try:
+            [result] = engine.merge(self._database.target(), [obj], run_id=run_id, parents=parents)
+        except SyncError as error:
+            self._note_failure(obj, run_id, started_at, error)
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        context.add_output_metadata(self._metadata(entity, result))
+        context.log.info("%s", summary_line(result))
+
+    def _entity(self, key: dg.AssetKey) -> tuple[System, Entity]:
+        system, name = key.path[-2:]
+        try:
+            return self._entities[system, name]
+        except KeyError:
+            raise TypeError(
+                f"{key.to_user_string()} is no declared entity; use another IO manager"
+            ) from None
+
+    def _metadata(self, entity: Entity, result: engine.MergeResult) -> dict[str, Any]:
+        rel = Relations(entity)
+        with self._database.connect() as connection:
+            rows = Relation(connection, entity).count()
+            found = metadata.merged(result, rows=rows, overrides=overrides.count(connection, rel))
+            if entity.owner:
+                found["rows_of_other_owners"] = inspection.foreign_rows(connection, entity)
+            return found
+
+    def _note_failure(
+        self, stream: EntityBatches, run_id: UUID, started_at: dt.datetime, error: SyncError
+    ) -> None:
+        """Enter the failure into the history, unless the guard already entered its own."""
+        if isinstance(error, engine.StoppedByGuard):
+            return
+        entity = stream.entity
+        facts = {"api_calls": stream.outcome.calls, "bytes": stream.outcome.bytes}
+        step = history.Step(
+            entity.system, entity.name, "merge", "failed", started_at, error=str(error), facts=facts
+        )
+        try:
+            with self._database.connect() as connection, connection.transaction():
+                history.add_step(connection, run_id, step)
+                history.mark_failed(connection, entity, str(error))
+        except SyncError as unreachable:
+            log.warning("the failure could not be entered into the history: %s", unreachable)
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame | Relation:
+        """A table as a DataFrame or, when the parameter is annotated `Relation`, a lazy handle."""
+        _, entity = self._entity(context.asset_key)
+        relation = Relation(self._database.connect(), entity)
+        if context.dagster_type.typing_type is Relation:
+            return relation
+        with relation:
+            return relation.frame()
+
+
+def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
+    """The IO manager for these systems; it needs the resource `target`."""
+
+    @dg.io_manager(
+        required_resource_keys={"target"}, description="Three-way merge into the target."
+    )
+    def build(context: dg.InitResourceContext) -> MergeIOManager:
+        return MergeIOManager(context.resources.target, systems)
+
+    return build
+
+
+def from_frame(entity: Entity, frame: pd.DataFrame) -> EntityBatches:
+    """A DataFrame as a stream; its columns are source names or target columns.
+
+    A frame says nothing of what it leaves out, so it is a scope of keys: it moves no watermark and
+    nothing is concluded to be missing.
+
+    Raises:
+        TypeError: a column is neither.
+    """
+    names = {f.column: f.sources[0] for f in entity.fields}
+    known = {name for f in entity.fields for name in f.sources}
+    stray = [str(c) for c in frame.columns if c not in names and c not in known]
+    if stray:
+        raise TypeError(
+            f"{entity.name}: the DataFrame has columns that are not mapped: {', '.join(stray)}"
+        )
+    renamed = frame.rename(columns=names)
+    return EntityBatches(entity, _records(renamed), Scope(mode="keys"))
+
+
+def _records(frame: pd.DataFrame, size: int = 4000) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(frame), size):
+        chunk = frame.iloc[start : start + size].astype(object)
+        # pandas knows several kinds of nothing; the merge knows one.
+        yield chunk.where(chunk.notna(), None).to_dict("records")
+
+
+def summary_line(result: engine.MergeResult) -> str:
+    """The counts of a merge in one line, without the zeros."""
+    counts = result.counts.as_dict()
+    parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    dry = " (dry run: nothing written)" if result.status == "planned" else ""
+    return f"{result.entity.system}/{result.entity.name}: {parts or 'nothing to do'}{dry}"

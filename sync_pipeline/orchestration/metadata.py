@@ -1,0 +1,110 @@
+"""Metadata that the Dagster UI shows: of an entity when it is defined, of a merge when it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.merge.engine import MergeResult
+from sync_pipeline.merge.preview import cell, markdown
+from sync_pipeline.merge.tables import column_type
+from sync_pipeline.model.entity import Column, Entity, Field, Serial, Stamp
+from sync_pipeline.orchestration.naming import source_key
+
+
+def defined(entity: Entity, level: int) -> dict[str, Any]:
+    """Schema, lineage and place of an entity's table."""
+    return {
+        "dagster/table_name": f"{entity.schema}.{entity.table}",
+        "dagster/column_schema": dg.TableSchema(
+            columns=[_column(entity, c) for c in entity.columns]
+        ),
+        "dagster/column_lineage": _lineage(entity),
+        "level": level,
+        "key": ", ".join(entity.key),
+        "mapped_columns": len(entity.fields),
+    }
+
+
+def _column(entity: Entity, column: Column) -> dg.TableColumn:
+    if isinstance(column, Serial):
+        return dg.TableColumn(column.column, "integer", description="surrogate key")
+    nullable = column.column not in entity.key
+    return dg.TableColumn(
+        column.column,
+        str(column_type(column.type).compile()).lower(),
+        description=_described(column),
+        constraints=dg.TableColumnConstraints(
+            nullable=nullable, unique=entity.key == (column.column,)
+        ),
+    )
+
+
+def _described(column: Column) -> str:
+    if isinstance(column, Field):
+        link = f" → {' or '.join(column.link.parents)}" if column.link else ""
+        return f"from {' or '.join(column.sources)}{link}"
+    return (
+        "set by the sync" if isinstance(column, Stamp) else "local-only: never written by the sync"
+    )
+
+
+def _lineage(entity: Entity) -> dg.TableColumnLineage:
+    source = source_key(entity)
+    return dg.TableColumnLineage(
+        {
+            f.column: [dg.TableColumnDep(asset_key=source, column_name=name) for name in f.sources]
+            for f in entity.fields
+        }
+    )
+
+
+def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> dict[str, Any]:
+    """What a merge did: the terms of the identity, traffic, marks, and a preview of changes."""
+    counts = result.counts
+    facts = dict(result.facts)
+    coverage = facts.pop("coverage", None)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows,
+        **counts.as_dict(),
+        "balanced": counts.read == counts.accounted,
+        "status": result.status,
+        "local_overrides": sum(overrides.values()),
+        "changes": dg.MetadataValue.md(markdown(result.changes)),
+        **{
+            name: value
+            for name, value in facts.items()
+            if isinstance(value, (int, float, str, bool))
+        },
+    }
+    if overrides:
+        metadata["local_overrides_by_column"] = dg.MetadataValue.json(dict(overrides))
+    for name in ("problems", "rejected_examples", "parked_examples", "blanked"):
+        if facts.get(name):
+            metadata[name] = dg.MetadataValue.json(facts[name])
+    if result.watermark:
+        metadata["watermark"] = dg.MetadataValue.timestamp(result.watermark)
+    if result.over_budget:
+        metadata["over_budget"] = dg.MetadataValue.md(
+            "\n".join(f"- {f}" for f in result.over_budget)
+        )
+        metadata["plan"] = result.digest
+    if coverage:
+        metadata["coverage"] = dg.MetadataValue.md(coverage_table(coverage))
+    return metadata
+
+
+def coverage_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A coverage report as Markdown: mapped fields that were never filled first, then unmapped ones."""
+    shown = [row for row in rows if row["state"] != "mapped"]
+    if not shown:
+        return f"All {len(rows)} source fields are mapped and filled."
+    lines = ["| source field | state | filled | example | local column |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {cell(row['field'])} | {row['state']} | {row['fill_percent']} % | {cell(row['example'])}"
+        f" | {row['column'] or ''} |"
+        for row in shown
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,27 @@
+"""Names of the Dagster objects that stand for an entity. A leaf: it imports nothing of ours but the model."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.patch import Patch
+
+SOURCE_TAG = "sync/source"
+"""Runs of one source carry it, so that the instance lets only one full sync of a source run at a time."""
+
+
+def asset_key(entity: Entity) -> dg.AssetKey:
+    """`[system, entity]`."""
+    return dg.AssetKey([entity.system, entity.name])
+
+
+def source_key(entity: Entity) -> dg.AssetKey:
+    """The record type at the source, an external asset, so that lineage begins there."""
+    return dg.AssetKey(["source", entity.system, entity.source.lower()])
+
+
+def patch_key(system: System, patch: Patch) -> dg.AssetKey:
+    """`[system, patch]`."""
+    return dg.AssetKey([system.name, patch.name])

@@ -1,0 +1,176 @@
+"""Schedules and run-status sensors that every system shares.
+
+Dagster has no "skip while running" of its own; it is here, once. Sensors are bounded per tick and keep
+cursors; what a person or an app asked for waits in `sync.request` until a run has done it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge import history, requests
+from sync_pipeline.model.catalog import System
+from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key
+from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+
+AssetJob = Any  # what define_asset_job returns; Dagster does not export its type
+IN_PROGRESS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+REQUESTS_PER_TICK = 20
+REQUEST_TAG = "sync/request"
+
+
+def running(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
+    """A run of a system's source that has not ended, if there is one."""
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=IN_PROGRESS, tags={SOURCE_TAG: system}), limit=1
+    )
+    return records[0].dagster_run if records else None
+
+
+def skipping_schedule(
+    job: AssetJob,
+    system: System,
+    cron: str,
+    *,
+    name: str,
+    time_zone: str,
+    description: str,
+) -> dg.ScheduleDefinition:
+    """A schedule that skips its tick while a run of the same source is still going."""
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=cron,
+        name=name,
+        execution_timezone=time_zone,
+        description=description,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        busy = running(context.instance, system.name)
+        if busy:
+            return dg.SkipReason(
+                f"{busy.job_name} {busy.run_id[:8]} of {system.name} is still running"
+            )
+        return dg.RunRequest(tags={"sync/trigger": "schedule"})
+
+    return tick
+
+
+def keys_request(
+    system: System,
+    entity: str,
+    keys: Sequence[str],
+    *,
+    run_key: str,
+    trigger: str,
+    force: bool = False,
+) -> dg.RunRequest:
+    """A partial resync: the records of one entity that have these keys, and the patches after them.
+
+    `run_key` deduplicates for ever, so it must name the content: a version, a moment, an attempt.
+    """
+    scope = SyncScope(mode="keys", ids=list(keys), force=force)
+    return dg.RunRequest(
+        run_key=run_key,
+        asset_selection=[asset_key(system[entity])],
+        run_config=dg.RunConfig(resources={"scope": scope}),
+        tags={"sync/trigger": trigger, SOURCE_TAG: system.name},
+    )
+
+
+def request_sensor(
+    systems: Sequence[System], job: AssetJob
+) -> dg.SensorDefinition:
+    """Turns what waits in `sync.request` into runs."""
+    by_name = {s.name: s for s in systems}
+
+    @dg.sensor(
+        job=job,
+        name="sync_requests",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Runs what apps and people queued in sync.request: system, entity, keys, reason.",
+    )
+    def tick(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        try:
+            with TargetDatabase().connect() as connection:
+                waiting = requests.waiting(connection, REQUESTS_PER_TICK)
+        except SyncError as error:
+            yield dg.SkipReason(str(error))
+            return
+        for request in waiting:
+            system = by_name.get(request.system)
+            if system is None or request.entity not in {e.name for e in system.entities}:
+                with TargetDatabase().connect() as connection:
+                    requests.refuse(connection, request.id, "no such system and entity")
+                continue
+            run = keys_request(
+                system,
+                request.entity,
+                request.keys,
+                run_key=f"request:{request.id}:{request.attempts}",
+                trigger=f"request: {request.reason}"[:200],
+                force=request.force,
+            )
+            yield run.with_replaced_attrs(tags={**run.tags, REQUEST_TAG: str(request.id)})
+        if not waiting:
+            yield dg.SkipReason("nothing waits in sync.request")
+
+    return tick
+
+
+def history_sensors() -> list[Any]:
+    """Close the history row of every run that ends, whichever way."""
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name="close_history",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=15,
+        description="Sums a finished run up in sync_history, and settles the request that asked for it.",
+    )
+    def succeeded(context: dg.RunStatusSensorContext) -> None:
+        close(TargetDatabase(), context.dagster_run, failed=False)
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.CANCELED,
+        name="close_history_of_canceled",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=15,
+        description="Closes the history row of a run that was canceled.",
+    )
+    def canceled(context: dg.RunStatusSensorContext) -> None:
+        close(TargetDatabase(), context.dagster_run, failed=True, error="canceled")
+
+    @dg.run_failure_sensor(
+        name="close_history_of_failed",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=15,
+        description="Closes the history row of a run that failed or whose process was killed.",
+    )
+    def failed(context: dg.RunFailureSensorContext) -> None:
+        message = context.failure_event.message or "the run failed"
+        close(TargetDatabase(), context.dagster_run, failed=True, error=message)
+
+    return [succeeded, canceled, failed]
+
+
+def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: str = "") -> None:
+    """Close a run's history row and settle its request; doing it twice changes nothing."""
+    with database.connect() as connection, connection.transaction():
+        history.close_run(connection, UUID(run.run_id), failed=failed)
+        request = run.tags.get(REQUEST_TAG)
+        if request:
+            requests.settle(
+                connection, int(request), UUID(run.run_id), error=error if failed else None
+            )

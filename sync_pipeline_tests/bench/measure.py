@@ -1,0 +1,115 @@
+"""How a side is measured: a process that imports only what it measures, and the server's own counters."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+
+SETTLED = (
+    "select count(*) from pg_stat_activity where datname = current_database()"
+    " and backend_type = 'client backend' and pid <> pg_backend_pid()"
+)
+WRITTEN = (
+    "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) filter (where relname = 'wide'), 0)::bigint,"
+    " coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) filter (where relname <> 'wide'), 0)::bigint"
+    " from pg_stat_user_tables"
+)
+
+
+@dataclass
+class Job:
+    """What a measuring process is to do; handed to it as JSON.
+
+    Attributes:
+        dsn: the side's own database.
+        source: the file that it reads.
+        written: rows of the target that it must report as inserted or updated.
+    """
+
+    dsn: str
+    source: str
+    written: int
+
+
+@dataclass
+class Sample:
+    """One measured run of one side.
+
+    Attributes:
+        seconds: from before the connection is opened until after the commit.
+        cpu: of the process, without the server.
+        peak: most memory that the process ever held, in MB.
+        wal: bytes of write-ahead log.
+        target: tuples of the target inserted, updated or deleted.
+        books: the same of all other tables.
+    """
+
+    seconds: float
+    cpu: float
+    peak: float
+    wal: int = 0
+    target: int = 0
+    books: int = 0
+
+
+def run(module: str, job: Job) -> Sample:
+    """Measure one side in a process of its own.
+
+    Raises:
+        SystemExit: it failed; its own message is on stderr.
+    """
+    with psycopg.connect(job.dsn, autocommit=True) as connection:
+        # Everybody starts from a table without dead rows, with fresh statistics and no pages to write.
+        connection.execute("vacuum analyze")
+        connection.execute("checkpoint")
+        before = _counters(connection)
+        name = f"{__package__}.{module}"
+        command = [sys.executable, "-m", name, orjson.dumps(asdict(job)).decode()]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise SystemExit(f"{name} failed, see above")
+        sample = Sample(**orjson.loads(done.stdout))
+        after = _counters(connection)
+    sample.wal, sample.target, sample.books = (b - a for a, b in zip(before, after, strict=True))
+    return sample
+
+
+def _counters(connection: psycopg.Connection[Any]) -> tuple[int, int, int]:
+    # A session reports its counts when it ends, which is a moment after its client has gone.
+    while _row(connection, SETTLED)[0]:
+        time.sleep(0.01)
+    target, books = _row(connection, WRITTEN)
+    return _row(connection, "select pg_current_wal_lsn() - '0/0'")[0], target, books
+
+
+def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    row = connection.execute(query.encode()).fetchone()
+    assert row
+    return row
+
+
+def main(work: Callable[[Job], int]) -> None:
+    """The measuring process: do the job, check what it says it wrote, print a sample."""
+    job = Job(**orjson.loads(sys.argv[1]))
+    started, cpu = time.perf_counter(), time.process_time()
+    written = work(job)
+    sample = Sample(time.perf_counter() - started, time.process_time() - cpu, _peak())
+    if written != job.written:
+        raise SystemExit(f"{written} rows were written, expected {job.written}")
+    os.write(sys.stdout.fileno(), orjson.dumps(asdict(sample)))
+
+
+def _peak() -> float:
+    """VmHWM in MB: unlike ru_maxrss it does not count the parent's memory before exec."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
