@@ -24,6 +24,7 @@ class Settings:
     Attributes:
         home: where the embedded data, Dagster's home and logs live.
         target_dsn: libpq URI of the target; None: the embedded server.
+        dagster_dsn: libpq URI of Dagster's own database; None: one on the embedded server.
         bubble_url: root of the Data API; None: the simulator.
         bubble_token: its token.
         bubble_requests_per_minute: of the app's limit, what this project may use.
@@ -36,6 +37,7 @@ class Settings:
 
     home: Path
     target_dsn: str | None
+    dagster_dsn: str | None
     bubble_url: str | None
     bubble_token: str | None
     bubble_requests_per_minute: int
@@ -56,6 +58,7 @@ class Settings:
         settings = cls(
             home=Path(env.text("SYNC_HOME") or PROJECT / ".sync").absolute(),
             target_dsn=env.text("SYNC_TARGET_DSN"),
+            dagster_dsn=env.text("SYNC_DAGSTER_DSN"),
             bubble_url=env.text("BUBBLE_API_URL"),
             bubble_token=env.text("BUBBLE_API_TOKEN"),
             bubble_requests_per_minute=env.number("BUBBLE_REQUESTS_PER_MINUTE", 900),

@@ -5,4 +5,5 @@ from __future__ import annotations
 pytest_plugins = [
     "sync_pipeline_tests.fixtures.postgres",
     "sync_pipeline_tests.fixtures.merging",
+    "sync_pipeline_tests.fixtures.bubble",
 ]

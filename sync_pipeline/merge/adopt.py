@@ -51,6 +51,19 @@ def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
     return notes
 
 
+def differences(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+    """What differs from the metadata in tables that are there; nothing is changed."""
+    notes: list[Note] = []
+    inspector = sa.inspect(connection)
+    for table in meta.sorted_tables:
+        if not inspector.has_table(table.name, schema=table.schema):
+            continue
+        present = {c["name"]: c for c in inspector.get_columns(table.name, schema=table.schema)}
+        for column in (c for c in table.columns if c.name in present):
+            notes += _differences(connection, table, column, present[column.name])
+    return notes
+
+
 def _complete(
     connection: sa.Connection, inspector: sa.Inspector, table: sa.Table
 ) -> Iterator[Note]:

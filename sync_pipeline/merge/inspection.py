@@ -56,7 +56,7 @@ def _dangling(
     each = sql.SQL("unnest(t.{})" if f.type.is_list else "(select t.{})").format(ident(f.column))
     query = sql.SQL(
         "with dangling as (select concat_ws(', ', {}) || ' → ' || v.value as example"
-        " from {} t, {} as v(value)"
+        " from {} t, lateral {} as v(value)"
         " where v.value is not null and v.value::text <> '' and {})"
         " select (select count(*) from dangling), array(select example from dangling order by 1 limit 5)"
     ).format(columns(entity.key, "t"), rel.target, each, AND.join([*exempt, missing]))

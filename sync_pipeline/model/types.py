@@ -8,6 +8,7 @@ reason, and the run goes on. Systems may declare types of their own with the sam
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import re
 import uuid as _uuid
@@ -23,6 +24,8 @@ from sync_pipeline.errors import ConversionError
 
 _TRUE = frozenset({"true", "yes", "y", "t", "1"})
 _FALSE = frozenset({"false", "no", "n", "f", "0"})
+# The escape of a NUL; after an odd number of backslashes it is the text \\u0000 itself.
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _EPOCH_MS = re.compile(r"-?\d{11,14}")
 _WORDY_FORMATS = ("%b %d, %Y %I:%M %p", "%b %d, %Y")
 INT4 = range(-(2**31), 2**31)
@@ -84,6 +87,8 @@ def to_text(value: Any) -> str | None:
 def _number(value: Any) -> Decimal | None:
     if type(value) is int:  # what JSON holds most often
         return Decimal(value)
+    if type(value) is float and math.isfinite(value):
+        return Decimal(repr(value))
     if isinstance(value, bool):
         raise ConversionError(f"{shown(value)} is a truth value, not a number")
     if isinstance(value, float) and not math.isfinite(value):
@@ -92,7 +97,8 @@ def _number(value: Any) -> Decimal | None:
     if not text:
         return None
     try:
-        number = Decimal(text)
+        # Decimal reads Python's own 1_000 too, which no source means.
+        number = Decimal(text if "_" not in text else "")
     except InvalidOperation:
         raise ConversionError(f"{shown(value)} is not a number") from None
     if not number.is_finite():
@@ -107,6 +113,9 @@ def _whole(span: range) -> Callable[[Any], int | None]:
         number = _number(value)
         if number is None:
             return None
+        # Before any arithmetic: the integer of 1e999999999 fills the memory.
+        if number.adjusted() > 20:
+            raise ConversionError(f"{shown(value)} is outside {span.start} … {span.stop - 1}")
         if number != number.to_integral_value():
             raise ConversionError(
                 f"{shown(value)} is not a whole number; cutting it off would lose the rest"
@@ -123,7 +132,11 @@ def to_float(value: Any) -> float | None:
     if type(value) is float and math.isfinite(value):
         return value
     number = _number(value)
-    return None if number is None else float(number)
+    if number is None:
+        return None
+    if not math.isfinite(float(number)):
+        raise ConversionError(f"{shown(value)} is outside the range of a double")
+    return float(number)
 
 
 def to_boolean(value: Any) -> bool | None:
@@ -208,7 +221,8 @@ def to_date(value: Any) -> dt.date | None:
         return value
     text = str(value).strip()
     try:
-        return dt.date.fromisoformat(text[:10]) if text else None
+        # A date and time loses its time of day, and nothing else may follow the date.
+        return dt.datetime.fromisoformat(text).date() if text else None
     except ValueError:
         raise ConversionError(f"{shown(value)} is not a date") from None
 
@@ -249,8 +263,10 @@ class Json(str):
 
 def to_json(value: Any) -> Json:
     """Any JSON value, with its keys sorted, so that the same value is the same text."""
-    encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if "\\u0000" in encoded:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConversionError(f"{shown(value)} is not a finite number")
+    encoded = _json(value, orjson.OPT_SORT_KEYS)
+    if _JSON_NUL.search(encoded):
         raise ConversionError(
             f"{shown(value)} contains a NUL character, which Postgres json cannot hold"
         )

@@ -88,9 +88,7 @@ def keys_request(
     )
 
 
-def request_sensor(
-    systems: Sequence[System], job: AssetJob
-) -> dg.SensorDefinition:
+def request_sensor(systems: Sequence[System], job: AssetJob) -> dg.SensorDefinition:
     """Turns what waits in `sync.request` into runs."""
     by_name = {s.name: s for s in systems}
 

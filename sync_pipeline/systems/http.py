@@ -181,7 +181,7 @@ class HttpTransport:
                 with attempt:
                     return read(await self._attempt(request, accept=accept, retries=retries))
         except TryAgain as last:
-            raise retries.exhausted(last) from last
+            raise retries.exhausted() from last
         finally:
             self.traffic.retries += retries.retries
             self.traffic.waited += retries.waited

@@ -18,6 +18,9 @@ from sync_pipeline.errors import SourceBroken, SourceUnavailable
 
 log = logging.getLogger(__name__)
 
+# The last attempt is often cut off by the end of the budget, which alone would explain nothing.
+_REASONS_TOLD = 3
+
 # Where structlog is installed, and Dagster installs it, stamina prints every retry to stdout, which
 # belongs to the JSON of the command line. Retries are logged here, with their reason.
 set_on_retry_hooks([])
@@ -84,6 +87,7 @@ class Retries:
         self._started: float | None = None
         self._counted = 0
         self._undecodable = 0
+        self._reasons: list[str] = []
 
     def start(self) -> None:
         """Start the clock of the time budget, unless it is running."""
@@ -100,6 +104,8 @@ class Retries:
         if not isinstance(error, TryAgain):
             return False
         self.last = error
+        if str(error) not in self._reasons:
+            self._reasons.append(str(error))
         self._counted += error.counts
         self._undecodable += isinstance(error, Undecodable)
         wait = self._backoff(error)
@@ -111,9 +117,10 @@ class Retries:
         log.warning("%s: %s; trying again in %.1f s", self._what, error, wait)
         return wait
 
-    def exhausted(self, last: TryAgain) -> SourceBroken | SourceUnavailable:
+    def exhausted(self) -> SourceBroken | SourceUnavailable:
         """The exception to raise after giving up."""
-        history = f"{self.retries + 1} attempts in {self._spent:.0f} s; the last: {last}"
+        reasons = "; ".join(self._reasons[-_REASONS_TOLD:])
+        history = f"{self.retries + 1} attempts in {self._spent:.1f} s: {reasons}"
         if self._broken:
             return SourceBroken(
                 f"{self._what} keeps answering with something that is not its protocol ({history}). "

@@ -89,7 +89,7 @@ def _counters(connection: psycopg.Connection[Any]) -> tuple[int, int, int]:
     while _row(connection, SETTLED)[0]:
         time.sleep(0.01)
     target, books = _row(connection, WRITTEN)
-    return _row(connection, "select pg_current_wal_lsn() - '0/0'")[0], target, books
+    return _row(connection, "select (pg_current_wal_lsn() - '0/0')::bigint")[0], target, books
 
 
 def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:

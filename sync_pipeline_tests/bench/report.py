@@ -76,7 +76,7 @@ def show(console: Console, figures: list[Figure]) -> None:
     console.print(table)
     console.print(
         "Seconds: medians over the repeats; ratio: median over pairs. CPU, MB: seconds and peak memory of our"
-        f" process, aimed below {MOST_MEMORY:.0f} MB. WAL: floor / ours. Target, books: tuples that we wrote to"
+        f" process, aim: below {MOST_MEMORY:.0f} MB. WAL: floor / ours. Target, books: tuples written to"
         " the table, and to base and bookkeeping.\nFloor: COPY of a prepared CSV and one guarded MERGE. Ours"
         " includes decoding the JSON, plan, guard, base and before-images.",
         style="dim",

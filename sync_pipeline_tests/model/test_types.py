@@ -157,7 +157,6 @@ REFUSED = [
     (types.uuid, "x", "not a UUID"),
     (types.text, math.nan, "finite"),
     (types.text, math.inf, "finite"),
-    (types.text, 600, None),
     (types.text, b"\x01", "binary"),
     (types.text, ["\ud800"], "surrogate"),
     (types.text, "half \ud83d", "surrogate"),
@@ -180,8 +179,8 @@ def test_a_value_that_fits_becomes(type_: Type, value: object, wanted: object) -
 
 @pytest.mark.parametrize(
     ("type_", "value", "reason"),
-    [case for case in REFUSED if case[2]],
-    ids=[named(case) for case in REFUSED if case[2]],
+    REFUSED,
+    ids=map(named, REFUSED),
 )
 def test_a_value_that_does_not_fit_is_refused_with(type_: Type, value: object, reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):

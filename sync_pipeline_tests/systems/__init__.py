@@ -1,1 +1,1 @@
-"""Tests."""
+"""Sources over real HTTP, and the systems that read them."""

@@ -82,7 +82,7 @@ class TestRetryable:
         broken = fault.kind in {"truncate", "cut", "garbage"}
         with pytest.raises(SourceBroken if broken else SourceUnavailable) as failure:
             with_transport(bubble, ask, patience=BRIEF)
-        assert time.monotonic() - begun < 1.2
+        assert time.monotonic() - begun < 2
         assert "GET /version-live/api/1.1/obj/agent" in str(failure.value)
         assert bubble.stats.total == 4 if broken else bubble.stats.total > 0
 
@@ -92,7 +92,7 @@ class TestRetryAfter:
         bubble.faults.add(Fault(kind="status", status=429, times=1, headers={"Retry-After": "1"}))
         begun = time.monotonic()
         assert with_transport(bubble, ask_and_count) == (2, 1)
-        assert 1 <= time.monotonic() - begun < 2
+        assert 1 <= time.monotonic() - begun < 3
 
     def test_it_may_say_until_when(self, bubble: BubbleSimulator) -> None:
         until = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
@@ -141,10 +141,11 @@ def test_other_client_errors_are_final_at_once(bubble: BubbleSimulator, status: 
     bubble.faults.add(Fault(kind="status", status=status, body="html"))
     with pytest.raises(SourceRefused) as failure:
         with_transport(bubble, ask)
-    assert str(failure.value) == (
-        f"Source refused GET /version-live/api/1.1/obj/agent with status {status}: “Service "
-        f"Unavailable”. Check what answers {status} at /version-live/api/1.1/obj/agent."
-    )
+    message = str(failure.value)
+    path = "/version-live/api/1.1/obj/agent"
+    assert message.startswith(f"Source refused GET {path} with status {status}: “")
+    assert message.endswith(f"”. Check what answers {status} at {path}.")
+    assert "<" not in message
     assert bubble.stats.total == 1
 
 
@@ -190,7 +191,7 @@ def test_a_secret_that_the_source_echoes_is_blotted_out(bubble: BubbleSimulator)
 class TestPace:
     def test_half_of_the_minutes_calls_may_come_at_once(self, bubble: BubbleSimulator) -> None:
         async def ask_for_a_moment(transport: HttpTransport) -> int:
-            with anyio.move_on_after(0.5):
+            with anyio.move_on_after(1):
                 await gather([partial(ask, transport)] * 20)
             return transport.traffic.calls
 
@@ -220,17 +221,16 @@ class TestPace:
 class TestRetries:
     def test_waits_are_drawn_from_zero_to_a_bound_that_doubles(self) -> None:
         patience = Patience(first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=4))
-        for attempt, bound in enumerate([1, 2, 4, 4]):
-            waits = []
-            for _ in range(200):
-                retries = Retries(patience, "GET /")
-                retries.start()
-                waits += [float(retries.wait_after(TryAgain("no"))) for _ in range(attempt + 1)][
-                    -1:
-                ]
-            assert max(waits) <= bound
-            assert max(waits) > 0.8 * bound
-            assert min(waits) < 0.2 * bound
+
+        def fourfold() -> list[float]:
+            retries = Retries(patience, "GET /")
+            retries.start()
+            return [float(retries.wait_after(TryAgain("no"))) for _ in range(4)]
+
+        columns = zip(*(fourfold() for _ in range(300)), strict=True)
+        for waits, bound in zip(columns, [1, 2, 4, 4], strict=True):
+            assert 0.9 * bound < max(waits) <= bound
+            assert min(waits) < 0.1 * bound
 
     def test_a_bound_on_attempts_does_not_count_being_told_to_slow_down(self) -> None:
         retries = Retries(QUICK, "GET /", attempts=2)
@@ -243,9 +243,10 @@ class TestRetries:
         retries = Retries(QUICK, "GET /", attempts=2)
         retries.start()
         retries.wait_after(TryAgain("status 500"))
-        last = Undecodable("a body cut short")
-        assert retries.wait_after(last) is False
-        assert isinstance(retries.exhausted(last), SourceUnavailable)
+        assert retries.wait_after(Undecodable("a body cut short")) is False
+        failure = retries.exhausted()
+        assert isinstance(failure, SourceUnavailable)
+        assert "status 500; a body cut short" in str(failure)
 
     def test_other_errors_are_not_retried(self) -> None:
         assert Retries(QUICK, "GET /").wait_after(ZeroDivisionError()) is False

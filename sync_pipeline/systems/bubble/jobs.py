@@ -10,6 +10,7 @@ import dagster as dg
 
 from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key
 from sync_pipeline.orchestration.resources import SyncScope
+from sync_pipeline.orchestration.runs import SystemRuns
 from sync_pipeline.systems.bubble.assets import package_outcome
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.patches import PATCHES
@@ -72,3 +73,13 @@ bubble_partial = dg.define_asset_job(
 )
 
 JOBS = [bubble_sync, bubble_full, invoice_resync, invoice_batch_resync, bubble_partial]
+
+RUNS = SystemRuns(
+    BUBBLE,
+    delta="bubble_sync",
+    full="bubble_full",
+    partial="bubble_partial",
+    package_of="invoice",
+    package="invoice_resync",
+    package_range="invoice_batch_resync",
+)

@@ -88,6 +88,13 @@ class BubbleSource(dg.ConfigurableResource):
         overlap = Settings.read().overlap
         return EntityBatches(entity, self._counted(batches, outcome), scope, outcome, overlap)
 
+    def fields(self) -> dict[str, list[str]]:
+        """Field names of each type, as the app describes them."""
+        return {
+            name.lower(): [f["display"] for f in described.get("fields", [])]
+            for name, described in self.client.meta().items()
+        }
+
     def _counted(
         self, batches: Iterable[list[Record]], outcome: SourceOutcome
     ) -> Iterator[list[Record]]:

@@ -1,1 +1,1 @@
-"""Tests."""
+"""The Bubble system against the simulated app."""

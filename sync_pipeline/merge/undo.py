@@ -1,0 +1,197 @@
+"""Take a run back: only fields that still hold what that run wrote; the rest is reported, not touched.
+
+To the merge an undone value is a local edit: the base still holds what the source delivered, so the next
+sync leaves it alone until the source changes again, and `force` re-asserts it. Undoing is a run of its
+own with before-images of its own, so it can be undone too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from psycopg import sql
+
+from sync_pipeline.merge import history
+from sync_pipeline.merge.relations import AND, Relations, ident, listed
+from sync_pipeline.merge.session import lock_name
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Local
+
+
+@dataclass
+class Undone:
+    """What undoing did to one entity.
+
+    Attributes:
+        restored: rows of which at least one field was put back.
+        deleted: rows that the run had inserted and nobody has touched since.
+        reinserted: rows that the run had deleted.
+        kept: rows that were left, wholly or in part, because they hold something newer.
+        examples: some of the kept ones.
+    """
+
+    restored: int = 0
+    deleted: int = 0
+    reinserted: int = 0
+    kept: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+def undo(
+    connection: Connection, system: System, run_id: UUID, *, undo_id: UUID
+) -> dict[str, Undone]:
+    """Take a run back, all in one transaction.
+
+    Args:
+        connection: in autocommit.
+        system: whose entities are looked at.
+        run_id: the run to take back.
+        undo_id: names the undoing.
+
+    Returns:
+        What was done, by entity; entities that the run did not write are left out.
+    """
+    started_at = dt.datetime.now(dt.UTC)
+    results: dict[str, Undone] = {}
+    with connection.transaction():
+        history.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
+        for entity in reversed(system.in_order()):
+            rel = Relations(entity)
+            connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(entity)]
+            )
+            result = _undo_entity(connection, rel, run_id, undo_id)
+            if result != Undone():
+                results[entity.name] = result
+                facts = {"undoes": str(run_id), **vars(result)}
+                step = history.Step(
+                    system.name, entity.name, "undo", "completed", started_at, facts=facts
+                )
+                history.add_step(connection, undo_id, step)
+    history.close_run(connection, undo_id)
+    return results
+
+
+def _undo_entity(connection: Connection, rel: Relations, run_id: UUID, undo_id: UUID) -> Undone:
+    names = {"run": run_id, "undo": undo_id, "system": rel.entity.system, "entity": rel.entity.name}
+    connection.execute(_gather(), names)
+    result = Undone()
+    result.restored = connection.execute(_restore(rel), names).rowcount
+    result.reinserted = connection.execute(_reinsert(rel), names).rowcount
+    result.deleted = connection.execute(_delete(rel), names).rowcount
+    kept = connection.execute(_kept(rel), names).fetchall()
+    result.kept = len(kept)
+    result.examples = [text for (text,) in kept[:5]]
+    connection.execute("drop table pg_temp.image")
+    return result
+
+
+def _gather() -> sql.SQL:
+    """The run's images of each row as one: of several writes to a field, before the first, after the last."""
+    return sql.SQL(
+        "create temporary table image on commit drop as select x.key, max(x.action) as action,"
+        " jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,"
+        " jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after"
+        " from sync.change x, jsonb_object_keys(x.before) as f(name)"
+        " where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s"
+        " group by x.key, x.action = 'delete'"
+    )
+
+
+def _restorable(column: str) -> sql.Composed:
+    """Whether a field was written by the run and still holds what it wrote."""
+    return sql.SQL(
+        "coalesce(x.before ? {name} and coalesce(to_jsonb(t.{column}), 'null') = x.after -> {name}, false)"
+    ).format(name=sql.Literal(column), column=ident(column))
+
+
+def _restore(rel: Relations) -> sql.Composed:
+    sets = listed(
+        sql.SQL("{column} = case when {test} then was.{column} else t.{column} end").format(
+            column=ident(c), test=_restorable(c)
+        )
+        for c in rel.value_columns
+    )
+    any_field = sql.SQL(" or ").join(_restorable(c) for c in rel.value_columns)
+    return sql.SQL(
+        "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
+        " join {target} t on x.key = {key} where x.action <> 'delete' and {ours} and ({any_field})),"
+        " written as (update {target} t set {sets} from todo x,"
+        " jsonb_populate_record(null::{target}, x.before) was where x.key = {key})"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'update',"
+        " (select jsonb_object_agg(n, after -> n) from unnest(fields) n),"
+        " (select jsonb_object_agg(n, before -> n) from unnest(fields) n) from todo"
+    ).format(
+        taken=_taken(rel),
+        target=rel.target,
+        key=rel.key_json("t"),
+        ours=rel.ours("t"),
+        any_field=any_field,
+        sets=sets,
+    )
+
+
+def _taken(rel: Relations) -> sql.Composed:
+    """Names of the fields of a row that can be put back."""
+    return sql.SQL("array_remove(array[{}], null)").format(
+        listed(
+            sql.SQL("case when {} then {} end").format(_restorable(c), sql.Literal(c))
+            for c in rel.value_columns
+        )
+    )
+
+
+def _reinsert(rel: Relations) -> sql.Composed:
+    return sql.SQL(
+        "with back as (insert into {target} overriding system value"
+        " select was.* from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
+        " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
+        " returning 1) select * from back"
+    ).format(target=rel.target, key=rel.key_json("t"))
+
+
+def _untouched(rel: Relations) -> sql.Composed:
+    """Whether an inserted row is still as the run left it, local-only columns included."""
+    mapped = [
+        sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
+    ]
+    own = [
+        sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
+            c=ident(c.column),
+            d=sql.SQL(c.default) if c.default else sql.SQL("null"),  # pyright: ignore[reportArgumentType]
+        )
+        for c in rel.entity.columns
+        if isinstance(c, Local) and not (rel.entity.owner and c.column == rel.entity.owner.column)
+    ]
+    return AND.join([*mapped, *own]) if mapped or own else sql.Composed([sql.SQL("true")])
+
+
+def _delete(rel: Relations) -> sql.Composed:
+    return sql.SQL(
+        "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
+        " and {ours} and {untouched} returning {key} as key, to_jsonb(t) as image)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}' from gone"
+    ).format(
+        target=rel.target,
+        base=rel.base,
+        same=rel.same_key("t", "b"),
+        ours=rel.ours("t"),
+        untouched=_untouched(rel),
+        key=rel.key_json("t"),
+    )
+
+
+def _kept(rel: Relations) -> sql.Composed:
+    """Rows that still differ from how they were before the run, with the fields in question."""
+    return sql.SQL(
+        "select format('%%s: %%s hold something newer', x.key, string_agg(f.name, ', ' order by f.name))"
+        " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
+        " where x.action <> 'delete' and coalesce(to_jsonb(t) -> f.name, 'null') <> x.before -> f.name"
+        " group by x.key union all select format('%%s: was inserted and has been edited since', {key})"
+        " from {target} t join {base} b on {same} where b._inserted_by = %(run)s"
+    ).format(target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b"))

@@ -1,0 +1,201 @@
+"""Which job serves which wish, and what came of a run: between the command line and Dagster."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import dagster as dg
+
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.merge import history, overview
+from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.scope import Scope
+from sync_pipeline.orchestration.naming import asset_key
+from sync_pipeline.orchestration.resources import TargetDatabase
+
+RunStatus = Literal["completed", "partial_success", "failed"]
+
+
+@dataclass(frozen=True)
+class SystemRuns:
+    """The jobs of a system by what they are for.
+
+    Attributes:
+        delta: what changed since the last run.
+        full: everything.
+        partial: some records of one entity.
+        package_of: the entity whose records have packages; empty where none has.
+        package: packages by key.
+        package_range: packages by date range.
+    """
+
+    system: System
+    delta: str
+    full: str
+    partial: str
+    package_of: str = ""
+    package: str = ""
+    package_range: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A run as somebody asked for it."""
+
+    job: str
+    scope: Scope
+    selection: list[dg.AssetKey] | None = None
+
+    @property
+    def run_config(self) -> dict[str, Any]:
+        """The launchpad configuration of the wish."""
+        scope = self.scope
+        config: dict[str, Any] = {
+            "mode": scope.mode,
+            "force": scope.force,
+            "dry_run": scope.dry_run,
+        }
+        config |= {"ids": list(scope.keys), "of": scope.of, "approve": sorted(scope.approve)}
+        if scope.since:
+            config["since"] = scope.since.isoformat()
+        if scope.until:
+            config["until"] = scope.until.isoformat()
+        return {"resources": {"scope": {"config": config}}}
+
+
+def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
+    """The job and selection that serve a scope.
+
+    Raises:
+        SettingsError: no job serves it; the message says what does.
+    """
+    named = list(dict.fromkeys(entities))
+    known = {e.name for e in runs.system.entities}
+    for name in named:
+        if name not in known:
+            raise SettingsError(
+                f"{runs.system.name} has no entity {name!r}; it has: {', '.join(sorted(known))}"
+            )
+    selection = [asset_key(runs.system[name]) for name in named] or None
+    if scope.mode in {"keys", "range"} and named in ([], [runs.package_of]) and runs.package_of:
+        job = runs.package if scope.mode == "keys" else runs.package_range
+        return Wish(job, dataclasses.replace(scope, of=runs.package_of))
+    if scope.mode == "keys" and len(named) != 1:
+        raise SettingsError(
+            "keys belong to one entity: name exactly one, such as: sync bubble payment --keys …"
+        )
+    if scope.mode == "keys":
+        return Wish(runs.partial, scope, selection)
+    return Wish(runs.full if scope.mode == "full" else runs.delta, scope, selection)
+
+
+@dataclass
+class RunReport:
+    """What came of a run, as `sync --json` prints it."""
+
+    run_id: str
+    status: RunStatus
+    stopped: bool
+    duration_ms: int
+    api_calls: int
+    errors: list[str] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    entities: dict[str, dict[str, int]] = field(default_factory=dict)
+    patches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    packages: dict[str, Any] | None = None
+    plans: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 success, 1 failed, 3 stopped by the guard, 4 partial success."""
+        if self.stopped:
+            return 3
+        return {"completed": 0, "partial_success": 4, "failed": 1}[self.status]
+
+
+def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunReport:
+    """Run a wish in this process, as a Dagster run that the UI shows.
+
+    The history row is closed here; where a daemon runs, its sensors find it closed.
+    """
+    run_id = uuid4()
+    job = definitions.resolve_job_def(wished.job)
+    database = TargetDatabase()
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            run_id=str(run_id),
+            instance=instance,
+            run_config=wished.run_config
+            | {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            asset_selection=wished.selection,
+            tags={"sync/trigger": trigger},
+            raise_on_error=False,
+        )
+        failures = [] if result.success else _failures(result)
+    with database.connect() as connection:
+        history.open_run(connection, run_id, wished.scope.mode)
+        status = history.close_run(connection, run_id, failed=not result.success)
+        return report(connection, run_id, status or "failed", failures)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The descriptions of failed steps: what our own errors say, or the last line of a defect's."""
+    found = []
+    for event in result.get_step_failure_events():
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            found.append(data.user_failure_data.description)
+        elif data.error:
+            cause = data.error.cause or data.error
+            found.append(f"{event.step_key}: {cause.message.strip()}")
+    return found
+
+
+def report(
+    connection: Connection, run_id: UUID, status: RunStatus, failures: Sequence[str] = ()
+) -> RunReport:
+    """Put a run's report together from its history."""
+    row = connection.execute(
+        "select coalesce(duration_ms, 0), metadata from sync_history where id = %s", [run_id]
+    ).fetchone()
+    duration, facts = row or (0, {})
+    found = RunReport(str(run_id), status, stopped=False, duration_ms=duration, api_calls=0)
+    found.packages = facts.get("packages")
+    for step in overview.steps(connection, run_id):
+        _add_step(found, step)
+    found.errors = list(dict.fromkeys([*failures, *found.errors]))
+    return found
+
+
+def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
+    facts = step["facts"]
+    succeeded = step["status"] in {"completed", "planned"}
+    found.steps.append(
+        {
+            "action": f"{step['action']} {step['entity']}",
+            "success": succeeded,
+            "status": step["status"],
+            "error": step["error"],
+            "problems": facts.get("problems", []),
+        }
+    )
+    found.api_calls += facts.get("api_calls", 0)
+    found.stopped |= step["status"] == "stopped"
+    if step["error"] and step["status"] != "stopped":
+        found.errors.append(step["error"])
+    found.errors += facts.get("problems", [])
+    found.errors += [
+        f"{step['entity']} rejected: {reason}" for reason in facts.get("rejected_examples", [])
+    ]
+    if step["action"] == "merge":
+        found.entities[step["entity"]] = Counts(**(step["counts"] or {})).as_dict()
+        if facts.get("plan"):
+            found.plans[step["entity"]] = facts["plan"]
+    elif step["action"] == "patch":
+        found.patches[step["entity"]] = dict(facts)
