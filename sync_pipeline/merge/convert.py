@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +27,8 @@ from sync_pipeline.model.types import to_text
 # Raised when a conversion rule changes its meaning, so that records already accepted are read again.
 CONVERSIONS = 1
 _ABSENT = "\x00absent"
+# The escape of a NUL; after an odd number of backslashes it is the text \\u0000 itself.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass
@@ -121,9 +125,7 @@ class Converter:
         else:
             values = list(map(record.get, self._names))
         digest = self._hash.copy()
-        digest.update(
-            orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
-        )
+        digest.update(_canonical(values))
         return digest.hexdigest()
 
     def _moments(self, records: Sequence[Record]) -> list[dt.datetime | None]:
@@ -195,22 +197,34 @@ def _converted(f: Field, value: Any) -> Any:
     return None if value is None else f.type.convert(value)
 
 
+def _canonical(value: Any) -> bytes:
+    """The same bytes for the same value."""
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+    try:
+        return orjson.dumps(value, default=str, option=options)
+    except TypeError:  # whole numbers beyond 64 bits, lone surrogates
+        return json.dumps(value, default=str, sort_keys=True).encode()
+
+
 def payload_text(record: Any) -> str:
     """A raw record as JSON text that jsonb can hold, whatever its values are."""
-    text = orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        text = orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # whole numbers beyond 64 bits, lone surrogates
+        text = json.dumps(record, default=str, ensure_ascii=False)
+        text = text.encode("utf-8", "replace").decode()
     # jsonb cannot hold \\u0000; the record that carries one is exactly the kind that is rejected.
-    return text.replace("\\u0000", "\\ufffd")
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def payload(record: Any) -> Any:
     """A raw record as JSON can hold it."""
-    return orjson.loads(payload_text(record))
+    return json.loads(payload_text(record))  # unlike orjson's, exact for numbers of any size
 
 
 def record_fingerprint(record: Any) -> str:
     """Names a record that has no key, so that delivering it again is not a second rejection."""
-    body = orjson.dumps(payload(record), option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+    return hashlib.blake2b(_canonical(payload(record)), digest_size=16).hexdigest()
 
 
 def key_text(key: tuple[Any, ...]) -> str:

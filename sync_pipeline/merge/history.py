@@ -151,7 +151,7 @@ def mark(
     """
     row = connection.execute(
         "insert into _sync_metadata as m (table_name, last_sync_timestamp, records_synced, sync_status)"
-        " values (%s, coalesce(%s, '1970-01-01 00:00:00+00'), %s, 'success')"
+        " values (%s, coalesce(%s::timestamptz, '1970-01-01 00:00:00+00'), %s, 'success')"
         " on conflict (table_name) do update set"
         " last_sync_timestamp = greatest(m.last_sync_timestamp, excluded.last_sync_timestamp),"
         " records_synced = excluded.records_synced, sync_status = 'success', error_message = null,"

@@ -22,6 +22,9 @@ from sync_pipeline.merge import plan
 from sync_pipeline.merge.stage import Connection, Stage
 from sync_pipeline.model.entity import Entity
 
+# stamina finds structlog beside Dagster and would print every retry on stdout, where results go.
+stamina.instrumentation.set_on_retry_hooks([])
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 

@@ -71,17 +71,45 @@ def to_text(value: Any) -> str | None:
         pass
     elif isinstance(value, bool):
         value = "true" if value else "false"
-    elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = str(int(value))
+    elif isinstance(value, float):
+        value = _plain_digits(value)
     elif isinstance(value, (dict, list)):
-        value = orjson.dumps(value).decode()
+        value = _json(value)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        raise ConversionError(f"{shown(value)} is binary, not text")
     else:
         value = str(value)
-    if "\x00" in value:
+    return _storable(value)
+
+
+def _plain_digits(value: float) -> str:
+    if not math.isfinite(value):
+        raise ConversionError(f"{shown(value)} is not a finite number")
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else str(value)
+
+
+def _storable(text: str) -> str:
+    """The text, if Postgres can hold it."""
+    if "\x00" in text:
         raise ConversionError(
-            f"{shown(value)} contains a NUL character, which Postgres text cannot hold"
+            f"{shown(text)} contains a NUL character, which Postgres text cannot hold"
         )
-    return value
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        raise ConversionError(
+            f"{shown(text)} contains half of a surrogate pair, which is no character"
+        ) from None
+    return text
+
+
+def _json(value: Any, *, ordered: bool = False) -> str:
+    """JSON text of a list or object; what JSON does not know is written as its text."""
+    options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_SORT_KEYS if ordered else 0)
+    try:
+        return orjson.dumps(value, default=str, option=options).decode()
+    except TypeError:  # whole numbers beyond 64 bits, lone surrogates
+        return _storable(json.dumps(value, default=str, ensure_ascii=False, sort_keys=ordered))
 
 
 def _number(value: Any) -> Decimal | None:
@@ -175,8 +203,9 @@ def _parse_moment(text: str, zone: ZoneInfo | None) -> dt.datetime:
 def _parse_wordy(text: str, zone: ZoneInfo | None) -> dt.datetime:
     for pattern in _WORDY_FORMATS if zone else ():
         try:
-            return dt.datetime.strptime(text, pattern).replace(tzinfo=zone)
-        except ValueError:
+            # In UTC, because old local times are off by odd seconds that not every writer keeps.
+            return dt.datetime.strptime(text, pattern).replace(tzinfo=zone).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
             continue
     hint = "" if zone else " (a date in words needs a type that names its time zone)"
     raise ConversionError(f"{shown(text)} is not a date that can be read without guessing{hint}")
@@ -265,7 +294,7 @@ def to_json(value: Any) -> Json:
     """Any JSON value, with its keys sorted, so that the same value is the same text."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConversionError(f"{shown(value)} is not a finite number")
-    encoded = _json(value, orjson.OPT_SORT_KEYS)
+    encoded = _json(value, ordered=True)
     if _JSON_NUL.search(encoded):
         raise ConversionError(
             f"{shown(value)} contains a NUL character, which Postgres json cannot hold"

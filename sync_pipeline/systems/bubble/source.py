@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 _TICK = dt.timedelta(
     milliseconds=1
-)  # Bubble's times have milliseconds, and its comparisons are strict
+)  # Bubble's times have milliseconds, and both ends of a range belong to it
 
 
 class BubbleSource(dg.ConfigurableResource):
@@ -123,10 +123,8 @@ class BubbleSource(dg.ConfigurableResource):
     def _scan(self, entity: Entity, scope: Scope, since: dt.datetime | None) -> Scan:
         if scope.mode == "range":
             assert scope.since
-            until = scope.until + _TICK if scope.until else None
-            return self.client.scan(
-                entity.source, modified_since=scope.since - _TICK, modified_until=until
-            )
+            since = scope.since - _TICK  # the client asks for what came after a moment
+            return self.client.scan(entity.source, modified_since=since, modified_until=scope.until)
         return self.client.scan(
             entity.source, modified_since=since if scope.mode == "delta" else None
         )
