@@ -12,7 +12,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sync_pipeline.errors import DeclarationError
 from sync_pipeline.model.types import Type
@@ -20,6 +20,8 @@ from sync_pipeline.model.types import Type
 Policy = Literal["source", "local", "ask"]
 Absent = Literal["cleared", "unknown"]
 WhenMissing = Literal["keep", "flag", "delete"]
+BASE_MARKS = ("_digest", "_modified", "_unknown", "_missing_since", "_run", "_inserted_by")
+"""Columns of every base table beside the mapped ones."""
 
 
 @dataclass(frozen=True)
@@ -285,8 +287,20 @@ def _problems(entity: Entity) -> Iterator[str]:
         yield f"modified={entity.modified!r} is not a mapped column"
     yield from _stamp_problems(entity, mapped)
     yield from _reference_problems(entity, {c.column for c in entity.columns})
-    if entity.absent not in {"cleared", "unknown"}:
+    yield from _word_problems(entity)
+
+
+def _word_problems(entity: Entity) -> Iterator[str]:
+    """Words that a type checker would refuse, where nobody ran one."""
+    if entity.absent not in get_args(Absent):
         yield f"absent={entity.absent!r} is neither 'cleared' nor 'unknown'"
+    if entity.missing not in get_args(WhenMissing):
+        yield f"missing={entity.missing!r} is none of 'keep', 'flag' and 'delete'"
+    for f in entity.fields:
+        if f.policy not in get_args(Policy):
+            yield f"policy={f.policy!r} of {f.column!r} is none of 'source', 'local' and 'ask'"
+        if f.column in BASE_MARKS:
+            yield f"column {f.column!r} has the name of a mark of the base; map it to another column"
 
 
 def _stamp_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
@@ -299,6 +313,8 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
     mapped = {f.column for f in entity.fields}
     if entity.owner and entity.owner.column not in columns:
         yield f"owner column {entity.owner.column!r} is not among the columns"
+    if entity.owner and entity.owner.mark not in entity.owner.ours:
+        yield f"owner mark {entity.owner.mark!r} is not among ours; inserted rows would be lost to us"
     if entity.owner and entity.owner.column in mapped:
         yield f"owner column {entity.owner.column!r} is mapped; the sync would re-own rows"
     if (entity.missing == "flag") != bool(entity.missing_flag):

@@ -95,7 +95,8 @@ def _storable(text: str) -> str:
             f"{shown(text)} contains a NUL character, which Postgres text cannot hold"
         )
     try:
-        text.isascii() or text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError:
         raise ConversionError(
             f"{shown(text)} contains half of a surrogate pair, which is no character"

@@ -21,9 +21,9 @@ from sync_pipeline.model.types import Type
 UTC = dt.UTC
 KUALA_LUMPUR = types.timestamptz_in("Asia/Kuala_Lumpur")
 NEW_YEAR = dt.datetime(2026, 1, 1, tzinfo=UTC)
-ALL_TYPES = {
-    name: value for name, value in vars(types).items() if isinstance(value, Type)
-} | {"timestamptz_in": KUALA_LUMPUR}
+ALL_TYPES = {name: value for name, value in vars(types).items() if isinstance(value, Type)} | {
+    "timestamptz_in": KUALA_LUMPUR
+}
 
 ACCEPTED = [
     # -- whole numbers
@@ -44,7 +44,11 @@ ACCEPTED = [
     (types.numeric, 941.25, Decimal("941.25")),
     (types.numeric, 0.1, Decimal("0.1")),
     (types.numeric, "0.10", Decimal("0.10")),
-    (types.numeric, "123456789012345678901234567890.5", Decimal("123456789012345678901234567890.5")),
+    (
+        types.numeric,
+        "123456789012345678901234567890.5",
+        Decimal("123456789012345678901234567890.5"),
+    ),
     (types.numeric, "", None),
     (types.double, "0.5", 0.5),
     (types.double, 3, 3.0),
@@ -112,7 +116,11 @@ ACCEPTED = [
     (types.text_list, [], None),
     (types.text_list, "", None),
     # -- the rest
-    (types.uuid, "{12345678-1234-5678-1234-567812345678}", UUID(int=0x12345678123456781234567812345678)),
+    (
+        types.uuid,
+        "{12345678-1234-5678-1234-567812345678}",
+        UUID(int=0x12345678123456781234567812345678),
+    ),
     (types.uuid, "", None),
     (types.jsonb, {"b": 1, "a": [None, "x"]}, '{"a":[null,"x"],"b":1}'),
     (types.jsonb, "\\u0000", '"\\\\u0000"'),

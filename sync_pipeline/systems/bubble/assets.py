@@ -8,7 +8,7 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history
 from sync_pipeline.orchestration.assets import entity_assets, patch_assets, source_assets
 from sync_pipeline.orchestration.checks import entity_checks
-from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key
+from sync_pipeline.orchestration.naming import SOURCE_TAG, patch_key
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.patches import PATCHES
 from sync_pipeline.systems.bubble.source import outcome_of
@@ -21,7 +21,7 @@ CHECKS = entity_checks(BUBBLE)
 
 @dg.asset(
     key=dg.AssetKey([BUBBLE.name, "package_outcome"]),
-    deps=[*(asset_key(e) for e in BUBBLE.entities), *(patch_key(BUBBLE, p) for p in PATCHES)],
+    deps=[patch_key(BUBBLE, p) for p in PATCHES],  # which come after all tables
     group_name=BUBBLE.name,
     description="What became of each invoice of the last package resync: synced, skipped or failed, and why.",
     kinds={"postgres"},

@@ -1,0 +1,182 @@
+"""Mistakes in one entity's declaration are named at import: which entity, which line, what to mend."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+import pytest
+
+from sync_pipeline.errors import DeclarationError
+from sync_pipeline.model.entity import (
+    Entity,
+    Field,
+    Limit,
+    Link,
+    Local,
+    Owner,
+    Serial,
+    Stamp,
+    source_value,
+)
+from sync_pipeline.model.types import boolean, integer, text, timestamptz
+
+COLUMNS = (
+    Serial(),
+    Field("shop_id", text, "_id"),
+    Field("name", text, "Name"),
+    Field("changed", timestamptz, "Modified Date"),
+    Local("note", text),
+)
+GOOD: dict[str, Any] = {
+    "name": "shop",
+    "source": "Shop",
+    "key": ("shop_id",),
+    "columns": COLUMNS,
+    "absent": "cleared",
+}
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"key": ()}, "key is empty; name the columns that identify a row"),
+    ({"key": ("note",)}, "key column 'note' is not mapped; give it a Field, or choose another key"),
+    ({"key": ("nowhere",)}, "key column 'nowhere' is not mapped"),
+    ({"modified": "note"}, "modified='note' is not a mapped column"),
+    ({"absent": "gone"}, "absent='gone' is neither 'cleared' nor 'unknown'"),
+    (
+        {"columns": (*COLUMNS, Local("name", text))},
+        "column 'name' is declared 2 times; remove one",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("title", text, "Name"))},
+        "source field 'Name' is declared 2 times; remove one",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("title", text, ("Title", "Name")))},
+        "source field 'Name' is declared 2 times; remove one",
+    ),
+    (
+        {"columns": (*COLUMNS, Stamp("created_at", timestamptz, "born"))},
+        "stamp 'created_at' copies 'born', which is not mapped",
+    ),
+    ({"owner": Owner("source", ("D",), "D")}, "owner column 'source' is not among the columns"),
+    (
+        {"owner": Owner("name", ("D",), "D")},
+        "owner column 'name' is mapped; the sync would re-own rows",
+    ),
+    (
+        {"owner": Owner("note", ("D",), "M")},
+        "owner mark 'M' is not among ours; inserted rows would be lost to us",
+    ),
+    ({"missing": "drop"}, "missing='drop' is none of 'keep', 'flag' and 'delete'"),
+    (
+        {"columns": (*COLUMNS, Field("size", integer, "Size", policy=cast("Any", "mine")))},
+        "policy='mine' of 'size' is none of 'source', 'local' and 'ask'",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("_run", text, "Run"))},
+        "column '_run' has the name of a mark of the base; map it to another column",
+    ),
+    ({"missing": "flag"}, "missing='flag' and missing_flag go together"),
+    ({"missing_flag": "note"}, "missing='flag' and missing_flag go together"),
+    (
+        {"missing": "flag", "missing_flag": "name"},
+        "missing_flag 'name' must be a Local column",
+    ),
+    (
+        {"missing": "flag", "missing_flag": "gone"},
+        "missing_flag 'gone' must be a Local column",
+    ),
+    ({"unique": (("code",),)}, "unique names 'code', which is not among the columns"),
+    ({"indexes": (("name", "code"),)}, "indexes names 'code', which is not among the columns"),
+]
+
+
+def declared(**changes: Any) -> Entity:
+    return Entity(**(GOOD | changes))
+
+
+@pytest.mark.parametrize(("changes", "remedy"), MISTAKES, ids=[m[1][:45] for m in MISTAKES])
+def test_a_mistake_is_named_with_its_entity_line_and_remedy(
+    changes: dict[str, Any], remedy: str
+) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        declared(**changes)
+
+    message = str(caught.value)
+    assert message.startswith("entity 'shop' (")
+    assert f"{__file__}:" in message
+    assert remedy in message
+
+
+def test_the_line_named_is_that_of_the_literal() -> None:
+    entity = declared()
+
+    assert entity.where.startswith(f"{__file__}:")
+    assert entity.within("shops").where == entity.where
+
+
+def test_a_good_declaration_says_nothing_and_names_its_table_after_itself() -> None:
+    entity = declared(modified="changed")
+
+    assert entity.table == "shop"
+    assert [f.column for f in entity.fields] == ["shop_id", "name", "changed"]
+    assert [f.column for f in entity.values] == ["name", "changed"]
+
+
+def test_columns_that_begin_with_a_digit_and_a_table_named_user_are_fine() -> None:
+    columns = (*COLUMNS, Field("1st_payment_percent", integer, "1st Payment %"))
+
+    entity = declared(name="user", columns=columns)
+
+    assert entity.table == "user"
+    assert entity.field("1st_payment_percent").sources == ("1st Payment %",)
+
+
+def test_key_fields_come_in_the_order_of_the_key_not_of_the_table() -> None:
+    columns = (Field("a", text, "A"), Field("b", text, "B"), Field("c", text, "C"))
+
+    entity = declared(columns=columns, key=("c", "a"))
+
+    assert [f.column for f in entity.key_fields] == ["c", "a"]
+    assert [f.column for f in entity.values] == ["b"]
+
+
+def test_a_deferred_link_and_a_link_to_itself_make_no_parent() -> None:
+    columns = (
+        Field("id", text, "id"),
+        Field("boss", text, "Boss", link=Link("shop")),
+        Field("town", text, "Town", link=Link("town")),
+        Field("street", text, "Street", link=Link(("street", "town"), deferred=True)),
+    )
+
+    entity = declared(columns=columns, key=("id",), after=("country",))
+
+    assert entity.hard_parents == ("town", "country")
+
+
+def test_of_several_source_names_the_first_that_is_filled_wins() -> None:
+    phone = Field("phone", text, ("Whatsapp", "Contact"))
+
+    assert source_value(phone, {"Whatsapp": "1", "Contact": "2"}) == "1"
+    assert source_value(phone, {"Whatsapp": "", "Contact": "2"}) == "2"
+    assert source_value(phone, {"Whatsapp": None, "Contact": "2"}) == "2"
+    assert source_value(phone, {"Contact": False}) is False
+    assert source_value(phone, {}) is None
+
+
+def test_a_budget_is_exceeded_only_above_both_its_floor_and_its_share() -> None:
+    limit = Limit(percent=30, floor=200)
+
+    assert not limit.exceeded_by(200, 10)
+    assert limit.exceeded_by(201, 10)
+    assert not limit.exceeded_by(300, 1000)
+    assert limit.exceeded_by(301, 1000)
+    assert not limit.exceeded_by(0, 0)
+
+
+def test_a_flag_column_for_missing_rows_is_a_local_one() -> None:
+    columns = (*COLUMNS, Local("gone", boolean))
+
+    entity = declared(columns=columns, missing="flag", missing_flag="gone")
+
+    assert dataclasses.replace(entity, missing_flag="gone") == entity
