@@ -6,6 +6,7 @@ import dagster as dg
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+from sync_pipeline.orchestration.retention import retention, retention_nightly
 from sync_pipeline.orchestration.scheduling import history_sensors, request_sensor
 from sync_pipeline.systems.bubble import assets as bubble_assets
 from sync_pipeline.systems.bubble import automation as bubble_automation
@@ -19,8 +20,8 @@ def build() -> dg.Definitions:
     return dg.Definitions(
         assets=bubble_assets.ASSETS,
         asset_checks=bubble_assets.CHECKS,
-        jobs=bubble_jobs.JOBS,
-        schedules=bubble_automation.SCHEDULES,
+        jobs=[*bubble_jobs.JOBS, retention],
+        schedules=[*bubble_automation.SCHEDULES, retention_nightly],
         sensors=[
             *bubble_automation.SENSORS,
             request_sensor(SYSTEMS, bubble_jobs.bubble_partial),

@@ -6,6 +6,7 @@
     │   ├── SourceRefused        401, 403 or 404: credentials, permission or name
     │   ├── SourceBroken         an answer that is not the protocol: cut body, wrong shape
     │   ├── TargetNotPrepared    the target lacks a table, column or unique index
+    │   ├── TargetRefused        the target refuses a statement: a permission, a missing object
     │   ├── StoppedByGuard       the plan is out of proportion; nothing was written
     │   └── Imbalance            the accounting identity does not hold; nothing was written
     ├── Transient                the same call may succeed later
@@ -43,6 +44,10 @@ class SourceBroken(Permanent):
 
 class TargetNotPrepared(Permanent):
     """The target lacks something that a run needs; `doctor` says how to mend it."""
+
+
+class TargetRefused(Permanent):
+    """The target refused a statement for a reason that trying again does not change."""
 
 
 class Imbalance(Permanent):

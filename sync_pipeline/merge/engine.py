@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from sync_pipeline.errors import StoppedByGuard
+from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import disputes, guard, history, missing, parking, plan, prepared
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.apply import Writer
 from sync_pipeline.merge.preview import FieldChange, field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
-from sync_pipeline.merge.stage import Connection, Stage
+from sync_pipeline.merge.stage import Connection, Stage, reason_of
 from sync_pipeline.merge.stream import EntityBatches
 from sync_pipeline.model.entity import Entity
 
@@ -120,6 +121,7 @@ def merge(
         EntityBusy: another run holds one of the entities.
         TargetNotPrepared: a table, column or unique index is missing.
         TargetUnavailable: the target did not come back in time.
+        TargetRefused: a permission is missing, or a statement fails for another lasting reason.
         Imbalance: the identity does not hold.
         Exception: whatever the source raises while it is read; nothing is written then.
     """
@@ -129,6 +131,11 @@ def merge(
     try:
         parts = [_read(session, stream, parents or {}) for stream in streams]
         return _finish(session, parts, run_id, parents or {})
+    except psycopg.Error as error:
+        raise TargetRefused(
+            f"{label}: the target refused: {reason_of(error)}. Nothing was written. `sync-pipeline doctor`"
+            " checks tables and indexes; the role in SYNC_TARGET_DSN needs to read and write them."
+        ) from error
     finally:
         session.close()
 
@@ -323,5 +330,7 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
         stopped = part.stopped and not part.stream.scope.dry_run
         result = _result(part, _tally(part), "planned")
         error = " ".join(part.over_budget) if stopped else None
+        if error:
+            history.mark_failed(connection, part.entity, error)
         status: history.StepStatus = "stopped" if stopped else "planned"
         _enter_step(connection, part, result, run_id, status=status, error=error)

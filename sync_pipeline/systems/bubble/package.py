@@ -113,6 +113,7 @@ class _Fetcher:
         if not asked:
             return []
         self._asked += 1
+        log.info("%s: asking for %s by %s", entity, f"{len(asked):,}", name)
         try:
             found = self._client.lookup(type_name, asked, field=name)
         except SyncError as error:

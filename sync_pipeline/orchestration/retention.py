@@ -1,0 +1,61 @@
+"""Nothing grows without bound: a nightly job that removes old bookkeeping and old Dagster runs.
+
+Dagster purges ticks by itself but never event logs; deleting a run deletes its events. The last
+materialization of every asset stays visible, because the last runs are within the retention.
+"""
+
+import datetime as dt
+
+import dagster as dg
+
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge import history
+from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.settings import Settings
+
+RUNS_PER_NIGHT = 2_000  # a bound on one tick's work; the rest goes the next night
+
+ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+
+
+@dg.op(description="Removes bookkeeping and Dagster runs older than SYNC_RETENTION_DAYS.")
+def remove_old(context: dg.OpExecutionContext) -> None:
+    """Purge the target's bookkeeping, then Dagster's own."""
+    keep = Settings.read().retention
+    try:
+        with TargetDatabase().connect() as connection:
+            removed = history.purge(connection, keep=keep)
+    except SyncError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    before = dt.datetime.now(dt.UTC) - keep
+    old = context.instance.get_run_records(
+        dg.RunsFilter(statuses=ENDED, created_before=before), limit=RUNS_PER_NIGHT
+    )
+    for record in old:
+        context.instance.delete_run(record.dagster_run.run_id)
+    context.add_output_metadata({**removed, "dagster_runs": len(old)})
+
+
+@dg.job(
+    name="retention",
+    description="Removes what is older than SYNC_RETENTION_DAYS; unresolved conflicts, rejections and parked"
+    " records stay.",
+    executor_def=dg.in_process_executor,
+)
+def retention() -> None:
+    """The nightly clean-up."""
+    remove_old()
+
+
+retention_nightly = dg.ScheduleDefinition(
+    name="retention_nightly",
+    job=retention,
+    cron_schedule="15 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Old bookkeeping goes every night.",
+)
