@@ -37,6 +37,8 @@ def main() -> None:
     """Entry point of the installed script."""
     # SIGTERM must run the exits of our context managers, or the embedded server would be left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell that starts us in the background makes us deaf to SIGINT; we want to hear it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cli(prog_name="sync-pipeline")
 
 

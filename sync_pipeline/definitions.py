@@ -24,7 +24,7 @@ def build() -> dg.Definitions:
         schedules=[*bubble_automation.SCHEDULES, retention_nightly],
         sensors=[
             *bubble_automation.SENSORS,
-            request_sensor(SYSTEMS, bubble_jobs.bubble_partial),
+            request_sensor([bubble_jobs.RUNS], bubble_jobs.bubble_partial),
             *history_sensors(),
         ],
         resources={

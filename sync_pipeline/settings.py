@@ -32,6 +32,7 @@ class Settings:
         lock_wait: how long a run waits for another run of the same entity.
         statement_timeout: for each statement of a merge.
         outage: how long the target may be away before a run fails.
+        source_outage: how long a call to a source is tried before its entity fails.
         retention: how long bookkeeping is kept.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     lock_wait: timedelta
     statement_timeout: timedelta
     outage: timedelta
+    source_outage: timedelta
     retention: timedelta
 
     @classmethod
@@ -66,6 +68,7 @@ class Settings:
             lock_wait=env.seconds("SYNC_LOCK_WAIT", 120),
             statement_timeout=env.seconds("SYNC_STATEMENT_TIMEOUT", 600),
             outage=env.seconds("SYNC_OUTAGE", 120),
+            source_outage=env.seconds("SYNC_SOURCE_OUTAGE", 120),
             retention=timedelta(days=env.number("SYNC_RETENTION_DAYS", 90)),
         )
         settings.check_pairs()

@@ -23,7 +23,7 @@ from sync_pipeline.model.entity import Stamp
 ROW_ERRORS = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException)
 """Errors that one row can cause: constraints, values that do not fit, a trigger that objects."""
 
-MOVES_BASE = sql.SQL("p.state not in ('parked', 'stale')")
+MOVES_BASE = sql.SQL("p._state <> 'parked' and not p._stale")
 
 
 class Writer:
@@ -47,15 +47,15 @@ class Writer:
             Imbalance: the table swallowed rows, as a trigger that returns null does.
         """
         if self._summary.writes:
-            self._bulk(self._update(), sql.SQL("p.writes"))
+            self._bulk(self._update(), sql.SQL("p._writes"))
         if self._summary.states.get("inserted"):
-            self._bulk(self._insert(), sql.SQL("p.state = 'inserted'"))
+            self._bulk(self._insert(), sql.SQL("p._state = 'inserted'"))
         self._forget_rejected()
         self._move_base()
 
     def _bulk(self, statement: sql.Composed, condition: sql.SQL) -> None:
         bounds = self._connection.execute(
-            sql.SQL("select min(seq), max(seq), count(*) from {} p where {}").format(
+            sql.SQL("select min(_seq), max(_seq), count(*) from {} p where {}").format(
                 self._rel.plan, condition
             )
         ).fetchone()
@@ -94,12 +94,12 @@ class Writer:
             return
         self._indexed = True
         for relation in (self._rel.plan, self._rel.rows):
-            self._connection.execute(sql.SQL("create index on {} (seq)").format(relation))
+            self._connection.execute(sql.SQL("create index on {} (_seq)").format(relation))
 
     def _refuse(self, seq: int, error: psycopg.Error) -> None:
         query = sql.SQL(
-            "select p.state, {}, {} || coalesce(r.raw, to_jsonb(r) - 'seq' - 'absent' - 'raw')"
-            " from {} p join {} r using (seq) where p.seq = %s"
+            "select p._state, {}, {} || coalesce(r._raw, to_jsonb(r) - '_seq' - '_absent' - '_raw')"
+            " from {} p join {} r using (_seq) where p._seq = %s"
         ).format(
             sql.SQL("concat_ws(', ', {})").format(columns(self._rel.entity.key, "p")),
             self._rel.key_json("p"),
@@ -118,8 +118,8 @@ class Writer:
         if not self.rejections:
             return
         refused = list(self.rejections)
-        gone = sql.SQL("delete from {} where seq = any(%s)").format(self._rel.plan)
-        noted = sql.SQL("update {} set state = 'rejected' where seq = any(%s)").format(
+        gone = sql.SQL("delete from {} where _seq = any(%s)").format(self._rel.plan)
+        noted = sql.SQL("update {} set _state = 'rejected' where _seq = any(%s)").format(
             self._rel.seen
         )
         self._connection.execute(gone, [refused])
@@ -133,18 +133,18 @@ class Writer:
         rel, entity = self._rel, self._rel.entity
         taken = [(i + 1, entity.values[i].column) for i in self._summary.taken]
         sets = [
-            sql.SQL("{} = case when p.d[{}] & {} = 1 then r.{} else t.{} end").format(
+            sql.SQL("{} = case when p._d[{}] & {} = 1 then r.{} else t.{} end").format(
                 ident(column), sql.Literal(i), sql.Literal(TAKE), ident(column), ident(column)
             )
             for i, column in taken
         ]
         sets += [self._stamped(stamp, "t") for stamp in entity.stamps if not stamp.insert_only]
         return sql.SQL(
-            "with written as (update {target} t set {sets} from {plan} p join {rows} r on r.seq = p.seq"
-            " where {same} and p.writes and p.seq between %(low)s and %(high)s returning p.seq),"
+            "with written as (update {target} t set {sets} from {plan} p join {rows} r on r._seq = p._seq"
+            " where {same} and p._writes and p._seq between %(low)s and %(high)s returning p._seq),"
             " image as (insert into sync.change (run_id, system, entity, key, action, before, after)"
             " select {run}, {system}, {entity}, {key}, 'update', {before}, {after} from written"
-            " join {plan} p using (seq) join {rows} r using (seq) join {target} t on {same})"
+            " join {plan} p using (_seq) join {rows} r using (_seq) join {target} t on {same})"
             " select count(*) from written"
         ).format(
             target=rel.target,
@@ -182,8 +182,8 @@ class Writer:
         # A row of the same key that was committed since our snapshot makes this fail with 40001, and the
         # whole plan is made again; it is never overwritten unseen.
         return sql.SQL(
-            "with written as (insert into {} ({}) select {} from {} p join {} r on r.seq = p.seq"
-            " where p.state = 'inserted' and p.seq between %(low)s and %(high)s"
+            "with written as (insert into {} ({}) select {} from {} p join {} r on r._seq = p._seq"
+            " where p._state = 'inserted' and p._seq between %(low)s and %(high)s"
             " on conflict ({}) do nothing returning 1) select count(*) from written"
         ).format(
             rel.target, columns(names), listed(values), rel.plan, rel.rows, columns(entity.key)
@@ -197,7 +197,7 @@ class Writer:
         self._connection.execute(
             sql.SQL(
                 "update {} b set _missing_since = null from {} s"
-                " where b._missing_since is not null and s.state is null and {}"
+                " where b._missing_since is not null and s._state is null and {}"
             ).format(rel.base, rel.seen, rel.same_key("b", "s"))
         )
 
@@ -206,12 +206,12 @@ class Writer:
         partial = rel.entity.absent == "unknown"
         sets = [_delivered(c, partial=partial) for c in rel.value_columns]
         known = sql.SQL(
-            "(select array_agg(name) from unnest(b._unknown) as name where name = any(r.absent))"
+            "(select array_agg(name) from unnest(b._unknown) as name where name = any(r._absent))"
         )
         return sql.SQL(
-            "update {base} b set {sets} _digest = p.digest, _modified = p.modified, _run = {run},"
-            " _unknown = {known}, _missing_since = null from {plan} p join {rows} r on r.seq = p.seq"
-            " where {same} and p.has_base and {moves}"
+            "update {base} b set {sets} _digest = p._digest, _modified = p._modified, _run = {run},"
+            " _unknown = {known}, _missing_since = null from {plan} p join {rows} r on r._seq = p._seq"
+            " where {same} and p._has_base and {moves}"
         ).format(
             base=rel.base,
             sets=sql.SQL("").join(sql.SQL("{}, ").format(s) for s in sets),
@@ -227,9 +227,9 @@ class Writer:
         rel = self._rel
         return sql.SQL(
             "insert into {base} ({names}, _digest, _modified, _run, _unknown, _inserted_by)"
-            " select {keys}, {values} p.digest, p.modified, {run}, r.absent,"
-            " case when p.state = 'inserted' then {run} end"
-            " from {plan} p join {rows} r on r.seq = p.seq where not p.has_base and {moves}"
+            " select {keys}, {values} p._digest, p._modified, {run}, r._absent,"
+            " case when p._state = 'inserted' then {run} end"
+            " from {plan} p join {rows} r on r._seq = p._seq where not p._has_base and {moves}"
         ).format(
             base=rel.base,
             names=columns(rel.mapped_columns),
@@ -247,7 +247,7 @@ def _delivered(column: str, *, partial: bool) -> sql.Composed:
     if not partial:
         return sql.SQL("{} = r.{}").format(name, name)
     return sql.SQL(
-        "{} = case when coalesce({} <> all(r.absent), true) then r.{} else b.{} end"
+        "{} = case when coalesce({} <> all(r._absent), true) then r.{} else b.{} end"
     ).format(name, sql.Literal(column), name, name)
 
 
@@ -259,7 +259,7 @@ def _image(taken: list[tuple[int, str]], alias: str) -> sql.Composed:
     """
     parts = (
         sql.SQL(
-            "case when p.d[{}] & 1 = 1 then {} || coalesce(to_json({})::text, 'null') end"
+            "case when p._d[{}] & 1 = 1 then {} || coalesce(to_json({})::text, 'null') end"
         ).format(
             sql.Literal(i),
             sql.SQL("to_json({}::text)::text || ':'").format(sql.Literal(column)),

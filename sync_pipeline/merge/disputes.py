@@ -56,11 +56,11 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     )
     return sql.SQL(
         "select {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,"
-        " case when p.d[v.i] & {take} > 0 then 'source' when p.d[v.i] & {open} > 0 then 'ask'"
+        " case when p._d[v.i] & {take} > 0 then 'source' when p._d[v.i] & {open} > 0 then 'ask'"
         " else 'local' end as kept"
-        " from {plan} p join {rows} r on r.seq = p.seq left join {base} b on {base_key}"
+        " from {plan} p join {rows} r on r._seq = p._seq left join {base} b on {base_key}"
         " join {target} t on {target_key}, lateral (values {values}) as v(i, name, base, local, source)"
-        " where p.d && {disputing} and p.d[v.i] = any({disputing})"
+        " where p._d && {disputing} and p._d[v.i] = any({disputing})"
     ).format(
         key=rel.key_json("p"),
         take=sql.Literal(TAKE),
@@ -83,7 +83,7 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Compose
             "case when {given} and {l} is distinct from {r}"
             " then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null') end"
         ).format(
-            given=sql.SQL("coalesce({} <> all(r.absent), true)").format(sql.Literal(c)),
+            given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(c)),
             l=ident(left, c),
             r=ident(right, c),
             name=sql.Literal(c),
@@ -98,8 +98,8 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
         " {local} as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r.seq = p.seq join {target} t on {same}"
-        " where p.state = 'owned_elsewhere') x where source is not null"
+        " join {rows} r on r._seq = p._seq join {target} t on {same}"
+        " where p._state = 'owned_elsewhere' and not p._stale) x where source is not null"
     ).format(
         key=rel.key_json("p"),
         local=_differing(rel, "r", "t", "t"),
@@ -115,8 +115,8 @@ def _deleted_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select * from (select {key} as key, 'deleted' as kind, null::text as field, {base} as base,"
         " null::jsonb as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r.seq = p.seq join {base_table} b on {same}"
-        " where p.state = 'deleted_locally') x where source is not null"
+        " join {rows} r on r._seq = p._seq join {base_table} b on {same}"
+        " where p._state = 'deleted_locally' and not p._stale) x where source is not null"
     ).format(
         key=rel.key_json("p"),
         base=_differing(rel, "r", "b", "b"),
@@ -134,6 +134,6 @@ def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list
         return
     statement = sql.SQL(
         "delete from sync.conflict c using {} s where c.run_id = %s and c.system = %s and c.entity = %s"
-        " and c.key = {} and s.seq = any(%s)"
+        " and c.key = {} and s._seq = any(%s)"
     ).format(rel.seen, rel.key_json("s"))
     connection.execute(statement, [run_id, rel.entity.system, rel.entity.name, refused])

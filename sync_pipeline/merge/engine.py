@@ -142,14 +142,20 @@ def merge(
 
 def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]) -> _Part:
     """Stage a whole stream, after the records that were waiting for a parent."""
-    prepared.check(session.connection, Relations(stream.entity))
+    rel = Relations(stream.entity)
+    session.steadily(lambda connection: prepared.check(connection, rel))
     started_at = dt.datetime.now(dt.UTC)
-    stage = Stage(
-        session.connection, stream.entity, recover=session.recover, everything=stream.scope.force
+    stage = session.steadily(
+        lambda connection: Stage(
+            connection,
+            stream.entity,
+            recover=session.recover_stage,
+            everything=stream.scope.force,
+        )
     )
     session.stages.append(stage)
     part = _Part(stream, stage, started_at)
-    waiting = list(parking.released(session.connection, stage.relations, parents))
+    waiting = session.steadily(lambda connection: list(parking.released(connection, rel, parents)))
     part.released = len(waiting)
     stage.add(waiting)
     last = time.monotonic()
@@ -166,7 +172,9 @@ def _finish(
     session: Session, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
 ) -> list[MergeResult]:
     def work(connection: Connection) -> list[MergeResult]:
-        if session.restaged and all(history.has_step(connection, run_id, p.entity) for p in parts):
+        if session.restaged and all(
+            history.has_step(connection, run_id, p.entity, p.started_at) for p in parts
+        ):
             # The connection broke between the server's commit and its answer.
             return [p.result for p in parts if p.result]
         return _merge_all(connection, parts, run_id, parents)
@@ -237,7 +245,7 @@ def _moment(connection: Connection, part: _Part) -> dt.datetime | None:
     if not scope.moves_watermark or (scope.mode == "full" and not outcome.complete):
         return None
     row = connection.execute(
-        sql.SQL("select max(modified) from {}").format(part.rel.seen)
+        sql.SQL("select max(_modified) from {}").format(part.rel.seen)
     ).fetchone()
     highest = row[0] if row else None
     if highest is None or outcome.read_started is None:

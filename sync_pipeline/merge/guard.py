@@ -96,11 +96,11 @@ def _filled(connection: Connection, rel: Relations, names: list[str]) -> dict[st
     """
     had = [sql.SQL("count({})").format(ident("b", c)) for c in names]
     has = [
-        sql.SQL("count(case when s.wide then {} else {} end)").format(ident("r", c), ident("b", c))
+        sql.SQL("count(case when s._wide then {} else {} end)").format(ident("r", c), ident("b", c))
         for c in names
     ]
     query = sql.SQL(
-        "select {} from {} s left join {} r on r.seq = s.seq left join {} b on {} where s.state is null"
+        "select {} from {} s left join {} r on r._seq = s._seq left join {} b on {} where s._state is null"
     ).format(listed([*had, *has]), rel.seen, rel.rows, rel.base, rel.same_key("b", "s"))
     row = connection.execute(query).fetchone() or ()
     return {c: (row[i], row[i + len(names)]) for i, c in enumerate(names)}

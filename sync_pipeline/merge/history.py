@@ -79,12 +79,15 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def has_step(connection: Connection, run_id: UUID, entity: Entity) -> bool:
-    """Whether a run's merge of an entity was committed; asked after a connection broke in its commit."""
+def has_step(connection: Connection, run_id: UUID, entity: Entity, started_at: dt.datetime) -> bool:
+    """Whether one merge of an entity was committed; asked after a connection broke in its commit.
+
+    A run may merge an entity again, as a retried step does; the start tells them apart.
+    """
     row = connection.execute(
         "select exists (select from sync.step where run_id = %s and system = %s and entity = %s"
-        " and action = 'merge' and status = 'completed')",
-        [run_id, entity.system, entity.name],
+        " and action = 'merge' and status = 'completed' and started_at = %s)",
+        [run_id, entity.system, entity.name, started_at],
     ).fetchone()
     return bool(row and row[0])
 

@@ -26,8 +26,8 @@ def reject(
     """Keep rejected records with their reasons; the same record again is the same entry."""
     statement = sql.SQL(
         'insert into sync.rejected as x (system, entity, key, fingerprint, reason, "constraint", payload,'
-        " run_id) values (%(system)s, %(entity)s, (select {} from {} s where s.seq = %(seq)s),"
-        " coalesce((select ({})::text from {} s where s.seq = %(seq)s), %(fingerprint)s), %(reason)s,"
+        " run_id) values (%(system)s, %(entity)s, (select {} from {} s where s._seq = %(seq)s),"
+        " coalesce((select ({})::text from {} s where s._seq = %(seq)s), %(fingerprint)s), %(reason)s,"
         " %(constraint)s, %(payload)s, %(run)s)"
         " on conflict (system, entity, fingerprint) do update set reason = excluded.reason,"
         ' "constraint" = excluded."constraint", payload = excluded.payload, run_id = excluded.run_id,'
@@ -64,8 +64,9 @@ def clear(connection: Connection, rel: Relations) -> None:
             continue
         connection.execute(
             sql.SQL(
-                "delete from {} x using {} s where x.system = %s and x.entity = %s and s.state is null"
-                " and x.key = {} and not exists (select from {} p where p.seq = s.seq and p.state = 'parked')"
+                "delete from {} x using {} s where x.system = %s and x.entity = %s and s._state is null"
+                " and x.key = {} and not exists"
+                " (select from {} p where p._seq = s._seq and p._state = 'parked')"
             ).format(table, rel.seen, rel.key_json("s"), rel.plan),
             place,
         )
@@ -83,8 +84,8 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
         connection.execute(
             sql.SQL(
                 "insert into sync.parked as x (system, entity, key, parent, parent_column, parent_key,"
-                " record, run_id) select {system}, {entity}, {key}, {parent}, {column}, {value}::text, r.raw,"
-                " {run} from {plan} p join {rows} r on r.seq = p.seq where p.parked_on = {column}"
+                " record, run_id) select {system}, {entity}, {key}, {parent}, {column}, {value}::text,"
+                " r._raw, {run} from {plan} p join {rows} r on r._seq = p._seq where p._parked_on = {column}"
                 " on conflict (system, entity, key) do update set parent = excluded.parent,"
                 " parent_column = excluded.parent_column, parent_key = excluded.parent_key,"
                 " record = excluded.record, run_id = excluded.run_id"

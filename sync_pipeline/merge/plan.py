@@ -60,10 +60,11 @@ def build(
 ) -> PlanSummary:
     """Create the plan table and sum it up.
 
-    Every record that the base did not already hold gets a `state`: inserted, updated, conflicted
+    Every record that the base did not already hold gets a `_state`: inserted, updated, conflicted
     (something was withheld), unchanged, stale (older than what was merged before), owned_elsewhere,
-    deleted_locally or parked; rows on both sides get a decision `d` per field. Records that the base
-    did hold are only counted: they need nothing.
+    deleted_locally or parked; rows on both sides get a decision `_d` per field. Records that the base
+    did hold are only counted: they need nothing. The temporary tables' own columns begin with an
+    underscore, because a mapped column may well be called `seq` or `state`.
 
     Args:
         connection: in the run's transaction.
@@ -73,7 +74,7 @@ def build(
         complete: the scan has seen every record, so what it did not see is missing.
     """
     connection.execute(_wide_plan(rel, parents, force=force))
-    connection.execute(sql.SQL("analyze {} (seq, state)").format(rel.plan))
+    connection.execute(sql.SQL("analyze {} (_seq, _state)").format(rel.plan))
     summary = _summarize(connection, rel)
     for state, count in connection.execute(_narrow_states(rel)):
         summary.states[state] = summary.states.get(state, 0) + count
@@ -86,20 +87,20 @@ def _wide_plan(rel: Relations, parents: Mapping[str, Entity], *, force: bool) ->
     decisions = listed(_decision(f, rel.entity, force=force) for f in rel.entity.values)
     return sql.SQL(
         "create temporary table {plan} on commit drop as"
-        " select x.*, coalesce(d && {taking}, false) as writes, case when x.found <> 'present' then x.found"
-        " when d && {withholding} then 'conflicted' when d && {taking} then 'updated'"
-        " else 'unchanged' end as state from ("
-        "select s.seq, {keys}, s.digest, s.modified, b.ctid is not null as has_base,"
-        " {parked_on} as parked_on,"
+        " select x.*, coalesce(_d && {taking}, false) as _writes,"
+        " case when _found <> 'present' then _found when _d && {withholding} then 'conflicted'"
+        " when _d && {taking} then 'updated' else 'unchanged' end as _state from ("
+        "select s._seq, {keys}, s._digest, s._modified, b.ctid is not null as _has_base,"
+        " {stale} as _stale, {parked_on} as _parked_on,"
         " case when {parked_on} is not null then 'parked'"
         " when t.ctid is not null and not {ours} then 'owned_elsewhere'"
         " when t.ctid is null and b.ctid is not null then 'deleted_locally'"
-        " when t.ctid is null then 'inserted' when {stale} then 'stale' else 'present' end as found,"
+        " when t.ctid is null then 'inserted' when {stale} then 'stale' else 'present' end as _found,"
         " case when t.ctid is not null and {ours} and not {stale} and {parked_on} is null"
-        " then array[{decisions}]::smallint[] end as d"
-        " from {seen} s join {rows} r on r.seq = s.seq"
+        " then array[{decisions}]::smallint[] end as _d"
+        " from {seen} s join {rows} r on r._seq = s._seq"
         " left join {base} b on {base_key} left join {target} t on {target_key}"
-        " where s.state is null and s.wide) x"
+        " where s._state is null and s._wide) x"
     ).format(
         plan=rel.plan,
         keys=columns(rel.entity.key, "s"),
@@ -120,7 +121,7 @@ def _wide_plan(rel: Relations, parents: Mapping[str, Entity], *, force: bool) ->
 
 def _stale(*, force: bool) -> sql.Composable:
     """Older than the version merged before: an index that lags, or an answer that was overtaken."""
-    return sql.SQL("false") if force else sql.SQL("coalesce(s.modified < b._modified, false)")
+    return sql.SQL("false") if force else sql.SQL("coalesce(s._modified < b._modified, false)")
 
 
 def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
@@ -130,7 +131,7 @@ def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
     known = sql.SQL("b.ctid is not null and coalesce({} <> all(b._unknown), true)").format(name)
     given: sql.Composable = sql.SQL("true")
     if entity.absent == "unknown":
-        given = sql.SQL("coalesce({} <> all(r.absent), true)").format(name)
+        given = sql.SQL("coalesce({} <> all(r._absent), true)").format(name)
     blank = sql.SQL("case when {s} is null and {l} is not null then {bit} else 0 end").format(
         s=source, l=local, bit=sql.Literal(BLANK)
     )
@@ -201,7 +202,7 @@ def parent_columns(link: Link, parent: Entity) -> tuple[str, ...]:
 def _summarize(connection: Connection, rel: Relations) -> PlanSummary:
     summary = PlanSummary()
     states = sql.SQL(
-        "select state, count(*), count(*) filter (where writes) from {} group by state"
+        "select _state, count(*), count(*) filter (where _writes) from {} group by _state"
     )
     for state, count, writes in connection.execute(states.format(rel.plan)):
         summary.states[state] = count
@@ -219,10 +220,10 @@ def _bits(connection: Connection, rel: Relations) -> tuple[int, ...]:
     if not rel.entity.values:
         return ()
     ors = listed(
-        sql.SQL("coalesce(bit_or(d[{}]), 0)").format(sql.Literal(i + 1))
+        sql.SQL("coalesce(bit_or(_d[{}]), 0)").format(sql.Literal(i + 1))
         for i in range(len(rel.entity.values))
     )
-    query = sql.SQL("select {} from {} where d is not null").format(ors, rel.plan)
+    query = sql.SQL("select {} from {} where _d is not null").format(ors, rel.plan)
     return connection.execute(query).fetchone() or ()
 
 
@@ -232,7 +233,7 @@ def _count_blanked(
     if not fields:
         return
     counts = listed(
-        sql.SQL("count(*) filter (where d[{}] & {} > 0)").format(
+        sql.SQL("count(*) filter (where _d[{}] & {} > 0)").format(
             sql.Literal(i + 1), sql.Literal(BLANK)
         )
         for i in fields
@@ -246,7 +247,7 @@ def _narrow_states(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select case when t.ctid is null then 'deleted_locally' when not {} then 'owned_elsewhere'"
         " else 'unchanged' end, count(*) from {} s left join {} t on {}"
-        " where s.state is null and not s.wide group by 1"
+        " where s._state is null and not s._wide group by 1"
     ).format(rel.ours("t"), rel.seen, rel.target, rel.same_key("t", "s"))
 
 
@@ -271,8 +272,8 @@ def moved_bases(connection: Connection, rel: Relations) -> int:
     To be asked after staging again: `wide` then says what the base holds now.
     """
     statement = sql.SQL(
-        "select count(*) from {} s where s.wide and s.state is null"
-        " and not exists (select from {} r where r.seq = s.seq)"
+        "select count(*) from {} s where s._wide and s._state is null"
+        " and not exists (select from {} r where r._seq = s._seq)"
     ).format(rel.seen, rel.rows)
     row = connection.execute(statement).fetchone()
     return row[0] if row else 0
@@ -287,13 +288,13 @@ def digest(connection: Connection, rel: Relations, summary: PlanSummary) -> str:
     row_of = listed(
         [
             columns(rel.entity.key, "p"),
-            sql.SQL("p.state, p.d"),
+            sql.SQL("p._state, p._d"),
             *([values] if rel.value_columns else []),
         ]
     )
     query = sql.SQL(
         "select coalesce(sum(hash_record_extended(row({}), 0)::numeric), 0)::text from {} p"
-        " join {} r on r.seq = p.seq where p.state in ('inserted', 'updated', 'conflicted')"
+        " join {} r on r._seq = p._seq where p._state in ('inserted', 'updated', 'conflicted')"
     ).format(row_of, rel.plan, rel.rows)
     parts: list[Any] = [rel.entity.system, rel.entity.name, connection.execute(query).fetchone()]
     if summary.missing:
@@ -317,9 +318,9 @@ def changes(
         for i, column in ((i, rel.entity.values[i].column) for i in summary.taken)
     )
     query = sql.SQL(
-        "select {key}, p.state, v.name, v.old, v.new from (select * from {plan} where writes"
-        " order by seq limit {limit}) p join {rows} r on r.seq = p.seq join {target} t on {same},"
-        " lateral (values {triples}) as v(i, name, old, new) where p.d[v.i] & 1 = 1 limit {limit}"
+        "select {key}, p._state, v.name, v.old, v.new from (select * from {plan} where _writes"
+        " order by _seq limit {limit}) p join {rows} r on r._seq = p._seq join {target} t on {same},"
+        " lateral (values {triples}) as v(i, name, old, new) where p._d[v.i] & 1 = 1 limit {limit}"
     ).format(
         key=rel.key_json("p"),
         plan=rel.plan,

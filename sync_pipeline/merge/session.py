@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 """Somebody else wrote the same rows at the same moment: plan again."""
+
+MOST_OUTAGES = 5  # in one merge; more means that the merge itself brings the server down
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Session:
         self._name = name
         self.stages: list[Stage] = []
         self.restaged = False
+        self._outages = 0
         self.connection = self._open()
 
     def close(self) -> None:
@@ -74,9 +78,9 @@ class Session:
         connection = self._target.connect(self._name)
         try:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._configure(connection)
             for entity in self._entities:
                 _lock(connection, entity, self._target.lock_wait)
+            self._configure(connection)
         except BaseException:
             connection.close()
             raise
@@ -87,6 +91,8 @@ class Session:
             "statement_timeout": _milliseconds(self._target.statement_timeout),
             "lock_timeout": _milliseconds(self._target.lock_timeout),
             "work_mem": self._target.work_memory,
+            # A killed run's session ends, and its locks with it, even in the middle of a statement.
+            "client_connection_check_interval": "1s",
             "temp_buffers": "64MB",
             "jit": "off",  # compiling the plan's expressions takes longer than running them
         }
@@ -94,9 +100,19 @@ class Session:
             connection.execute("select set_config(%s, %s, false)", [name, value])
 
     def recover(self, error: psycopg.OperationalError) -> None:
-        """Reconnect and stage again when the connection is lost; any other error is raised as it is."""
+        """Reconnect and stage again when the connection is lost; any other error is raised as it is.
+
+        Raises:
+            TargetUnavailable: it stayed away, or it was lost time and again.
+        """
         if not self.connection.closed:
             raise error
+        self._outages += 1
+        if self._outages > MOST_OUTAGES:
+            raise TargetUnavailable(
+                f"{self._name}: the connection was lost {self._outages} times: {_one_line(error)}."
+                " Nothing was written; the server's log says why."
+            ) from error
         log.warning("%s: the target went away (%s); reconnecting", self._name, _one_line(error))
         for attempt in stamina.retry_context(
             on=(TargetUnavailable, psycopg.OperationalError),
@@ -106,6 +122,7 @@ class Session:
             wait_max=5.0,
         ):
             with attempt:
+                self.connection.close()  # or what is left of the attempt before would hold the locks
                 self.connection = self._open()
                 for stage in self.stages:
                     stage.restage(self.connection)
@@ -117,15 +134,38 @@ class Session:
         Raises:
             TargetUnavailable: contention did not end, or a statement took too long.
         """
-        try:
+        with self._explained():
             for attempt in stamina.retry_context(
                 on=CONTENTION, attempts=8, timeout=self._target.outage
             ):
                 with attempt:
                     return self._through_outages(work)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def steadily(self, work: Callable[[Connection], T]) -> T:
+        """Run work outside of a transaction, again when the connection is lost.
+
+        Raises:
+            TargetUnavailable: it stayed away, a lock was not to be had, or a statement took too long.
+        """
+        while True:
+            try:
+                return work(self.connection)
+            except psycopg.OperationalError as error:
+                self.recover_stage(error)
+
+    def recover_stage(self, error: psycopg.OperationalError) -> None:
+        """As `recover`, for work outside of the transaction, which nobody plans again."""
+        with self._explained():
+            self.recover(error)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except CONTENTION as error:
             raise TargetUnavailable(
-                f"{self._name}: other sessions kept writing the same rows: {_one_line(error)}. Nothing was"
+                f"{self._name}: other sessions kept writing the same rows: {_one_line(error)}."
                 " written; run it again when they are done."
             ) from error
         except errors.QueryCanceled as error:
@@ -133,7 +173,6 @@ class Session:
                 f"{self._name}: {_one_line(error)}. Nothing was written; raise SYNC_STATEMENT_TIMEOUT or look"
                 " at what blocks the table in pg_stat_activity."
             ) from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _through_outages(self, work: Callable[[Connection], T]) -> T:
         while True:
@@ -162,8 +201,12 @@ def lock_name(entity: Entity) -> str:
 
 
 def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
+    """Take an entity's lock; changes the session's timeouts."""
     name = lock_name(entity)
-    connection.execute("select set_config('lock_timeout', %s, false)", [_milliseconds(wait)])
+    connection.execute(
+        "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
+        [_milliseconds(wait)],
+    )
     try:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
     except errors.LockNotAvailable:
@@ -178,6 +221,7 @@ def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
 _HOLDER = """
 select a.application_name from pg_locks l join pg_stat_activity a using (pid)
 where l.locktype = 'advisory' and l.granted
+    and l.database = (select oid from pg_database where datname = current_database())
     and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
 """
 

@@ -83,12 +83,12 @@ class Stage:
         self._recover = recover
         self._everything = everything
         self._parks = any(link.required for _, link in entity.links)
-        self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sync-stage-")  # noqa: SIM115
         self._next = 0
         self._waiting = Keyed()
-        self._sender = ThreadPoolExecutor(1, "stage")
         self._sending: Future[None] | None = None
         self._create()
+        self._sender = ThreadPoolExecutor(1, "stage")
+        self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sync-stage-")  # noqa: SIM115
 
     def close(self) -> None:
         """Give up what is on its way and the spool; the temporary tables go with their session."""
@@ -105,11 +105,11 @@ class Stage:
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
         seen = sql.SQL(
-            "create temporary table {} (seq bigint not null, {}, digest uuid not null,"
-            " modified timestamptz, wide boolean not null, state text)"
+            "create temporary table {} (_seq bigint not null, {}, _digest uuid not null,"
+            " _modified timestamptz, _wide boolean not null, _state text)"
         ).format(rel.seen, listed(keys))
         rows = sql.SQL("create temporary table {} ({})").format(
-            rel.rows, listed([sql.SQL("seq bigint not null, raw jsonb, absent text[]"), *values])
+            rel.rows, listed([sql.SQL("_seq bigint not null, _raw jsonb, _absent text[]"), *values])
         )
         for statement in (drop, seen, rows):
             self._connection.execute(statement)
@@ -193,17 +193,17 @@ class Stage:
         rel = self.relations
         keys = rel.entity.key
         statement = sql.SQL(
-            "with entered as (insert into {seen} (seq, {names}, digest, modified, wide)"
-            " select {first} + u.n, {given}, u.digest, u.modified, {wide} from (select n - 1 as n, {typed},"
-            " digest::uuid, modified::timestamptz from rows from ({arrays}) with ordinality"
-            " as x({names}, digest, modified, n)) u left join {base} b on {same} returning seq, wide)"
-            " select seq from entered where wide"
+            "with entered as (insert into {seen} (_seq, {names}, _digest, _modified, _wide)"
+            " select {first} + u._n, {given}, u._digest, u._modified, {wide} from (select _n - 1 as _n,"
+            " {typed}, _digest::uuid, _modified::timestamptz from rows from ({arrays}) with ordinality"
+            " as x({names}, _digest, _modified, _n)) u left join {base} b on {same} returning _seq, _wide)"
+            " select _seq from entered where _wide"
         ).format(
             seen=rel.seen,
             names=columns(keys),
             first=sql.Placeholder("first"),
             given=columns(keys, "u"),
-            wide=sql.SQL("true" if self._everything else "b._digest is distinct from u.digest"),
+            wide=sql.SQL("true" if self._everything else "b._digest is distinct from u._digest"),
             typed=listed(sql.SQL("{}::{}").format(ident(c), self._key_type(c)) for c in keys),
             arrays=listed(
                 sql.SQL("json_array_elements_text({})").format(sql.Placeholder(str(i)))
@@ -246,7 +246,7 @@ class Stage:
         """
         if not rows:
             return {}
-        names = ("seq", "raw", "absent", *self.relations.value_columns)
+        names = ("_seq", "_raw", "_absent", *self.relations.value_columns)
         target = sql.SQL("copy {} ({}) from stdin {}").format(
             self.relations.rows, columns(names), sql.SQL(lines.FORMAT)
         )
@@ -262,7 +262,7 @@ class Stage:
 
     def _mark_rejected(self) -> None:
         if self.rejections:
-            mark = sql.SQL("update {} set state = 'rejected' where seq = any(%s)")
+            mark = sql.SQL("update {} set _state = 'rejected' where _seq = any(%s)")
             self._connection.execute(mark.format(self.relations.seen), [list(self.rejections)])
 
     def restage(self, connection: Connection) -> None:
@@ -304,11 +304,11 @@ class Stage:
         """
         rel = self.relations
         statement = sql.SQL(
-            "with again as (select {keys} from {seen} where state is null group by {keys}"
-            " having count(*) > 1), ranked as (select s.seq, row_number() over (partition by"
-            " {s_keys} order by s.modified desc nulls last, s.seq desc) as place from {seen} s"
-            " join again a on {same} where s.state is null)"
-            " update {seen} s set state = 'duplicate' from ranked where s.seq = ranked.seq and place > 1"
+            "with again as (select {keys} from {seen} where _state is null group by {keys}"
+            " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
+            " {s_keys} order by s._modified desc nulls last, s._seq desc) as place from {seen} s"
+            " join again a on {same} where s._state is null)"
+            " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and place > 1"
         ).format(
             keys=columns(rel.entity.key),
             s_keys=columns(rel.entity.key, "s"),
@@ -316,7 +316,7 @@ class Stage:
             same=rel.same_key("a", "s"),
         )
         count = self._connection.execute(statement).rowcount
-        for relation, analyzed in ((rel.seen, ("seq", *rel.entity.key)), (rel.rows, ("seq",))):
+        for relation, analyzed in ((rel.seen, ("_seq", *rel.entity.key)), (rel.rows, ("_seq",))):
             self._connection.execute(sql.SQL("analyze {} ({})").format(relation, columns(analyzed)))
         return count
 

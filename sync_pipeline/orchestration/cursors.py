@@ -1,4 +1,4 @@
-"""Sensor cursors: a moment per name, as JSON with a version; a cursor that cannot be read starts afresh."""
+"""Sensor cursors: a place per name, as JSON with a version; a cursor that cannot be read starts afresh."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ import datetime as dt
 import json
 from dataclasses import dataclass, field
 
-VERSION = 1
+VERSION = 2
+LAST = "~"
+"""Comes after every id."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """How far a listing by modification time was read.
+
+    Attributes:
+        moment: of the last record.
+        id: the last record's; of those that share its moment, the ones after it are still to be read.
+    """
+
+    moment: dt.datetime
+    id: str = LAST
 
 
 @dataclass
 class Cursor:
     """How far a sensor has looked, by the name of what it looks at."""
 
-    moments: dict[str, dt.datetime] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
@@ -22,13 +37,18 @@ class Cursor:
             content = json.loads(text or "")
             if content["version"] != VERSION:
                 return cls()
-            return cls(
-                {name: dt.datetime.fromisoformat(m) for name, m in content["moments"].items()}
-            )
+            return cls({name: _place(*place) for name, place in content["places"].items()})
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
     def dump(self) -> str:
         """The cursor as text."""
-        moments = {name: moment.isoformat() for name, moment in sorted(self.moments.items())}
-        return json.dumps({"version": VERSION, "moments": moments})
+        places = {name: [p.moment.isoformat(), p.id] for name, p in sorted(self.places.items())}
+        return json.dumps({"version": VERSION, "places": places})
+
+
+def _place(moment: str, last: str) -> Place:
+    parsed = dt.datetime.fromisoformat(moment)
+    if parsed.tzinfo is None or not isinstance(last, str):
+        raise ValueError(f"{moment} {last} is no place")
+    return Place(parsed, last)

@@ -6,6 +6,7 @@ and the target's troubles become a failed step, a line in the history, and a mes
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration import metadata
-from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,11 @@ log = logging.getLogger(__name__)
 class MergeIOManager(dg.IOManager):
     """Merges streams and DataFrames into the target, and reads tables back."""
 
-    def __init__(self, database: TargetDatabase, systems: Sequence[System]) -> None:
+    def __init__(
+        self, database: TargetDatabase, systems: Sequence[System], scope: SyncScope
+    ) -> None:
         self._database = database
+        self._scope = scope
         self._entities = {(s.name, e.name): (s, e) for s in systems for e in s.entities}
 
     def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
@@ -45,7 +49,7 @@ class MergeIOManager(dg.IOManager):
         """
         system, entity = self._entity(context.asset_key)
         if isinstance(obj, pd.DataFrame):
-            obj = from_frame(entity, obj)
+            obj = from_frame(entity, obj, self._scope.resolve())
         if not isinstance(obj, EntityBatches):
             raise TypeError(
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; return EntityBatches"
@@ -111,25 +115,30 @@ class MergeIOManager(dg.IOManager):
 
 
 def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
-    """The IO manager for these systems; it needs the resource `target`."""
+    """The IO manager for these systems; it needs the resources `target` and `scope`."""
 
     @dg.io_manager(
-        required_resource_keys={"target"}, description="Three-way merge into the target."
+        required_resource_keys={"target", "scope"}, description="Three-way merge into the target."
     )
     def build(context: dg.InitResourceContext) -> MergeIOManager:
-        return MergeIOManager(context.resources.target, systems)
+        return MergeIOManager(context.resources.target, systems, context.resources.scope)
 
     return build
 
 
-def from_frame(entity: Entity, frame: pd.DataFrame) -> EntityBatches:
+def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatches:
     """A DataFrame as a stream; its columns are source names or target columns.
 
-    A frame says nothing of what it leaves out, so it is a scope of keys: it moves no watermark and
-    nothing is concluded to be missing.
+    A frame says nothing of what it leaves out. So it is a scope of keys, which moves no watermark and
+    concludes nothing to be missing, and a column that it lacks is left alone.
+
+    Args:
+        entity: what its rows are.
+        frame: the rows.
+        wished: what the run was asked for: its force, dry run and approvals hold here too.
 
     Raises:
-        TypeError: a column is neither.
+        TypeError: a column is neither, or two are the same, or a part of the key is missing.
     """
     names = {f.column: f.sources[0] for f in entity.fields}
     known = {name for f in entity.fields for name in f.sources}
@@ -139,7 +148,15 @@ def from_frame(entity: Entity, frame: pd.DataFrame) -> EntityBatches:
             f"{entity.name}: the DataFrame has columns that are not mapped: {', '.join(stray)}"
         )
     renamed = frame.rename(columns=names)
-    return EntityBatches(entity, _records(renamed), Scope(mode="keys"))
+    twice = [str(c) for c in renamed.columns[renamed.columns.duplicated()]]
+    if twice:
+        raise TypeError(f"{entity.name}: the DataFrame names {', '.join(twice)} twice")
+    lacking = [f.column for f in entity.key_fields if f.sources[0] not in renamed.columns]
+    if lacking:
+        raise TypeError(f"{entity.name}: the DataFrame lacks the key: {', '.join(lacking)}")
+    scope = dataclasses.replace(wished, mode="keys", keys=(), of="")
+    partial = dataclasses.replace(entity, absent="unknown")
+    return EntityBatches(partial, _records(renamed), scope)
 
 
 def _records(frame: pd.DataFrame, size: int = 4000) -> Iterator[list[dict[str, Any]]]:

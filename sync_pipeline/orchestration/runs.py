@@ -15,8 +15,9 @@ from sync_pipeline.merge import history, overview
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
+from sync_pipeline.model.patch import Patch
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.orchestration.naming import asset_key
+from sync_pipeline.orchestration.naming import asset_key, patch_key
 from sync_pipeline.orchestration.resources import TargetDatabase
 
 RunStatus = Literal["completed", "partial_success", "failed"]
@@ -27,6 +28,7 @@ class SystemRuns:
     """The jobs of a system by what they are for.
 
     Attributes:
+        patches: what follows a sync of either end.
         delta: what changed since the last run.
         full: everything.
         partial: some records of one entity.
@@ -39,9 +41,18 @@ class SystemRuns:
     delta: str
     full: str
     partial: str
+    patches: tuple[Patch, ...] = ()
     package_of: str = ""
     package: str = ""
     package_range: str = ""
+
+    def selection(self, entities: Sequence[str]) -> list[dg.AssetKey]:
+        """These entities and the patches after them."""
+        touched = [p for p in self.patches if set(p.ends) & set(entities)]
+        return [
+            *(asset_key(self.system[name]) for name in entities),
+            *(patch_key(self.system, patch) for patch in touched),
+        ]
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
             raise SettingsError(
                 f"{runs.system.name} has no entity {name!r}; it has: {', '.join(sorted(known))}"
             )
-    selection = [asset_key(runs.system[name]) for name in named] or None
+    selection = runs.selection(named) or None
     if scope.mode in {"keys", "range"} and named in ([], [runs.package_of]) and runs.package_of:
         job = runs.package if scope.mode == "keys" else runs.package_range
         return Wish(job, dataclasses.replace(scope, of=runs.package_of))

@@ -13,8 +13,9 @@ import dagster as dg
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history, requests
 from sync_pipeline.model.catalog import System
-from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key
+from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+from sync_pipeline.orchestration.runs import SystemRuns
 
 AssetJob = Any  # what define_asset_job returns; Dagster does not export its type
 IN_PROGRESS = [
@@ -29,11 +30,18 @@ REQUEST_TAG = "sync/request"
 
 
 def running(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
-    """A run of a system's source that has not ended, if there is one."""
-    records = instance.get_run_records(
-        dg.RunsFilter(statuses=IN_PROGRESS, tags={SOURCE_TAG: system}), limit=1
+    """A run of a system's source that has not ended, if there is one.
+
+    Runs of jobs carry a tag; those that the UI starts for some assets only name these.
+    """
+    going = [r.dagster_run for r in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))]
+    return next((run for run in going if _concerns(run, system)), None)
+
+
+def _concerns(run: dg.DagsterRun, system: str) -> bool:
+    return run.tags.get(SOURCE_TAG) == system or any(
+        key.path[0] == system for key in run.asset_selection or ()
     )
-    return records[0].dagster_run if records else None
 
 
 def skipping_schedule(
@@ -67,7 +75,7 @@ def skipping_schedule(
 
 
 def keys_request(
-    system: System,
+    runs: SystemRuns,
     entity: str,
     keys: Sequence[str],
     *,
@@ -82,15 +90,15 @@ def keys_request(
     scope = SyncScope(mode="keys", ids=list(keys), force=force)
     return dg.RunRequest(
         run_key=run_key,
-        asset_selection=[asset_key(system[entity])],
+        asset_selection=runs.selection([entity]),
         run_config=dg.RunConfig(resources={"scope": scope}),
-        tags={"sync/trigger": trigger, SOURCE_TAG: system.name},
+        tags={"sync/trigger": trigger, SOURCE_TAG: runs.system.name},
     )
 
 
-def request_sensor(systems: Sequence[System], job: AssetJob) -> dg.SensorDefinition:
+def request_sensor(systems: Sequence[SystemRuns], job: AssetJob) -> dg.SensorDefinition:
     """Turns what waits in `sync.request` into runs."""
-    by_name = {s.name: s for s in systems}
+    by_name = {runs.system.name: runs for runs in systems}
 
     @dg.sensor(
         job=job,
@@ -107,13 +115,13 @@ def request_sensor(systems: Sequence[System], job: AssetJob) -> dg.SensorDefinit
             yield dg.SkipReason(str(error))
             return
         for request in waiting:
-            system = by_name.get(request.system)
-            if system is None or request.entity not in {e.name for e in system.entities}:
+            runs = by_name.get(request.system)
+            if runs is None or request.entity not in {e.name for e in runs.system.entities}:
                 with TargetDatabase().connect() as connection:
                     requests.refuse(connection, request.id, "no such system and entity")
                 continue
             run = keys_request(
-                system,
+                runs,
                 request.entity,
                 request.keys,
                 run_key=f"request:{request.id}:{request.attempts}",

@@ -1,23 +1,27 @@
 """When the Bubble system runs by itself: hourly and nightly schedules, and a sensor on its changes."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.orchestration.cursors import Cursor
+from sync_pipeline.orchestration.cursors import LAST, Cursor, Place
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.scheduling import keys_request, running, skipping_schedule
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.jobs import bubble_full, bubble_partial, bubble_sync
+from sync_pipeline.systems.bubble.jobs import RUNS, bubble_full, bubble_partial, bubble_sync
 from sync_pipeline.systems.bubble.source import BubbleSource
-from sync_pipeline.systems.bubble.timestamps import millis_of
+from sync_pipeline.systems.bubble.timestamps import MILLISECOND as TICK
+from sync_pipeline.systems.bubble.timestamps import millis_of, moment_of
 
 TIME_ZONE = "Asia/Kuala_Lumpur"
 MOST_KEYS = 200  # records of one type that one tick asks for; the rest waits for the next
+PATIENCE = dt.timedelta(seconds=20)  # a tick is cut off after a minute
 
 SCHEDULES = [
     skipping_schedule(
@@ -56,6 +60,7 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
         )
     cursor = Cursor.parse(context.cursor)
     source = BubbleSource()
+    source.hurry(PATIENCE)
     try:
         requests = list(_requests(source, cursor))
     except SyncError as error:
@@ -68,38 +73,48 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
 
 
 def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
-    for entity in BUBBLE.in_order():
-        since = cursor.moments.get(entity.name) or _watermark(entity)
-        if since is None:
-            continue  # never synced: the first run reads everything
-        keys, seen = _changed(source, entity, since)
-        if not keys:
-            continue
-        cursor.moments[entity.name] = seen
-        # The moments name the content: the same change is requested once, a later one again.
-        run_key = f"v1:{entity.name}:{millis_of(since)}:{millis_of(seen)}"
-        yield keys_request(BUBBLE, entity.name, keys, run_key=run_key, trigger="bubble_changes")
+    for entity, merged in _merged():
+        begin = max(merged, cursor.places.get(entity.name, merged))
+        changed, cursor.places[entity.name] = _changed(source, entity, begin)
+        if changed:
+            # It names the content: the same change is requested once, a later one again.
+            content = "\n".join(f"{uid} {millis}" for uid, millis in changed.items())
+            digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+            run_key = f"v2:{entity.name}:{max(changed.values())}:{digest}"
+            yield keys_request(
+                RUNS, entity.name, list(changed), run_key=run_key, trigger="bubble_changes"
+            )
 
 
-def _watermark(entity: Entity) -> dt.datetime | None:
+def _merged() -> list[tuple[Entity, Place]]:
+    """How far each entity was merged. One that never was is left out: its first run reads everything."""
     with TargetDatabase().connect() as connection:
-        return history.watermark(connection, entity)
+        found = [(e, history.watermark(connection, e)) for e in BUBBLE.in_order()]
+    return [(entity, Place(moment)) for entity, moment in found if moment]
 
 
-def _changed(
-    source: BubbleSource, entity: Entity, since: dt.datetime
-) -> tuple[list[str], dt.datetime]:
-    """Ids of records modified after a moment, oldest first, and the last of their moments."""
-    keys: list[str] = []
-    scan = source.client.scan(entity.source, modified_since=since)
-    try:
-        for page in scan:
-            keys += [record["_id"] for record in page]
-            if len(keys) >= MOST_KEYS:
-                break
-        return list(dict.fromkeys(keys)), scan.highest_modified or since
-    finally:
-        scan.close()
+def _changed(source: BubbleSource, entity: Entity, begin: Place) -> tuple[dict[str, int], Place]:
+    """What changed after a place, oldest first, and the place that was reached.
+
+    Returns:
+        Modification times in milliseconds by id, at most `MOST_KEYS`. More records than that may share
+        one time, as a bulk change makes them; so that none is passed over, the place says which was last.
+    """
+    changed: dict[str, int] = {}
+    place = begin
+    # The client asks for what came after a moment; one that was not read to its end is read again.
+    since = begin.moment if begin.id == LAST else begin.moment - TICK
+    with closing(source.client.scan(entity.source, modified_since=since)) as scan:
+        for record in (record for page in scan for record in page):
+            millis = millis_of(record["Modified Date"])
+            here = Place(moment_of(millis), record["_id"])
+            if here <= begin:
+                continue
+            if len(changed) == MOST_KEYS:
+                return changed, place
+            changed[here.id] = millis
+            place = max(place, here)
+    return changed, Place(place.moment)
 
 
 SENSORS = [bubble_changes]

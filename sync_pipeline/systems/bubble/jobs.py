@@ -76,6 +76,7 @@ JOBS = [bubble_sync, bubble_full, invoice_resync, invoice_batch_resync, bubble_p
 
 RUNS = SystemRuns(
     BUBBLE,
+    patches=PATCHES,
     delta="bubble_sync",
     full="bubble_full",
     partial="bubble_partial",

@@ -25,6 +25,7 @@ from sync_pipeline.systems.bubble.listing import Record
 from sync_pipeline.systems.bubble.package import Known, Packages
 from sync_pipeline.systems.bubble.scan import Scan
 from sync_pipeline.systems.coverage import Coverage
+from sync_pipeline.systems.retrying import Patience
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class BubbleSource(dg.ConfigurableResource):
     """
 
     _client: BubbleClient | None = PrivateAttr(default=None)
+    _most_patience: dt.timedelta = PrivateAttr(default=dt.timedelta.max)
     _packages: dict[Scope, Packages] = PrivateAttr(default_factory=dict)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
@@ -53,6 +55,10 @@ class BubbleSource(dg.ConfigurableResource):
             self._client.close()
             self._client = None
         self._packages.clear()
+
+    def hurry(self, patience: dt.timedelta) -> None:
+        """Give a call up after this time, even if the environment allows for more."""
+        self._most_patience = patience
 
     @property
     def client(self) -> BubbleClient:
@@ -71,6 +77,7 @@ class BubbleSource(dg.ConfigurableResource):
             client = BubbleClient(
                 settings.bubble_url,
                 settings.bubble_token,
+                patience=Patience(time_budget=min(settings.source_outage, self._most_patience)),
                 requests_per_minute=settings.bubble_requests_per_minute,
             )
             self._client = client.__enter__()
