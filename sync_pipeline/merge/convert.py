@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,7 @@ from sync_pipeline.model.types import to_text
 
 # Raised when a conversion rule changes its meaning, so that records already accepted are read again.
 CONVERSIONS = 1
+_ABSENT = "\x00absent"
 # The escape of a NUL; after an odd number of backslashes it is the text \\u0000 itself.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -53,14 +54,12 @@ class Keyed:
 
     Attributes:
         records: raw records.
-        values: their mapped source values, in the order of the converter's names.
         keys: converted keys, one tuple per record.
         digests: hexadecimal, one per record.
         modified: the source's modification times; None where unknown.
     """
 
     records: list[Record] = field(default_factory=list)
-    values: list[list[Any]] = field(default_factory=list)
     keys: list[tuple[Any, ...]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     modified: list[dt.datetime | None] = field(default_factory=list)
@@ -68,7 +67,6 @@ class Keyed:
     def extend(self, other: Keyed) -> None:
         """Add the records of another chunk."""
         self.records += other.records
-        self.values += other.values
         self.keys += other.keys
         self.digests += other.digests
         self.modified += other.modified
@@ -81,7 +79,7 @@ class Converter:
         self.entity = entity
         self._partial = entity.absent == "unknown"
         self._names = tuple(name for f in entity.fields for name in f.sources)
-        self._key_fields, self._values = entity.key_fields, entity.values
+        self._key_fields = entity.key_fields
         self._modified = entity.field(entity.modified) if entity.modified else None
 
     @cached_property
@@ -100,46 +98,44 @@ class Converter:
 
     def keyed(self, records: Sequence[Record]) -> tuple[Keyed, list[Rejection]]:
         """Keys and digests of a chunk, and the records that have no usable key."""
-        values = [list(map(r.get, self._names)) for r in records]
-        source, failures = self._by_field(records, values), {}
-        keys = list(
-            zip(*(_key_column(f, source(f), failures) for f in self._key_fields), strict=True)
-        )
+        failures: dict[int, str] = {}
+        columns = [self._key_column(f, records, failures) for f in self._key_fields]
+        rejections = [Rejection(reason, records[i]) for i, reason in sorted(failures.items())]
+        keys = list(zip(*columns, strict=True))
         if failures:
-            rejections = [Rejection(failures[i], records[i]) for i in sorted(failures)]
-            keyed, _ = self.keyed([r for i, r in enumerate(records) if i not in failures])
-            return keyed, rejections
-        digests = list(map(self._digest, records, values))
-        # What cannot be read is None here; the full conversion rejects it with the reason.
-        f = self._modified
-        modified = _column(f, source(f), {}) if f else [None] * len(records)
-        return Keyed(list(records), values, keys, digests, modified), []
+            usable = [i for i in range(len(records)) if i not in failures]
+            records, keys = [records[i] for i in usable], [keys[i] for i in usable]
+        digests = [self._digest(record) for record in records]
+        return Keyed(list(records), keys, digests, self._moments(records)), rejections
 
-    def _by_field(
-        self, records: Sequence[Record], values: Sequence[list[Any]]
-    ) -> Callable[[Field], Sequence[Any]]:
-        """Turn records into columns, once for all fields."""
-        by_name = dict(zip(self._names, zip(*values, strict=True), strict=False))
+    def _key_column(
+        self, f: Field, records: Sequence[Record], failures: dict[int, str]
+    ) -> list[Any]:
+        """One column of the key; always converted, because nothing may refuse a key later."""
+        column = _column(f, records, failures, always=True)
+        if not f.null_counts and (None in column or "" in column):
+            reason = f"{f.sources[0]} is empty, and it is part of the key"
+            for position in (i for i, value in enumerate(column) if value in {None, ""}):
+                failures.setdefault(position, reason)
+        return column
 
-        def source(f: Field) -> Sequence[Any]:
-            if len(f.sources) > 1:
-                return [source_value(f, record) for record in records]
-            return by_name.get(f.sources[0], ())
-
-        return source
-
-    def _digest(self, record: Record, values: list[Any]) -> str:
-        # In a partial record, absent is not null.
-        given = [name in record for name in self._names] if self._partial else None
+    def _digest(self, record: Record) -> str:
+        if self._partial:
+            values = [record.get(name, _ABSENT) for name in self._names]
+        else:
+            values = list(map(record.get, self._names))
         digest = self._hash.copy()
-        digest.update(
-            orjson.dumps(
-                (values, given) if given else values,
-                default=str,
-                option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS,
-            )
-        )
+        digest.update(_canonical(values))
         return digest.hexdigest()
+
+    def _moments(self, records: Sequence[Record]) -> list[dt.datetime | None]:
+        """The source's modification times; None where it is absent or cannot be read.
+
+        The full conversion rejects what cannot be read, with the reason.
+        """
+        if self._modified is None:
+            return [None] * len(records)
+        return _column(self._modified, records, {})
 
     def rows(self, keyed: Keyed, picked: Sequence[int]) -> tuple[list[tuple], dict[int, str]]:
         """Converted values of the picked records, as `lines` takes them.
@@ -150,41 +146,35 @@ class Converter:
             converted, whose row is to be left out.
         """
         records = [keyed.records[i] for i in picked]
-        source = self._by_field(records, [keyed.values[i] for i in picked])
         failures: dict[int, str] = {}
-        columns = [_column(f, source(f), failures) for f in self._values]
-        for i, f in enumerate(self._values):
+        columns = [_column(f, records, failures) for f in self.entity.values]
+        for i, f in enumerate(self.entity.values):
             if f.type.is_list:
                 columns[i] = [lines.array(value) for value in columns[i]]
         absent = [self._absent(r) for r in records] if self._partial else itertools.repeat(None)
         return list(zip(absent, *columns, strict=False)), failures
 
     def _absent(self, record: Record) -> str | None:
-        gone = [f.column for f in self._values if not any(n in record for n in f.sources)]
+        gone = [f.column for f in self.entity.values if not any(n in record for n in f.sources)]
         return lines.array(gone or None)
 
 
-def _key_column(f: Field, raw: Sequence[Any], failures: dict[int, str]) -> list[Any]:
-    """One column of the key; always converted, because nothing may refuse a key later."""
-    column = _column(f, raw, failures, always=True)
-    if not f.null_counts and None in column:
-        reason = f"{f.sources[0]} is empty, and it is part of the key"
-        for position in (i for i, value in enumerate(column) if value is None):
-            failures.setdefault(position, reason)
-    return column
-
-
 def _column(
-    f: Field, raw: Sequence[Any], failures: dict[int, str], *, always: bool = False
+    f: Field, records: Sequence[Record], failures: dict[int, str], *, always: bool = False
 ) -> list[Any]:
     """One field of many records: a plain comprehension, and value by value only when one fails.
 
     Args:
         f: the field.
-        raw: its values as the source gave them.
+        records: raw records.
         failures: receives the reason per position that cannot be converted; its value is None.
         always: convert even values that are already of the type's plain Python type.
     """
+    if len(f.sources) == 1:
+        name = f.sources[0]
+        raw = [record.get(name) for record in records]
+    else:
+        raw = [source_value(f, record) for record in records]
     convert, plain = f.type.convert, None if always else f.type.plain
     try:
         return [None if v is None else v if type(v) is plain else convert(v) for v in raw]

@@ -193,18 +193,25 @@ def _finish(
 def _merge_all(
     connection: Connection, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
 ) -> list[MergeResult]:
-    for part in parts:
-        _plan(connection, part, parents)
+    for i, part in enumerate(parts):
+        _plan(connection, part, parents, together=[p.entity.name for p in parts[:i]])
     if any(p.stopped or p.stream.scope.dry_run for p in parts):
         raise _HeldBack
     return [_apply(connection, part, run_id) for part in parts]
 
 
-def _plan(connection: Connection, part: _Part, parents: Mapping[str, Entity]) -> None:
+def _plan(
+    connection: Connection, part: _Part, parents: Mapping[str, Entity], *, together: Sequence[str]
+) -> None:
     scope = part.stream.scope
     part.duplicates = part.stage.settle()
     part.summary = plan.build(
-        connection, part.rel, parents, force=scope.force, complete=part.complete
+        connection,
+        part.rel,
+        parents,
+        force=scope.force,
+        complete=part.complete,
+        together=together,
     )
     part.over_budget = guard.findings(connection, part.rel, part.summary, complete=part.complete)
     part.changes = field_changes(

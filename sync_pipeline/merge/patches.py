@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg import sql
 
-from sync_pipeline.errors import EntityBusy
 from sync_pipeline.merge import history
 from sync_pipeline.merge.relations import Relations, ident
-from sync_pipeline.merge.session import lock_name
+from sync_pipeline.merge.session import hold
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
@@ -43,12 +41,15 @@ def run(
         patch: the declaration.
         run_id: names the run; its before-images are recorded under it.
         everything: over all rows, not only over those that this run touched.
+
+    Raises:
+        EntityBusy: another run is syncing one of the ends.
     """
     started_at = dt.datetime.now(dt.UTC)
     entity, other = Relations(system[patch.entity]), Relations(system[patch.other])
     whose = _Run(run_id, everything)
     with connection.transaction():
-        _hold(connection, entity, other)
+        hold(connection, entity.entity, other.entity)
         if isinstance(patch, BackLink):
             result = _back_link(connection, patch, entity, other, whose)
         else:
@@ -58,20 +59,6 @@ def run(
         step = history.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
         history.add_step(connection, run_id, step)
     return result
-
-
-def _hold(connection: Connection, *ends: Relations) -> None:
-    """Keep syncs of either end away: rows must not move between deciding and writing."""
-    for rel in sorted(ends, key=lambda r: (r.entity.schema, r.entity.table)):
-        try:
-            connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(rel.entity)]
-            )
-        except psycopg.errors.LockNotAvailable:
-            raise EntityBusy(
-                f"{rel.entity.system}/{rel.entity.name} is being synced by another run; patch it when that"
-                " one is done."
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -201,12 +188,14 @@ def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID
     """Set what is to be set, if the row is ours and still empty there, and keep before-images."""
     connection.execute(
         sql.SQL(
-            "with written as (update {target} t set {column} = w.other_key from pg_temp.wish w"
-            " where t.{key} = w.key and w.outcome = 'set' and coalesce(t.{column}, '') = '' and {ours}"
-            " returning t.{key} as key, w.other_key)"
+            "with old as materialized (select t.ctid as place, t.{column} as held, w.key, w.other_key"
+            " from pg_temp.wish w join {target} t on t.{key} = w.key where w.outcome = 'set'"
+            " and coalesce(t.{column}, '') = '' and {ours} for update of t),"
+            " written as (update {target} t set {column} = old.other_key from old where t.ctid = old.place"
+            " returning old.*)"
             " insert into sync.change (run_id, system, entity, key, action, before, after)"
             " select {run}, {system}, {entity}, jsonb_build_object({key_name}, key), 'update',"
-            " jsonb_build_object({name}, null), jsonb_build_object({name}, other_key) from written"
+            " jsonb_build_object({name}, held), jsonb_build_object({name}, other_key) from written"
         ).format(
             target=entity.target,
             column=ident(patch.column),

@@ -7,7 +7,7 @@ field, so that guard, apply and bookkeeping read the same plan and none of them 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ def build(
     *,
     force: bool,
     complete: bool,
+    together: Collection[str] = (),
 ) -> PlanSummary:
     """Create the plan table and sum it up.
 
@@ -72,8 +73,9 @@ def build(
         parents: entities that required links point at, by name.
         force: re-assert the source where it differs.
         complete: the scan has seen every record, so what it did not see is missing.
+        together: entities planned before in the same transaction, which is about to insert their rows.
     """
-    connection.execute(_wide_plan(rel, parents, force=force))
+    connection.execute(_wide_plan(rel, parents, together, force=force))
     connection.execute(sql.SQL("analyze {} (_seq, _state)").format(rel.plan))
     summary = _summarize(connection, rel)
     for state, count in connection.execute(_narrow_states(rel)):
@@ -83,7 +85,9 @@ def build(
     return summary
 
 
-def _wide_plan(rel: Relations, parents: Mapping[str, Entity], *, force: bool) -> sql.Composed:
+def _wide_plan(
+    rel: Relations, parents: Mapping[str, Entity], together: Collection[str], *, force: bool
+) -> sql.Composed:
     decisions = listed(_decision(f, rel.entity, force=force) for f in rel.entity.values)
     return sql.SQL(
         "create temporary table {plan} on commit drop as"
@@ -91,20 +95,20 @@ def _wide_plan(rel: Relations, parents: Mapping[str, Entity], *, force: bool) ->
         " case when _found <> 'present' then _found when _d && {withholding} then 'conflicted'"
         " when _d && {taking} then 'updated' else 'unchanged' end as _state from ("
         "select s._seq, {keys}, s._digest, s._modified, b.ctid is not null as _has_base,"
-        " {stale} as _stale, {parked_on} as _parked_on,"
-        " case when {parked_on} is not null then 'parked'"
+        " {stale} as _stale, _parked_on, case when _parked_on is not null then 'parked'"
         " when t.ctid is not null and not {ours} then 'owned_elsewhere'"
         " when t.ctid is null and b.ctid is not null then 'deleted_locally'"
         " when t.ctid is null then 'inserted' when {stale} then 'stale' else 'present' end as _found,"
-        " case when t.ctid is not null and {ours} and not {stale} and {parked_on} is null"
+        " case when t.ctid is not null and {ours} and not {stale} and _parked_on is null"
         " then array[{decisions}]::smallint[] end as _d"
         " from {seen} s join {rows} r on r._seq = s._seq"
         " left join {base} b on {base_key} left join {target} t on {target_key}"
+        " cross join lateral (select {parked_on} as _parked_on offset 0) k"
         " where s._state is null and s._wide) x"
     ).format(
         plan=rel.plan,
         keys=columns(rel.entity.key, "s"),
-        parked_on=_parked_on(rel, parents),
+        parked_on=_parked_on(rel, parents, together, stale=_stale(force=force)),
         ours=rel.ours("t"),
         stale=_stale(force=force),
         taking=TAKING,
@@ -162,36 +166,57 @@ def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
     )
 
 
-def _parked_on(rel: Relations, parents: Mapping[str, Entity]) -> sql.Composable:
+def _parked_on(
+    rel: Relations,
+    parents: Mapping[str, Entity],
+    together: Collection[str],
+    *,
+    stale: sql.Composable,
+) -> sql.Composable:
     """The first column whose required parent is not there; null when all are."""
     tests = [
-        sql.SQL("when {} then {}").format(_orphaned(f, link, parents), sql.Literal(f.column))
+        sql.SQL("when {} then {}").format(
+            _orphaned(rel, f, link, parents, together), sql.Literal(f.column)
+        )
         for f, link in rel.entity.links
         if link.required
     ]
-    return (
-        sql.SQL("case {} end").format(sql.SQL(" ").join(tests)) if tests else sql.SQL("null::text")
-    )
+    if not tests:
+        return sql.SQL("null::text")
+    return sql.SQL("case when {} then null {} end").format(stale, sql.SQL(" ").join(tests))
 
 
-def _orphaned(f: Field, link: Link, parents: Mapping[str, Entity]) -> sql.Composed:
-    """Whether a row names a parent that none of the link's entities holds."""
-    alias = "s" if f.null_counts else "r"
-    wanted: sql.Composable = ident(alias, f.column)
-    missing = AND.join(
-        sql.SQL("not exists (select from {} pt where {})").format(
-            Relations(parents[name]).target,
-            sql.SQL(" or ").join(
-                sql.SQL("pt.{} = wanted.key").format(ident(c))
-                for c in parent_columns(link, parents[name])
-            ),
+def _orphaned(
+    rel: Relations,
+    f: Field,
+    link: Link,
+    parents: Mapping[str, Entity],
+    together: Collection[str],
+) -> sql.Composed:
+    """Whether a row names a parent that none of the link's entities holds or is about to hold."""
+    wanted: sql.Composable = ident("s" if f.column in rel.entity.key else "r", f.column)
+    tests = [sql.SQL("wanted.key is not null")]
+    tests += [
+        sql.SQL("not starts_with(wanted.key::text, {})").format(sql.Literal(start))
+        for start in link.exempt
+    ]
+    for name in link.parents:
+        parent = Relations(parents[name])
+        places = [sql.SQL("{} pt").format(parent.target)]
+        if name in together:
+            arriving = sql.SQL("{} join {} using (_seq)").format(parent.plan, parent.rows)
+            places.append(
+                sql.SQL("(select * from {} where _state = 'inserted') pt").format(arriving)
+            )
+        same = sql.SQL(" or ").join(
+            sql.SQL("pt.{} = wanted.key").format(ident(c))
+            for c in parent_columns(link, parents[name])
         )
-        for name in link.parents
-    )
+        tests += [
+            sql.SQL("not exists (select from {} where {})").format(place, same) for place in places
+        ]
     each = sql.SQL("unnest({})" if f.type.is_list else "(select {})").format(wanted)
-    return sql.SQL(
-        "exists (select from {} as wanted(key) where wanted.key is not null and {})"
-    ).format(each, missing)
+    return sql.SQL("exists (select from {} as wanted(key) where {})").format(each, AND.join(tests))
 
 
 def parent_columns(link: Link, parent: Entity) -> tuple[str, ...]:

@@ -200,6 +200,24 @@ def lock_name(entity: Entity) -> str:
     return f"sync_pipeline {entity.schema}.{entity.table}"
 
 
+def hold(connection: Connection, *entities: Entity) -> None:
+    """Keep syncs of these entities away until the transaction ends; for what is done in one go.
+
+    Raises:
+        EntityBusy: a run holds one of them, and did not let go within the session's lock timeout.
+    """
+    for entity in sorted(entities, key=lambda e: (e.schema, e.table)):
+        try:
+            connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(entity)]
+            )
+        except errors.LockNotAvailable:
+            raise EntityBusy(
+                f"{entity.system}/{entity.name} is being synced by another run. Nothing was written; try again"
+                " when that one is done."
+            ) from None
+
+
 def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
     """Take an entity's lock; changes the session's timeouts."""
     name = lock_name(entity)

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from sync_pipeline.merge import history
 from sync_pipeline.merge.relations import AND, Relations, ident, listed
-from sync_pipeline.merge.session import lock_name
+from sync_pipeline.merge.session import hold
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Local
@@ -53,17 +53,17 @@ def undo(
 
     Returns:
         What was done, by entity; entities that the run did not write are left out.
+
+    Raises:
+        EntityBusy: another run is syncing one of the entities.
     """
     started_at = dt.datetime.now(dt.UTC)
     results: dict[str, Undone] = {}
     with connection.transaction():
         history.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
+        hold(connection, *system.entities)
         for entity in reversed(system.in_order()):
-            rel = Relations(entity)
-            connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(entity)]
-            )
-            result = _undo_entity(connection, rel, run_id, undo_id)
+            result = _undo_entity(connection, Relations(entity), run_id, undo_id)
             if result != Undone():
                 results[entity.name] = result
                 facts = {"undoes": str(run_id), **vars(result)}
@@ -147,10 +147,12 @@ def _taken(rel: Relations) -> sql.Composed:
 
 def _reinsert(rel: Relations) -> sql.Composed:
     return sql.SQL(
-        "with back as (insert into {target} overriding system value"
+        "with back as (insert into {target} as t overriding system value"
         " select was.* from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
         " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
-        " returning 1) select * from back"
+        " returning {key} as key, to_jsonb(t) as image)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image from back"
     ).format(target=rel.target, key=rel.key_json("t"))
 
 
@@ -167,15 +169,24 @@ def _untouched(rel: Relations) -> sql.Composed:
         for c in rel.entity.columns
         if isinstance(c, Local) and not (rel.entity.owner and c.column == rel.entity.owner.column)
     ]
-    return AND.join([*mapped, *own]) if mapped or own else sql.Composed([sql.SQL("true")])
+    # Of a column that the entity does not declare nobody here knows the default.
+    strange = sql.SQL(
+        "not exists (select from jsonb_each(to_jsonb(t) - {}::text[]) x where x.value <> 'null')"
+    ).format(sql.Literal([c.column for c in rel.entity.columns]))
+    return AND.join([*mapped, *own, strange])
 
 
 def _delete(rel: Relations) -> sql.Composed:
+    """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
     return sql.SQL(
         "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
-        " and {ours} and {untouched} returning {key} as key, to_jsonb(t) as image)"
+        " and b._run = %(run)s and {ours} and {untouched} returning {key} as key, to_jsonb(t) as image),"
+        " again as (delete from {target} t using sync.change x where x.run_id = %(run)s"
+        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert' and x.key = {key}"
+        " and {ours} and to_jsonb(t) = x.after returning {key} as key, to_jsonb(t) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}' from gone"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'"
+        " from (select * from gone union all select * from again) x"
     ).format(
         target=rel.target,
         base=rel.base,
@@ -187,11 +198,19 @@ def _delete(rel: Relations) -> sql.Composed:
 
 
 def _kept(rel: Relations) -> sql.Composed:
-    """Rows that still differ from how they were before the run, with the fields in question."""
+    """Rows that still differ from how they were before the run, with what stands in the way."""
     return sql.SQL(
         "select format('%%s: %%s hold something newer', x.key, string_agg(f.name, ', ' order by f.name))"
         " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
         " where x.action <> 'delete' and coalesce(to_jsonb(t) -> f.name, 'null') <> x.before -> f.name"
-        " group by x.key union all select format('%%s: was inserted and has been edited since', {key})"
+        " group by x.key"
+        " union all select format('%%s: was inserted and has been edited since', {key})"
         " from {target} t join {base} b on {same} where b._inserted_by = %(run)s"
+        " union all select format('%%s: was inserted and has been edited since', x.key)"
+        " from sync.change x join {target} t on x.key = {key} where x.run_id = %(run)s"
+        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert'"
+        " union all select format('%%s: was deleted and is there again', x.key)"
+        " from pg_temp.image x join {target} t on x.key = {key} where x.action = 'delete'"
+        " and not exists (select from sync.change c where c.run_id = %(undo)s and c.system = %(system)s"
+        " and c.entity = %(entity)s and c.action = 'insert' and c.key = x.key)"
     ).format(target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sync_pipeline.errors import DeclarationError
 from sync_pipeline.model.entity import Entity, Link
+from sync_pipeline.model.patch import Patch
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class System:
         name: `bubble`, `desktop`, ...
         entities: in any order; links decide the order of the sync.
         groups: entities that must change together share one transaction.
+        patches: repairs of links, after every sync.
         levels: depth of each entity in the link graph, by name.
 
     Raises:
@@ -30,6 +32,7 @@ class System:
     name: str
     entities: tuple[Entity, ...]
     groups: tuple[tuple[str, ...], ...] = ()
+    patches: tuple[Patch, ...] = ()
     levels: dict[str, int] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +67,20 @@ class System:
             yield from _link_problems(entity, by_name)
         for name in (n for group in self.groups for n in group if n not in by_name):
             yield f"group names {name!r}, which is not an entity"
+        for patch in self.patches:
+            yield from _patch_problems(patch, by_name)
+
+
+def _patch_problems(patch: Patch, by_name: dict[str, Entity]) -> Iterator[str]:
+    for name in patch.ends:
+        if name not in by_name:
+            yield f"patch {patch.name!r} names {name!r}, which is not an entity"
+            return
+        if len(by_name[name].key) != 1:
+            yield f"patch {patch.name!r} names {name!r}, whose key has several columns; a link has one"
+    for name, column in patch.columns:
+        if column not in {c.column for c in by_name[name].columns}:
+            yield f"patch {patch.name!r} names {name}.{column}, which is not a column"
 
 
 def _link_problems(entity: Entity, by_name: dict[str, Entity]) -> Iterator[str]:

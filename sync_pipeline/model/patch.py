@@ -37,6 +37,11 @@ class BackLink:
         """The entities that must be synced first."""
         return (self.entity, self.other)
 
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Entity and column of everything that the patch reads or writes."""
+        return ((self.entity, self.column), (self.other, self.back), (self.other, self.oldest))
+
 
 @dataclass(frozen=True)
 class CopyThrough:
@@ -68,6 +73,12 @@ class CopyThrough:
     def ends(self) -> tuple[str, ...]:
         """The entities that must be synced first."""
         return (self.entity, self.other)
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Entity and column of everything that the patch reads or writes."""
+        others = (self.through, self.take, self.oldest)
+        return ((self.entity, self.column), *((self.other, column) for column in others))
 
 
 Patch = BackLink | CopyThrough

@@ -1,7 +1,6 @@
 """Asset factories: an asset per entity, one per patch, an external asset per source type."""
 
 import datetime as dt
-from collections.abc import Sequence
 from uuid import UUID
 
 import dagster as dg
@@ -73,9 +72,9 @@ def _entity_asset(system: System, entity: Entity, source: str) -> dg.AssetsDefin
     return sync
 
 
-def patch_assets(system: System, declared: Sequence[Patch]) -> list[dg.AssetsDefinition]:
+def patch_assets(system: System) -> list[dg.AssetsDefinition]:
     """One asset per patch, downstream of both ends."""
-    return [_patch_asset(system, patch) for patch in declared]
+    return [_patch_asset(system, patch) for patch in system.patches]
 
 
 class PatchConfig(dg.Config):

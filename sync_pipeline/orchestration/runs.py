@@ -15,7 +15,6 @@ from sync_pipeline.merge import history, overview
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
-from sync_pipeline.model.patch import Patch
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.naming import asset_key, patch_key
 from sync_pipeline.orchestration.resources import TargetDatabase
@@ -28,7 +27,6 @@ class SystemRuns:
     """The jobs of a system by what they are for.
 
     Attributes:
-        patches: what follows a sync of either end.
         delta: what changed since the last run.
         full: everything.
         partial: some records of one entity.
@@ -41,14 +39,13 @@ class SystemRuns:
     delta: str
     full: str
     partial: str
-    patches: tuple[Patch, ...] = ()
     package_of: str = ""
     package: str = ""
     package_range: str = ""
 
     def selection(self, entities: Sequence[str]) -> list[dg.AssetKey]:
         """These entities and the patches after them."""
-        touched = [p for p in self.patches if set(p.ends) & set(entities)]
+        touched = [p for p in self.system.patches if set(p.ends) & set(entities)]
         return [
             *(asset_key(self.system[name]) for name in entities),
             *(patch_key(self.system, patch) for patch in touched),

@@ -1,4 +1,4 @@
-"""Absent is not null is not cleared: what a key missing from a record does, and a field new to the mapping."""
+"""Absent is not null is not cleared: fields missing from a record, and fields new to the mapping."""
 
 from __future__ import annotations
 

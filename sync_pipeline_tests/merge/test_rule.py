@@ -80,10 +80,10 @@ def test_policy_local_withholds_the_source_and_counts_a_conflict(bench: Workbenc
 def test_policy_ask_withholds_the_source_and_leaves_the_conflict_to_a_person(
     bench: Workbench,
 ) -> None:
-    bench.sync(shop(**{"Owner Name": "Ann"}))
+    bench.sync(shop(Owner="Ann"))
     bench.edit(owner_name="Anna")
 
-    result = bench.sync(shop(day=2, Size=4, **{"Owner Name": "Annie"}))
+    result = bench.sync(shop(day=2, Size=4, Owner="Annie"))
 
     row = bench.shop()
     assert counted(result) == {"read": 1, "conflicted": 1}
@@ -178,9 +178,7 @@ def test_local_only_columns_are_in_no_statement_that_writes(bench: Workbench) ->
         "create function refuse() returns trigger language plpgsql as"
         " $$ begin raise 'a local-only column was written'; end $$"
     )
-    bench.run(
-        "create trigger refuse before update of note, rank on shop execute function refuse()"
-    )
+    bench.run("create trigger refuse before update of note, rank on shop execute function refuse()")
     bench.sync(shop(Size=3, Rent=1), shop("s2"))
     bench.run("alter table shop disable trigger refuse")
     bench.edit(note="mind the step", rank=1, rent=2)
@@ -220,7 +218,7 @@ def test_on_first_contact_an_empty_local_field_is_filled_whatever_the_policy(
 ) -> None:
     bench.run("insert into shop (shop_id, name) values ('s1', 'Corner')")
 
-    bench.sync(shop(Size=5, Rent=9, **{"Owner Name": "Ann"}))
+    bench.sync(shop(Size=5, Rent=9, Owner="Ann"))
 
     row = bench.shop()
     assert (row["size"], row["rent"], row["owner_name"]) == (5, Decimal(9), "Ann")
@@ -230,11 +228,9 @@ def test_on_first_contact_an_empty_local_field_is_filled_whatever_the_policy(
 def test_on_first_contact_a_differing_value_follows_the_policy_of_its_field(
     bench: Workbench,
 ) -> None:
-    bench.run(
-        "insert into shop (shop_id, name, rent, owner_name) values ('s1', 'Ours', 9, 'Anna')"
-    )
+    bench.run("insert into shop (shop_id, name, rent, owner_name) values ('s1', 'Ours', 9, 'Anna')")
 
-    result = bench.sync(shop(Rent=10, **{"Owner Name": "Ann"}))
+    result = bench.sync(shop(Rent=10, Owner="Ann"))
 
     row = bench.shop()
     assert (row["name"], row["rent"], row["owner_name"]) == ("Corner", Decimal(9), "Anna")
@@ -256,52 +252,3 @@ def test_after_first_contact_the_base_is_what_the_source_said(bench: Workbench) 
     assert bench.shop()["size"] == 6  # both sides changed since the base, and policy is `source`
     [conflict] = bench.conflicts()
     assert (conflict["base"], conflict["local"], conflict["source"]) == (None, 5, 6)
-
-
-# -- order of arrival
-
-
-def test_a_record_older_than_the_one_merged_before_moves_nothing(bench: Workbench) -> None:
-    bench.sync(shop(day=3, Size=3))
-    before = bench.writes(*bench.co_owned)
-
-    result = bench.sync(shop(day=2, Size=2))
-
-    assert counted(result) == {"read": 1, "unchanged": 1}
-    assert result.facts["stale"] == 1
-    assert bench.writes(*bench.co_owned) == before
-
-
-def test_of_one_key_delivered_twice_the_newest_wins_in_any_order(bench: Workbench) -> None:
-    newest, older, oldest = (shop(day=day, Size=day) for day in (3, 2, 1))
-
-    result = bench.sync(older, newest, oldest)
-
-    assert counted(result) == {"read": 3, "inserted": 1, "duplicates": 2}
-    assert bench.shop()["size"] == 3
-
-
-def test_of_one_key_delivered_twice_at_the_same_moment_the_last_wins(bench: Workbench) -> None:
-    result = bench.sync(shop(Size=1), shop(Size=3), shop(Size=2))
-
-    assert counted(result) == {"read": 3, "inserted": 1, "duplicates": 2}
-    assert bench.shop()["size"] == 2
-
-
-def test_duplicates_are_found_across_batches_and_chunks(bench: Workbench) -> None:
-    many = [shop(f"s{i}", Size=i) for i in range(2500)]
-    newer = [shop(f"s{i}", day=2, Size=-i) for i in range(2500)]
-
-    result = bench.sync(*newer, *many)
-
-    assert counted(result) == {"read": 5000, "inserted": 2500, "duplicates": 2500}
-    assert bench.row("select max(size) from shop") == {"max": 0}
-
-
-def test_a_newer_record_beats_an_unchanged_one_of_the_same_run(bench: Workbench) -> None:
-    bench.sync(shop(day=2, Size=2))
-
-    result = bench.sync(shop(day=3, Size=3), shop(day=2, Size=2))
-
-    assert counted(result) == {"read": 2, "updated": 1, "duplicates": 1}
-    assert bench.shop()["size"] == 3

@@ -10,18 +10,17 @@ from sync_pipeline.orchestration.assets import entity_assets, patch_assets, sour
 from sync_pipeline.orchestration.checks import entity_checks
 from sync_pipeline.orchestration.naming import SOURCE_TAG, patch_key
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.patches import PATCHES
 from sync_pipeline.systems.bubble.source import outcome_of
 
 SOURCES = source_assets(BUBBLE)
 ENTITIES = entity_assets(BUBBLE, source="bubble")
-PATCHED = patch_assets(BUBBLE, PATCHES)
+PATCHED = patch_assets(BUBBLE)
 CHECKS = entity_checks(BUBBLE)
 
 
 @dg.asset(
     key=dg.AssetKey([BUBBLE.name, "package_outcome"]),
-    deps=[patch_key(BUBBLE, p) for p in PATCHES],  # which come after all tables
+    deps=[patch_key(BUBBLE, p) for p in BUBBLE.patches],  # which come after all tables
     group_name=BUBBLE.name,
     description="What became of each invoice of the last package resync: synced, skipped or failed, and why.",
     kinds={"postgres"},

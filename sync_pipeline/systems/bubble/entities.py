@@ -22,6 +22,7 @@ from sync_pipeline.model.types import (
     to_text,
     varchar,
 )
+from sync_pipeline.systems.bubble.patches import PATCHES
 
 ADMIN = ("admin_user_",)  # `Created By` of records made with the admin token: no user has this id
 AGENT_IDS = ("bubble_id", "linked_user_login")  # most links hold the agent, some the agent's login
@@ -459,4 +460,5 @@ SEDA_REGISTRATION = Entity(
 BUBBLE = System(
     "bubble",
     (AGENT, CUSTOMER, USER, INVOICE, PAYMENT, SUBMITTED_PAYMENT, INVOICE_ITEM, SEDA_REGISTRATION),
+    patches=PATCHES,
 )

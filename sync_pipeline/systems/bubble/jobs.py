@@ -13,10 +13,9 @@ from sync_pipeline.orchestration.resources import SyncScope
 from sync_pipeline.orchestration.runs import SystemRuns
 from sync_pipeline.systems.bubble.assets import package_outcome
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.patches import PATCHES
 
 TABLES = dg.AssetSelection.assets(
-    *(asset_key(e) for e in BUBBLE.entities), *(patch_key(BUBBLE, p) for p in PATCHES)
+    *(asset_key(e) for e in BUBBLE.entities), *(patch_key(BUBBLE, p) for p in BUBBLE.patches)
 )
 PACKAGES = TABLES | dg.AssetSelection.assets(package_outcome.key)
 TAGS = {SOURCE_TAG: BUBBLE.name}
@@ -76,7 +75,6 @@ JOBS = [bubble_sync, bubble_full, invoice_resync, invoice_batch_resync, bubble_p
 
 RUNS = SystemRuns(
     BUBBLE,
-    patches=PATCHES,
     delta="bubble_sync",
     full="bubble_full",
     partial="bubble_partial",
