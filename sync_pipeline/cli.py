@@ -1,179 +1,201 @@
-"""The command line.
+"""The command line: which commands there are, and what each does.
 
 Every command takes `--json` and then prints one JSON object on stdout; progress and errors go to stderr.
-Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard, 4 partial success.
+What commands share is in `commanding`, what they show in `printing`. Imports stand where they are needed,
+because Dagster takes a second to import, and help and usage errors need not wait for it.
 """
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from typing import Any, NoReturn
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import click
-from rich.logging import RichHandler
 
-from sync_pipeline import printing
-from sync_pipeline.errors import StoppedByGuard, SyncError
-from sync_pipeline.merge import overview, undo
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline import commanding, printing
+from sync_pipeline.commanding import ExampledGroup, say
+from sync_pipeline.errors import SettingsError, SyncError
 from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.settings import Settings
-from sync_pipeline.standins import stand_ins
 from sync_pipeline.systems.registry import SYSTEMS
 
-Command = Callable[..., Any]
+if TYPE_CHECKING:
+    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.orchestration.runs import RunReport
+
 SYSTEM_NAMES = [s.name for s in SYSTEMS]
 
 
 def main() -> None:
     """Entry point of the installed script."""
-    # SIGTERM must run the exits of our context managers, or the embedded server would be left running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # A shell that starts us in the background makes us deaf to SIGINT; we want to hear it all the same.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli(prog_name="sync-pipeline")
+    commanding.main(cli)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=ExampledGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=(
+        "demo                          # sync everything once, from simulated sources",
+        "sync bubble                   # what changed since the last run",
+        "sync bubble --keys ID         # one invoice with all that belongs to it",
+        "sync bubble --full --dry-run  # what a full sync would do",
+        "doctor                        # what keeps a target or source from being synced",
+    ),
+)
 @click.version_option(package_name="sync-pipeline")
 def cli() -> None:
-    r"""Keep Postgres tables that people also edit in step with the systems around them.
+    """Keep Postgres tables that people also edit in step with the systems around them.
 
     Where no environment variable names a target or a source, an embedded Postgres and simulated sources
-    stand in, so every command works on a fresh machine:
+    stand in, so every command works on a fresh machine.
 
-    \b
-      sync-pipeline demo                         sync everything once, from simulated sources
-      sync-pipeline sync bubble                  what changed since the last run
-      sync-pipeline sync bubble --keys ID        one invoice with all that belongs to it
-      sync-pipeline sync bubble --full --dry-run what a full sync would do
-      sync-pipeline doctor                       what keeps a target or source from being synced
+    Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard, 4 partial success.
     """
 
 
-def command(*, takes_json: bool = True, **attributes: Any) -> Callable[[Command], click.Command]:
-    """A command whose errors are one line each, whatever prints them."""
-
-    def decorate(function: Command) -> click.Command:
-        @wraps(function)
-        def guarded(**options: Any) -> None:
-            as_json = options.get("as_json", False)
-            _quiet(as_json=as_json)
-            try:
-                code = function(**options)
-            except StoppedByGuard as error:
-                _fail(str(error), as_json=as_json, code=3)
-            except (SyncError, LookupError) as error:
-                _fail(str(error), as_json=as_json, code=1)
-            sys.exit(code or 0)
-
-        if takes_json:
-            guarded = click.option(
-                "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."
-            )(guarded)
-        return cli.command(**attributes)(guarded)
-
-    return decorate
+# -- what the commands need
 
 
-def _fail(message: str, *, as_json: bool, code: int) -> NoReturn:
-    if as_json:
-        printing.print_json({"status": "failed", "errors": [message]})
-    printing.to_stderr().print(message, style="red", markup=False)
-    sys.exit(code)
+def _stand_ins(**options: Any) -> AbstractContextManager[Settings]:
+    from sync_pipeline.standins import stand_ins
 
-
-def _quiet(*, as_json: bool) -> None:
-    """Our own progress on stderr; of the libraries only what is worth a warning."""
-    warnings.filterwarnings("ignore", module="dagster")
-    handler = RichHandler(
-        console=printing.to_stderr(),
-        show_path=False,
-        show_level=False,
-        markup=False,
-        log_time_format="[%X]",
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s")
-    logging.getLogger("sync_pipeline").setLevel(logging.WARNING if as_json else logging.INFO)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _say(message: str) -> None:
-    logging.getLogger(__name__).info(message)
+    return stand_ins(Settings.read(), say=say, **options)
 
 
 @contextmanager
-def _target(*, dagster: bool = False) -> Iterator[Connection]:
+def _target() -> Iterator[Connection]:
     """A connection to the target, which may be the embedded server."""
-    from sync_pipeline.orchestration.resources import TargetDatabase
-
-    with (
-        stand_ins(Settings.read(), say=_say, sources=False, dagster=dagster),
-        TargetDatabase().connect() as connection,
-    ):
-        _require_migrated(connection)
+    with _stand_ins(sources=False, dagster=False) as settings, _connected(settings) as connection:
         yield connection
 
 
-def _require_migrated(connection: Connection) -> None:
-    row = connection.execute("select to_regclass('sync.step')").fetchone()
-    if not row or row[0] is None:
-        raise SyncError("the target has no bookkeeping tables yet; run: sync-pipeline migrate")
+@contextmanager
+def _connected(settings: Settings) -> Iterator[Connection]:
+    """A connection to a target that is known to be migrated."""
+    from sync_pipeline.postgres.connect import connect
+
+    with connect(settings.target()) as connection:
+        row = connection.execute("select to_regclass('sync.step')").fetchone()
+        if not row or row[0] is None:
+            raise SyncError("the target has no bookkeeping tables yet; run: sync-pipeline migrate")
+        yield connection
 
 
-def _system(name: str) -> System:
+def _migrate(settings: Settings) -> list[Any]:
+    from sync_pipeline.merge.migrate import migrate as bring_to_head
+    from sync_pipeline.merge.tables import metadata
+
+    return bring_to_head(settings.target(), metadata(SYSTEMS))
+
+
+def _find_system(name: str) -> System:
     return next(s for s in SYSTEMS if s.name == name)
 
 
-@command(
-    help="Sync every system from simulated sources into an embedded Postgres, and print a summary."
+def _find_entity(name: str) -> tuple[System, Entity]:
+    """The entity of a name such as invoice or bubble/invoice."""
+    system_name, _, entity_name = name.rpartition("/")
+    for system in SYSTEMS:
+        for entity in system.entities:
+            if entity.name == entity_name and system_name in {"", system.name}:
+                return system, entity
+    known = ", ".join(f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities)
+    raise click.UsageError(f"there is no entity {name!r}; there are: {known}")
+
+
+def _keys(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys((value or "").replace(",", " ").split()))
+    if value is not None and not keys:
+        # Without keys the run would be another one than was asked for.
+        raise click.BadParameter("names no record; give one id or several, separated by commas")
+    return keys
+
+
+def _entity_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return _find_entity(value)[1].name if value else None
+
+
+def _limit(default: int) -> Any:
+    kind = click.IntRange(min=1)
+    return click.option(
+        "--limit", type=kind, default=default, show_default=True, help="Show at most so many."
+    )
+
+
+# -- running
+
+
+@commanding.command(
+    cli,
+    examples=("demo", "demo --scale 0.05"),
+    short_help="Sync everything once, from simulated sources.",
+    help="Sync every system from simulated sources into an embedded Postgres, and print a summary.\n\n"
+    "A second demo finds everything unchanged. What the environment names (SYNC_TARGET_DSN,"
+    " BUBBLE_API_URL) is used in place of a stand-in.",
 )
 @click.option(
     "--scale",
+    type=click.FloatRange(min=0.01),
     default=1.0,
     show_default=True,
     help="Size of the simulated company; 1 is 33,000 records.",
 )
 def demo(*, scale: float, as_json: bool) -> int:
     """What `make demo` runs."""
-    del scale
-    reports = {}
-    with stand_ins(Settings.read(), say=_say) as settings:
+    reports: dict[str, RunReport] = {}
+    with _stand_ins(scale=scale) as settings:
+        say("bringing the target's tables up to date")
         _migrate(settings)
         for system in SYSTEMS:
             reports[system.name] = _run(system.name, (), Scope(mode="full"), "demo")
-    for name, report in reports.items():
-        if not as_json:
-            printing.run_report(printing.to_stdout(), report, system=name)
     if as_json:
         printing.print_json(reports)
+    else:
+        for name, report in reports.items():
+            printing.run_report(printing.to_stdout(), report, system=name)
+        printing.hints(printing.to_stdout(), list(reports.values()))
     # The simulated company has records that nobody could sync; that they are named is the point.
     return max((r.exit_code for r in reports.values() if r.exit_code != 4), default=0)
 
 
-def _run(system: str, entities: tuple[str, ...], scope: Scope, trigger: str) -> Any:
+def _run(system: str, entities: Sequence[str], scope: Scope, trigger: str) -> RunReport:
     from sync_pipeline.definitions import defs
     from sync_pipeline.orchestration import runs
     from sync_pipeline.systems.runs import RUNS
 
+    say(f"syncing {system}: {_described(scope, entities)}")
     return runs.execute(defs, runs.wish(RUNS[system], entities, scope), trigger=trigger)
 
 
-def _split(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(k for k in (value or "").replace(",", " ").split() if k))
+def _described(scope: Scope, entities: Sequence[str]) -> str:
+    what = {
+        "delta": "what changed since the last run",
+        "full": "everything",
+        "keys": f"{len(scope.keys):,} records by key",
+        "range": f"modified from {scope.since} to {scope.until or 'now'}",
+    }[scope.mode]
+    of = f" of {', '.join(entities)}" if entities else ""
+    return f"{what}{of}{', only planning' if scope.dry_run else ''}"
 
 
-@command(help="Sync a system, or some of its entities, as one run that the Dagster UI shows.")
+@commanding.command(
+    cli,
+    examples=(
+        "sync bubble",
+        "sync bubble --full --dry-run",
+        "sync bubble --keys 1672398191097x872601726695236800",
+        "sync bubble payment --keys ID,ID --force",
+        "sync bubble --from 2026-01-01 --to 2026-01-31",
+    ),
+    short_help="Run a sync: what changed, everything, or some records.",
+    help="Sync a system, or some of its entities, as one run that the Dagster UI shows.\n\n"
+    "Without options: what changed since the last run; the first run reads everything.",
+)
 @click.argument("system", type=click.Choice(SYSTEM_NAMES))
 @click.argument("entities", nargs=-1, metavar="[ENTITY]...")
 @click.option(
@@ -181,9 +203,10 @@ def _split(
 )
 @click.option(
     "--keys",
-    callback=_split,
-    help="Only these records, by source id, comma-separated. For bubble"
-    " these are invoices, each with its package, unless another entity is named.",
+    callback=_keys,
+    metavar="ID,ID",
+    help="Only these records, by source id. For bubble these are invoices, each with its package,"
+    " unless another entity is named.",
 )
 @click.option(
     "--from", "since", metavar="D", help="Records modified from this ISO date or time on, included."
@@ -196,7 +219,10 @@ def _split(
     "--dry-run", is_flag=True, help="Stop after the plan; nothing of the tables is written."
 )
 @click.option(
-    "--approve", multiple=True, metavar="DIGEST", help="Let exactly this plan pass the guard."
+    "--approve",
+    multiple=True,
+    metavar="DIGEST",
+    help="Let exactly this plan, which the guard stopped, pass.",
 )
 def sync(
     *,
@@ -216,10 +242,9 @@ def sync(
         raise click.UsageError("--full, --keys and --from exclude each other; give one of them")
     if until and not since:
         raise click.UsageError("--to needs --from, such as: --from 2026-01-01 --to 2026-01-31")
-    from sync_pipeline.orchestration.resources import SyncScope
-
+    named = _entities_of(_find_system(system), entities)
     mode = "full" if full else "keys" if keys else "range" if since else "delta"
-    scope = SyncScope(
+    scope = _scope(
         mode=mode,
         ids=list(keys),
         since=since or "",
@@ -227,12 +252,11 @@ def sync(
         force=force,
         dry_run=dry_run,
         approve=list(approve),
-    ).resolve()
-    with stand_ins(Settings.read(), say=_say) as settings:
-        with_target = _connect_once(settings)
-        _require_migrated(with_target)
-        with_target.close()
-        report = _run(system, entities, scope, "command line")
+    )
+    with _stand_ins() as settings:
+        with _connected(settings):
+            pass  # now, and in one line, rather than in the middle of a run
+        report = _run(system, named, scope, "command line")
     if as_json:
         printing.print_json(report)
     else:
@@ -240,273 +264,102 @@ def sync(
     return report.exit_code
 
 
-def _connect_once(settings: Settings) -> Connection:
-    from sync_pipeline.postgres.connect import connect
+def _entities_of(system: System, names: Sequence[str]) -> list[str]:
+    known = {e.name for e in system.entities}
+    found = [name.removeprefix(f"{system.name}/") for name in names]
+    for name in found:
+        if name not in known:
+            raise click.UsageError(
+                f"{system.name} has no entity {name!r}; it has: {', '.join(sorted(known))}"
+            )
+    return found
 
-    return connect(settings.target())
+
+def _scope(**config: Any) -> Scope:
+    from sync_pipeline.orchestration.resources import SyncScope
+
+    try:
+        scope = SyncScope(**config).resolve()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    if scope.since and scope.until and scope.since > scope.until:
+        raise click.UsageError(f"--from {config['since']} is later than --to {config['until']}")
+    return scope
 
 
-@command(help="Keep everything running with the Dagster UI and its daemon, until Ctrl-C.")
+@commanding.command(
+    cli,
+    examples=("up", "up --port 3100"),
+    short_help="Keep everything running, with the Dagster UI.",
+    help="Keep everything running with the Dagster UI and its daemon, until Ctrl-C.",
+)
 @click.option(
-    "--port", default=3000, show_default=True, help="Of the UI; the next free one if it is taken."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="Of the UI; the next free one if it is taken.",
 )
 def up(*, port: int, as_json: bool) -> int:
     """What `make up` runs."""
     from sync_pipeline.serving import serve
 
-    with stand_ins(Settings.read(), say=_say) as settings:
+    with _stand_ins() as settings:
         _migrate(settings)
-        return serve(port, say=_say, as_json=as_json)
+        return serve(port, say=say, as_json=as_json)
 
 
-def _migrate(settings: Settings) -> list[Any]:
-    from sync_pipeline.merge.migrate import migrate as bring_to_head
-    from sync_pipeline.merge.tables import metadata
-
-    return bring_to_head(settings.target(), metadata(SYSTEMS))
+# -- looking after the target
 
 
-@command(help="Bring the target to what the entities need; adopts tables that are there already.")
+@commanding.command(
+    cli,
+    examples=("migrate",),
+    short_help="Bring the target's tables to what the entities need.",
+    help="Bring the target to what the entities need; adopts tables that are there already.\n\n"
+    "Creates what is missing as far as the data allows, changes nothing else, and says what differs.",
+)
 def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
-    with stand_ins(Settings.read(), say=_say, sources=False, dagster=False) as settings:
+    with _stand_ins(sources=False, dagster=False) as settings:
         notes = _migrate(settings)
+    refused = any(n.kind == "refused" for n in notes)
     if as_json:
-        printing.print_json({"status": "completed", "notes": notes})
-        return 0
-    rows = [{"kind": n.kind, "table": n.table, "what": n.text} for n in notes]
-    console = printing.to_stdout()
-    printing.listing(
-        console, rows, ("kind", "table", "what"), empty="The target is at head; nothing to do."
-    )
-    return 4 if any(n.kind == "refused" for n in notes) else 0
+        status = "partial_success" if refused else "completed"
+        printing.print_json({"status": status, "notes": notes})
+    else:
+        printing.migration(printing.to_stdout(), notes)
+    return 4 if refused else 0
 
 
-@command(
-    help="Check connections, unique indexes, schema drift and unmapped source fields; says how to mend."
+@commanding.command(
+    cli,
+    examples=("doctor",),
+    short_help="Say what keeps runs from succeeding, and how to mend it.",
+    help="Check connections, unique indexes, schema drift and unmapped source fields; says how to mend.\n\n"
+    "Exit code 1 if anything keeps a run from succeeding. Writes nothing.",
 )
 def doctor(*, as_json: bool) -> int:
     """What keeps a target or a source from being synced."""
     from sync_pipeline.checkup import examine
 
-    with stand_ins(Settings.read(), say=_say, dagster=False) as settings:
+    with _stand_ins(dagster=False) as settings:
         findings = examine(settings)
     broken = any(f.severity == "error" for f in findings)
     if as_json:
         printing.print_json({"status": "failed" if broken else "completed", "findings": findings})
-        return 1 if broken else 0
-    rows = [vars(f) for f in findings]
-    printing.listing(
-        printing.to_stdout(), rows, ("severity", "where", "problem", "remedy"), empty="All is well."
-    )
+    else:
+        printing.findings(printing.to_stdout(), findings)
     return 1 if broken else 0
 
 
-@command(help="Recent runs with their counts.")
-@click.option("--limit", default=20, show_default=True)
-def history(*, limit: int, as_json: bool) -> int:
-    """Recent runs."""
-    with _target() as connection:
-        rows = overview.runs(connection, limit)
-    if as_json:
-        printing.print_json({"runs": rows})
-        return 0
-    names = (
-        "created_at",
-        "sync_type",
-        "status",
-        "items_processed",
-        "items_created",
-        "items_updated",
-        "items_failed",
-        "duration_ms",
-        "run_id",
-    )
-    printing.listing(
-        printing.to_stdout(), rows, names, empty="Nothing was synced yet: sync-pipeline sync bubble"
-    )
-    return 0
-
-
-def _find_entity(name: str) -> tuple[System, Any]:
-    system_name, _, entity_name = name.rpartition("/")
-    for system in SYSTEMS:
-        for entity in system.entities:
-            if entity.name == entity_name and system_name in {"", system.name}:
-                return system, entity
-    known = ", ".join(f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities)
-    raise click.UsageError(f"there is no entity {name!r}; there are: {known}")
-
-
-@command(
-    help="One row: each field's local, base and source value, which run wrote it, open conflicts.\n\n"
-    "ENTITY is a name such as invoice or bubble/invoice; KEY the source id, its parts separated by commas."
+@commanding.command(
+    cli,
+    examples=("purge",),
+    short_help="Remove old bookkeeping.",
+    help="Remove bookkeeping older than SYNC_RETENTION_DAYS; what is unresolved stays.\n\n"
+    "With the daemon running this happens every night.",
 )
-@click.argument("entity")
-@click.argument("key")
-@click.option("--no-source", is_flag=True, help="Do not ask the source.")
-def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
-    """One row from all sides."""
-    from sync_pipeline.explaining import source_values
-
-    system, declared = _find_entity(entity)
-    parts = tuple(key.split(",", len(declared.key) - 1))
-    if len(parts) != len(declared.key):
-        raise click.UsageError(
-            f"the key of {entity} has {len(declared.key)} parts: {', '.join(declared.key)}"
-        )
-    with stand_ins(Settings.read(), say=_say, sources=not no_source, dagster=False) as settings:
-        with _connect_once(settings) as connection:
-            _require_migrated(connection)
-            explanation = overview.explain(connection, declared, parts)
-        at_source, problem = ({}, None) if no_source else source_values(system, declared, key)
-    for row in explanation.fields:
-        row["source"] = at_source.get(row["column"])
-    found = explanation.on_target or explanation.in_base or bool(at_source)
-    if as_json:
-        printing.print_json(
-            {"entity": entity, "key": key, "source_problem": problem, "explanation": explanation}
-        )
-        return 0 if found else 1
-    console = printing.to_stdout()
-    if not found:
-        console.print(
-            f"{entity} {key} is neither on the target nor known to have been. {problem or ''}"
-        )
-        return 1
-    printing.explanation(console, explanation, problem)
-    return 0
-
-
-def _kept(kind: str, names: tuple[str, ...], empty: str, help_text: str) -> None:
-    """A command that lists what waits to be settled."""
-
-    @command(name=kind, help=help_text)
-    @click.option("--entity", help="Only of this entity.")
-    @click.option("--limit", default=50, show_default=True)
-    def show(*, entity: str | None, limit: int, as_json: bool) -> int:
-        with _target() as connection:
-            rows = getattr(overview, kind)(connection, limit, entity)
-        if as_json:
-            printing.print_json({kind: rows})
-        else:
-            printing.listing(printing.to_stdout(), rows, names, empty=empty)
-        return 0
-
-
-_kept(
-    "rejected",
-    ("id", "entity", "reason", "constraint", "last_seen"),
-    "Nothing is rejected.",
-    "Records that could not be merged, with their reasons. A later good record clears them by itself; to try"
-    " one again now: sync-pipeline sync SYSTEM ENTITY --keys ID",
-)
-_kept(
-    "parked",
-    ("id", "entity", "key", "parent", "parent_column", "parent_key", "parked_at"),
-    "Nothing waits for a parent.",
-    "Records that wait for a required parent. They are released by the first run that finds it; to try now:"
-    " sync-pipeline sync SYSTEM ENTITY",
-)
-
-
-@command(
-    help="What both sides changed, or the source wanted and did not get. With --take, settle one:\n\n"
-    "  sync-pipeline conflicts --take source 17"
-)
-@click.argument("conflict_id", type=int, required=False)
-@click.option(
-    "--take", type=click.Choice(["source", "local"]), help="Settle the conflict for this side."
-)
-@click.option("--entity", help="Only of this entity.")
-@click.option("--limit", default=50, show_default=True)
-def conflicts(
-    *, conflict_id: int | None, take: Any, entity: str | None, limit: int, as_json: bool
-) -> int:
-    """List conflicts, or settle one."""
-    if (conflict_id is None) != (take is None):
-        raise click.UsageError(
-            "name the conflict and the side: sync-pipeline conflicts --take source 17"
-        )
-    with _target() as connection:
-        if conflict_id is not None:
-            run_id = uuid4()
-            said = _settle(connection, conflict_id, take, run_id)
-            if as_json:
-                printing.print_json({"status": "completed", "run_id": run_id, "did": said})
-            else:
-                printing.to_stdout().print(said)
-            return 0
-        rows = overview.conflicts(connection, limit, entity)
-    if as_json:
-        printing.print_json({"conflicts": rows})
-        return 0
-    names = (
-        "id",
-        "entity",
-        "key",
-        "kind",
-        "field",
-        "base",
-        "local",
-        "source",
-        "kept",
-        "created_at",
-    )
-    printing.listing(printing.to_stdout(), rows, names, empty="There are no conflicts.")
-    return 0
-
-
-def _settle(connection: Connection, conflict_id: int, take: Any, run_id: UUID) -> str:
-    row = connection.execute(
-        "select system from sync.conflict where id = %s", [conflict_id]
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"conflict {conflict_id} does not exist; see: sync-pipeline conflicts")
-    said = overview.resolve(connection, _system(row[0]), conflict_id, take, run_id=run_id)
-    return f"{said}; to take it back: sync-pipeline undo {run_id}"
-
-
-@command(
-    name="undo",
-    help="Take a run back: only fields that still hold what that run wrote; reports the rest.\n\n"
-    "RUN is a run's id or its beginning, as `history` shows it. An undo is a run too and can be undone.",
-)
-@click.argument("run")
-def undo_run(*, run: str, as_json: bool) -> int:
-    """Take a run back."""
-    undo_id = uuid4()
-    with _target() as connection:
-        run_id = _run_named(connection, run)
-        results = {
-            f"{system.name}/{name}": result
-            for system in SYSTEMS
-            for name, result in undo.undo(connection, system, run_id, undo_id=undo_id).items()
-        }
-    kept = any(r.kept for r in results.values())
-    if as_json:
-        printing.print_json({"run_id": undo_id, "undid": run_id, "entities": results})
-    else:
-        rows = [{"entity": name, **vars(r)} for name, r in results.items()]
-        names = ("entity", "restored", "deleted", "reinserted", "kept", "examples")
-        printing.listing(
-            printing.to_stdout(), rows, names, empty="That run wrote nothing; nothing to undo."
-        )
-    return 4 if kept else 0
-
-
-def _run_named(connection: Connection, text: str) -> UUID:
-    rows = connection.execute(
-        "select id from sync_history where id::text like %s limit 2", [text.replace("%", "") + "%"]
-    ).fetchall()
-    if len(rows) != 1:
-        raise LookupError(
-            f"{'several runs begin' if rows else 'no run begins'} with {text!r}; see: sync-pipeline history"
-        )
-    return rows[0][0]
-
-
-@command(help="Remove bookkeeping older than SYNC_RETENTION_DAYS; what is unresolved stays.")
 def purge(*, as_json: bool) -> int:
     """Retention."""
     from sync_pipeline.merge import history as bookkeeping
@@ -515,7 +368,232 @@ def purge(*, as_json: bool) -> int:
         removed = bookkeeping.purge(connection, keep=Settings.read().retention)
     if as_json:
         printing.print_json({"status": "completed", "removed": removed})
-    else:
-        rows = [{"table": name, "rows": n} for name, n in removed.items()]
-        printing.listing(printing.to_stdout(), rows, ("table", "rows"), empty="")
+        return 0
+    days = Settings.read().retention.days
+    rows = [{"table": name, "rows removed": n} for name, n in removed.items() if n]
+    printing.listing(
+        printing.to_stdout(),
+        rows,
+        ("table", "rows removed"),
+        empty=f"Nothing is older than {days} days.",
+    )
     return 0
+
+
+# -- looking at what was done
+
+
+@commanding.command(
+    cli,
+    examples=("history", "history --limit 3 --json"),
+    help="Show recent runs with their counts, newest first.",
+)
+@_limit(20)
+def history(*, limit: int, as_json: bool) -> int:
+    """Recent runs."""
+    from sync_pipeline.merge import overview
+
+    with _target() as connection:
+        rows = overview.runs(connection, limit)
+    if as_json:
+        printing.print_json({"runs": rows})
+    else:
+        printing.runs(printing.to_stdout(), rows)
+    return 0
+
+
+@commanding.command(
+    cli,
+    examples=(
+        "explain invoice 1672398191097x872601726695236800",
+        "explain bubble/payment ID --no-source",
+    ),
+    short_help="Show one row from all sides: local, base and source.",
+    help="One row: each field's local, base and source value, which run wrote it, open conflicts.\n\n"
+    "ENTITY is a name such as invoice or bubble/invoice; KEY the source id, its parts separated by commas.",
+)
+@click.argument("entity")
+@click.argument("key")
+@click.option("--no-source", is_flag=True, help="Do not ask the source.")
+def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
+    """One row from all sides."""
+    system, declared = _find_entity(entity)
+    parts = tuple(key.split(",", len(declared.key) - 1))
+    if len(parts) != len(declared.key):
+        raise click.UsageError(
+            f"the key of {entity} has {len(declared.key)} parts: {', '.join(declared.key)}"
+        )
+    from sync_pipeline import explaining
+    from sync_pipeline.merge import overview
+
+    with _stand_ins(sources=not no_source, dagster=False) as settings:
+        with _connected(settings) as connection:
+            found = overview.explain(connection, declared, parts)
+            at_source = (
+                explaining.AtSource()
+                if no_source
+                else explaining.ask(connection, system, declared, key)
+            )
+    for row in found.fields:
+        row["source"] = at_source.values.get(row["column"])
+    known = found.on_target or found.in_base or bool(at_source.values) or bool(found.rejected)
+    if as_json:
+        status = "completed" if known else "failed"
+        explained = {"explanation": found, "source_problem": at_source.problem}
+        errors = [] if known else [f"{entity} {key} is not known"]
+        printing.print_json(
+            {"status": status, "errors": errors, "entity": entity, "key": key} | explained
+        )
+    elif known:
+        printing.explanation(printing.to_stdout(), f"{declared.name} {key}", found, at_source)
+    else:
+        raise SyncError(
+            f"{declared.name} {key} is not on the target and was never delivered."
+            f" The source says: {at_source.problem or 'nothing'}."
+        )
+    return 0 if known else 1
+
+
+def _waiting(kind: str, names: Sequence[str], *, empty: str, short: str, more: str) -> None:
+    """A command that lists what waits to be settled."""
+
+    @commanding.command(
+        cli,
+        name=kind,
+        examples=(kind, f"{kind} --entity invoice --limit 10"),
+        short_help=short,
+        help=f"{short}\n\n{more}",
+    )
+    @click.option("--entity", callback=_entity_option, help="Only of this entity.")
+    @_limit(50)
+    def show(*, entity: str | None, limit: int, as_json: bool) -> int:
+        from sync_pipeline.merge import overview
+
+        with _target() as connection:
+            rows = getattr(overview, kind)(connection, limit, entity)
+        if as_json:
+            printing.print_json({kind: rows})
+        else:
+            printing.listing(printing.to_stdout(), rows, names, empty=empty)
+            printing.cut_short(printing.to_stdout(), len(rows), limit)
+        return 0
+
+
+_waiting(
+    "rejected",
+    ("id", "entity", "reason", "constraint", "last_seen"),
+    empty="Nothing is rejected.",
+    short="List records that could not be merged, and why.",
+    more="A later good record clears them by itself; to try one again now: sync-pipeline sync SYSTEM"
+    " ENTITY --keys ID",
+)
+_waiting(
+    "parked",
+    ("id", "entity", "key", "parent", "parent_column", "parent_key", "parked_at"),
+    empty="Nothing waits for a parent.",
+    short="List records that wait for a required parent.",
+    more="They are released by the first run that finds it; to try now: sync-pipeline sync SYSTEM ENTITY",
+)
+
+
+@commanding.command(
+    cli,
+    examples=("conflicts", "conflicts --take source 17", "conflicts --take local 17"),
+    short_help="List what both sides changed; settle one with --take.",
+    help="What both sides changed, or the source wanted and did not get. With --take, settle one.\n\n"
+    "CONFLICT_ID is the number that the list shows. Settling is a run of its own, which undo takes back.",
+)
+@click.argument("conflict_id", type=int, required=False)
+@click.option(
+    "--take", type=click.Choice(["source", "local"]), help="Settle the conflict for this side."
+)
+@click.option("--entity", callback=_entity_option, help="Only of this entity.")
+@_limit(50)
+def conflicts(
+    *, conflict_id: int | None, take: Any, entity: str | None, limit: int, as_json: bool
+) -> int:
+    """List conflicts, or settle one."""
+    from sync_pipeline.merge import overview
+
+    if (conflict_id is None) != (take is None):
+        raise click.UsageError(
+            "name the conflict and the side: sync-pipeline conflicts --take source 17"
+        )
+    with _target() as connection:
+        if conflict_id is not None:
+            return _settle(connection, conflict_id, take, as_json=as_json)
+        rows = overview.conflicts(connection, limit, entity)
+    if as_json:
+        printing.print_json({"conflicts": rows})
+    else:
+        printing.conflicts(printing.to_stdout(), rows)
+        printing.cut_short(printing.to_stdout(), len(rows), limit)
+    return 0
+
+
+def _settle(connection: Connection, conflict_id: int, take: Any, *, as_json: bool) -> int:
+    from sync_pipeline.merge import overview
+
+    run_id = uuid4()
+    row = connection.execute(
+        "select system from sync.conflict where id = %s", [conflict_id]
+    ).fetchone()
+    if row is None:
+        raise SyncError(f"conflict {conflict_id} does not exist; see: sync-pipeline conflicts")
+    try:
+        did = overview.resolve(connection, _find_system(row[0]), conflict_id, take, run_id=run_id)
+    except LookupError as error:
+        raise SyncError(str(error)) from error
+    if as_json:
+        printing.print_json({"status": "completed", "run_id": run_id, "did": did})
+    else:
+        printing.to_stdout().print(f"{did}. To take it back: sync-pipeline undo {run_id}")
+    return 0
+
+
+@commanding.command(
+    cli,
+    name="undo",
+    examples=("undo 95241c4d", "undo 95241c4d-1d9c-4dcb-87df-99b49bcc637f"),
+    short_help="Take a run back.",
+    help="Take a run back: only fields that still hold what that run wrote; reports the rest.\n\n"
+    "RUN is a run's id or its beginning, as `history` shows it. An undo is a run too and can be undone.",
+)
+@click.argument("run")
+def undo_run(*, run: str, as_json: bool) -> int:
+    """Take a run back."""
+    if not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", run.lower()):
+        raise click.UsageError(
+            f"{run!r} is no run: give its id, or at least four characters of its beginning, as"
+            " `sync-pipeline history` shows it"
+        )
+    from sync_pipeline.merge import undo
+
+    undo_id = uuid4()
+    with _target() as connection:
+        run_id = _run_named(connection, run.lower())
+        results = {
+            f"{system.name}/{name}": result
+            for system in SYSTEMS
+            for name, result in undo.undo(connection, system, run_id, undo_id=undo_id).items()
+        }
+    kept = any(r.kept for r in results.values())
+    if as_json:
+        status = "partial_success" if kept else "completed"
+        printing.print_json(
+            {"status": status, "run_id": undo_id, "undid": run_id, "entities": results}
+        )
+    else:
+        printing.undone(printing.to_stdout(), results, run_id, undo_id)
+    return 4 if kept else 0
+
+
+def _run_named(connection: Connection, beginning: str) -> UUID:
+    rows = connection.execute(
+        "select id from sync_history where starts_with(id::text, %s) limit 2", [beginning]
+    ).fetchall()
+    if len(rows) != 1:
+        raise SyncError(
+            f"{'several runs begin' if rows else 'no run begins'} with {beginning!r}; see: sync-pipeline history"
+        )
+    return rows[0][0]

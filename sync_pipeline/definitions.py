@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from sync_pipeline.orchestration.abandoned import settle_abandoned
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.retention import retention, retention_nightly
@@ -26,6 +27,7 @@ def build() -> dg.Definitions:
             *bubble_automation.SENSORS,
             request_sensor([bubble_jobs.RUNS], bubble_jobs.bubble_partial),
             *history_sensors(),
+            settle_abandoned,
         ],
         resources={
             "target": TargetDatabase(),

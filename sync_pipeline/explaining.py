@@ -2,34 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects import postgresql
+
 from sync_pipeline.errors import ConversionError, SyncError
-from sync_pipeline.merge.convert import payload
+from sync_pipeline.merge.relations import listed
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.merge.tables import column_type
 from sync_pipeline.model.catalog import System
-from sync_pipeline.model.entity import Entity, source_value
+from sync_pipeline.model.entity import Entity, Field, source_value
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.systems.sources import source_of
 
 
-def source_values(system: System, entity: Entity, key: str) -> tuple[dict[str, Any], str | None]:
-    """The source's values by column, converted, and why there are none."""
+@dataclass
+class AtSource:
+    """One record as the source has it.
+
+    Attributes:
+        asked: whether the source answered with the record.
+        values: by column, as the target would hold them.
+        problem: why there are none.
+    """
+
+    asked: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
+    """Ask the source for a record, and convert it as a merge would.
+
+    Args:
+        connection: to the target, which knows how its types spell a value.
+        system: whose entity it is.
+        entity: what the record is.
+        key: its id at the source.
+    """
     source = source_of(system.name)
     try:
         stream = source.read(entity, Scope(mode="keys", keys=(key,)), None)
         records = [record for batch in stream.batches for record in batch]
     except SyncError as error:
-        return {}, str(error)
+        return AtSource(problem=str(error))
     finally:
         source.close()
     if not records:
-        return {}, "; ".join(stream.outcome.problems) or "it has no such record"
-    return {f.column: _shown(f, records[0]) for f in entity.fields}, None
+        return AtSource(problem="; ".join(stream.outcome.problems) or "it has no such record")
+    return AtSource(asked=True, values=_spelled(connection, entity, records[0]))
 
 
-def _shown(f: Any, record: Any) -> Any:
+def _spelled(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:
+    """The values as the target spells them, so that the same value looks the same."""
+    values = {f.column: _converted(f, record) for f in entity.fields}
+    spelled = [
+        sql.SQL("to_jsonb({}::{})").format(sql.Placeholder(), sql.SQL(_type_name(f)))
+        if not isinstance(values[f.column], ConversionError)
+        else sql.SQL("to_jsonb({}::text)").format(sql.Placeholder())
+        for f in entity.fields
+    ]
+    query = sql.SQL("select {}").format(listed(spelled))
+    given = [str(v) if isinstance(v, ConversionError) else v for v in values.values()]
+    row = connection.execute(query, given).fetchone() or ()
+    return dict(zip(values, row, strict=True))
+
+
+def _converted(f: Field, record: Any) -> Any:
     value = source_value(f, record)
     try:
-        return None if value is None else payload(f.type.convert(value))
+        return None if value is None else f.type.convert(value)
     except ConversionError as error:
-        return f"{value} ({error})"
+        return error
+
+
+def _type_name(f: Field) -> Any:
+    # Without its length: a cast would cut off what does not fit, and here it is to be seen.
+    kind = sa.Text() if f.type.name in {"varchar", "char"} else column_type(f.type)
+    return kind.compile(dialect=postgresql.dialect())

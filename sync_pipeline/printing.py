@@ -1,37 +1,52 @@
-"""What the command line shows: tables for people, one JSON object for programs."""
+"""What the command line shows: tables for people, one JSON object for programs.
+
+A table that is wider than the terminal is not squeezed: each of its rows becomes a paragraph. Values are
+never read as markup.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from sync_pipeline.merge.overview import Explanation
 from sync_pipeline.merge.preview import shortened
-from sync_pipeline.orchestration.runs import RunReport
 
-_ABBREVIATED = {
-    "unchanged": "un-\nchanged",
-    "conflicted": "con-\nflicted",
-    "owned_elsewhere": "owned\nelsewhere",
-    "deleted_locally": "deleted\nlocally",
-    "duplicates": "dupli-\ncates",
-}
+if TYPE_CHECKING:
+    from sync_pipeline.checkup import Finding
+    from sync_pipeline.explaining import AtSource
+    from sync_pipeline.merge.adopt import Note
+    from sync_pipeline.merge.overview import Explanation
+    from sync_pipeline.merge.undo import Undone
+    from sync_pipeline.orchestration.runs import RunReport
+
+Row = Mapping[str, Any]
+
+PIPE_WIDTH = 140  # columns where nobody's terminal sets a limit
+MOST_ERRORS = 20
+MOST_CHANGES = 20
+STYLES = {"completed": "green", "partial_success": "yellow", "failed": "red", "running": "cyan"}
 
 
 def to_stdout() -> Console:
-    """Where results go. A pipe gets room enough for every column."""
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    """Where results go."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def to_stderr() -> Console:
     """Where progress and errors go."""
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140)
+    width = None if sys.stderr.isatty() else PIPE_WIDTH
+    return Console(stderr=True, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -47,118 +62,306 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+# -- runs
+
+
 def run_report(console: Console, report: RunReport, *, system: str) -> None:
-    """A run: one line per entity with the terms of the identity, then patches, packages and problems."""
+    """A run: the identity of each entity, patches, packages, what was planned, problems, the outcome."""
     if report.entities:
-        console.print(_counts_table(report, system))
+        _counts(console, report, system)
     if report.patches:
-        console.print(_patches_table(report))
+        _patches(console, report)
     if report.packages:
         packages = report.packages
         console.print(
-            f"Packages: {packages['total']} invoices, {packages['synced']} synced, {packages['skipped']}"
-            f" up to date, {packages['failed']} failed."
+            f"Packages: {packages['total']:,} invoices, {packages['synced']:,} synced,"
+            f" {packages['skipped']:,} up to date, {packages['failed']:,} failed."
         )
-    for entity, digest in report.plans.items():
-        console.print(f"Plan of {entity}: {digest}", style="yellow")
-    for error in report.errors[:20]:
-        console.print(f"• {error}", style="yellow", markup=False)
-    if len(report.errors) > 20:
-        console.print(f"… and {len(report.errors) - 20} more; see --json")
-    style = {"completed": "green", "partial_success": "yellow", "failed": "red"}[report.status]
+    _plans(console, report)
+    for error in report.errors[:MOST_ERRORS]:
+        console.print(f"• {error}", style="yellow", soft_wrap=True)
+    if len(report.errors) > MOST_ERRORS:
+        console.print(f"… and {len(report.errors) - MOST_ERRORS:,} more; see --json")
     status = "stopped by the guard" if report.stopped else report.status.replace("_", " ")
     console.print(
-        f"{status} in {report.duration_ms / 1000:.1f} s, {report.api_calls} API calls, run {report.run_id}",
-        style=style,
+        f"{status} in {report.duration_ms / 1000:.1f} s, {report.api_calls:,} API calls, run {report.run_id}",
+        style=STYLES[report.status],
     )
 
 
-def _counts_table(report: RunReport, system: str) -> Table:
-    table = Table(
-        title=f"{system}: read = the sum of the rest, for every row", title_justify="left"
-    )
+def _counts(console: Console, report: RunReport, system: str) -> None:
+    """A column for each term of the identity that is not zero throughout."""
+    rows = report.entities
+    always = ("read", "inserted", "updated", "unchanged")
+    names = [
+        n for n in next(iter(rows.values())) if n in always or any(c[n] for c in rows.values())
+    ]
+    table = _table(f"{system}: read = the sum of the rest, for every row")
     table.add_column("entity")
-    names = list(next(iter(report.entities.values())))
     for name in names:
-        table.add_column(_ABBREVIATED.get(name, name), justify="right")
-    table.add_column("balanced")
-    for entity, counts in report.entities.items():
-        balanced = counts["read"] == sum(n for name, n in counts.items() if name != "read")
-        shown = [f"{counts[name]:,}" if counts[name] else "·" for name in names]
-        table.add_row(entity, *shown, "yes" if balanced else "[red]NO[/red]")
-    return table
-
-
-def _patches_table(report: RunReport) -> Table:
-    table = Table(title="patches", title_justify="left")
-    outcomes = ("candidates", "set", "same", "not_found", "conflict", "no_candidate", "ties")
-    table.add_column("patch")
-    for name in outcomes:
         table.add_column(name.replace("_", " "), justify="right")
-    for patch, facts in report.patches.items():
-        table.add_row(patch, *(f"{facts[n]:,}" if facts.get(n) else "·" for n in outcomes))
-    return table
+    table.add_column("balanced")
+    for entity, counts in rows.items():
+        shown = [f"{counts[name]:,}" if counts[name] else "·" for name in names]
+        balanced = _balanced(counts)
+        table.add_row(entity, *shown, Text("yes") if balanced else Text("NO", style="red"))
+    if _fits(console, table):
+        console.print(table)
+        return
+    console.print(f"{system}: every record that was read is in exactly one of the counts", style="bold")
+    for entity, counts in rows.items():
+        balanced = "" if _balanced(counts) else "  NOT BALANCED"
+        _equation(console, entity, "read", counts, mark=balanced)
+
+
+def _balanced(counts: Mapping[str, int]) -> bool:
+    return counts["read"] == sum(n for name, n in counts.items() if name != "read")
+
+
+def _patches(console: Console, report: RunReport) -> None:
+    outcomes = ("candidates", "set", "same", "not_found", "conflict", "no_candidate", "ties")
+    rows = report.patches
+    names = [n for n in outcomes if n in outcomes[:3] or any(f.get(n) for f in rows.values())]
+    table = _table("patches")
+    table.add_column("patch")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for patch, facts in rows.items():
+        table.add_row(patch, *(f"{facts[n]:,}" if facts.get(n) else "·" for n in names))
+    if _fits(console, table):
+        console.print(table)
+        return
+    console.print("patches", style="bold")
+    for patch, facts in rows.items():
+        _equation(console, patch, "candidates", {n: facts.get(n, 0) for n in names})
+
+
+def _equation(
+    console: Console, label: str, whole: str, counts: Mapping[str, int], *, mark: str = ""
+) -> None:
+    parts = [f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != whole]
+    text = f"{counts[whole]:,} {whole}{' = ' if parts else ''}{' + '.join(parts)}{mark}"
+    console.print(Padding(Text(f"{label}: {text}", style="red" if mark else ""), (0, 0, 0, 2)))
+
+
+def _plans(console: Console, report: RunReport) -> None:
+    for entity, digest in report.plans.items():
+        changes = report.changes.get(entity, [])
+        console.print(f"Plan of {entity}: {digest}", style="cyan")
+        for key, _, column, old, new in changes[:MOST_CHANGES]:
+            console.print(f"  {key}  {column}: {old} → {new}", soft_wrap=True)
+        if len(changes) > MOST_CHANGES:
+            console.print(f"  … the first {MOST_CHANGES} field changes; more with --json")
+
+
+def hints(console: Console, reports: Sequence[RunReport]) -> None:
+    """Where to go from a demo."""
+    console.print()
+    console.print("Where to look next, with the tables as they are now:")
+    if any(r.errors for r in reports):
+        console.print("  sync-pipeline rejected        the records that nobody could sync, and why")
+    console.print("  sync-pipeline conflicts       what both sides claim")
+    console.print("  sync-pipeline history         the runs so far")
+    console.print("  make up                       the same with the Dagster UI")
+
+
+def runs(console: Console, rows: Sequence[Row]) -> None:
+    """The history."""
+    shown = [
+        {
+            "started (UTC)": _shown(row["created_at"]),
+            "type": row["sync_type"],
+            "status": row["status"],
+            "read": f"{row['items_processed']:,}",
+            "new": f"{row['items_created']:,}",
+            "changed": f"{row['items_updated']:,}",
+            "held": f"{row['items_failed']:,}",
+            "s": "" if row["duration_ms"] is None else f"{row['duration_ms'] / 1000:.1f}",
+            "run": str(row["run_id"])[:8],
+        }
+        for row in rows
+    ]
+    if not shown:
+        console.print("Nothing was synced yet: sync-pipeline sync bubble")
+        return
+    listing(console, shown, tuple(shown[0]), empty="", right=("read", "new", "changed", "held", "s"))
+    console.print("held: rejected or parked.  run: its beginning, which `undo` takes.", style="dim")
+
+
+def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, undo_id: UUID) -> None:
+    """What an undo did."""
+    names = ("entity", "restored", "deleted", "reinserted", "kept")
+    rows = [{"entity": name, **vars(r)} for name, r in results.items()]
+    listing(console, rows, names, empty=f"Run {run_id} wrote nothing; nothing to undo.")
+    for name, result in results.items():
+        for example in result.examples:
+            console.print(f"• {name} {example}", style="yellow", soft_wrap=True)
+    if any(r.kept for r in results.values()):
+        console.print("Rows that hold something newer were kept as they are.", style="yellow")
+    if results:
+        console.print(f"Run {run_id} was taken back. To redo it: sync-pipeline undo {undo_id}")
+
+
+# -- the target
+
+
+def migration(console: Console, notes: Sequence[Note]) -> None:
+    """What a migration did and left."""
+    if not notes:
+        console.print("The target is at head; nothing to do.")
+        return
+    rows = [{"kind": n.kind, "table": n.table, "what": n.text} for n in notes]
+    listing(console, rows, ("kind", "table", "what"), empty="")
+    created = sum(n.kind == "created" for n in notes)
+    differs = sum(n.kind == "differs" for n in notes)
+    refused = sum(n.kind == "refused" for n in notes)
+    console.print(
+        f"{created} created, {differs} left as they are although they differ, {refused} refused by the data."
+    )
+
+
+def findings(console: Console, found: Sequence[Finding]) -> None:
+    """What the doctor found, the worst first, each with its remedy."""
+    styles = {"error": "red", "warning": "yellow", "note": "dim"}
+    for finding in sorted(found, key=lambda f: list(styles).index(f.severity)):
+        head = Text(f"{finding.severity:8}", style=styles[finding.severity])
+        console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
+        console.print(Padding(f"→ {finding.remedy}", (0, 0, 0, 8)))
+    errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
+    if errors:
+        console.print(f"{errors} errors keep runs from succeeding.", style="red")
+    elif warnings:
+        console.print(f"Runs will succeed; {warnings} warnings are worth a look.", style="yellow")
+    else:
+        console.print("All is well: target and sources are ready.", style="green")
+
+
+# -- rows that wait for people
+
+
+def conflicts(console: Console, rows: Sequence[Row]) -> None:
+    """What both sides claim, a paragraph each."""
+    for row in rows:
+        where = f"{row['system']}/{row['entity']} {_shown(row['key'])}"
+        head = Text(f"{row['id']}  ", style="bold cyan").append(where, style="bold")
+        console.print(head.append(f"  {row['field'] or row['kind']}, kept {row['kept']}"))
+        sides = [f"{side} {shortened(row[side])}" for side in ("base", "local", "source")]
+        console.print(Padding(f"{'  '.join(sides)}  {_shown(row['created_at'])}", (0, 0, 0, 4)))
+    if rows:
+        console.print(
+            "To settle one: sync-pipeline conflicts --take source ID, or --take local ID", style="dim"
+        )
+    else:
+        console.print("There are no conflicts.")
+
+
+def explanation(console: Console, title: str, found: Explanation, at_source: AtSource) -> None:
+    """One row from all sides; what all sides agree on is shown once."""
+    table = _table(title)
+    for name in ("field", "local", "base", "source", "written by"):
+        table.add_column(name, overflow="fold")
+    for row in found.fields:
+        sides = [row["local"], row["base"], row["source"] if at_source.asked else row["base"]]
+        if sides == [None, None, None]:
+            continue
+        local, base, source = (shortened(value) for value in sides)
+        same_base = "=" if sides[1] == sides[0] else base
+        same_source = "=" if sides[2] == sides[0] else source
+        table.add_row(
+            row["column"],
+            local,
+            same_base,
+            same_source if at_source.asked else "",
+            (row["written_by"] or "")[:8],
+            style="" if sides[0] == sides[1] else "yellow",
+        )
+    console.print(table)
+    console.print("=: the same as local. Fields that are empty on every side are not shown.", style="dim")
+    for line in _remarks(found, at_source):
+        console.print(line, style="yellow", soft_wrap=True)
+
+
+def _remarks(found: Explanation, at_source: AtSource) -> Iterable[str]:
+    if not found.on_target and found.in_base:
+        yield "The row is not on the target: it was deleted locally and stays deleted."
+    elif not found.on_target:
+        yield "The row is not on the target."
+    elif not found.in_base:
+        yield "No sync has delivered this row yet; the first one that does is its first contact."
+    elif any(row["local"] != row["base"] for row in found.fields):
+        yield "Yellow: a local override; the next sync keeps it unless the source changes the field."
+    if found.marks.get("_missing_since"):
+        yield f"The source no longer has it, since {_shown(found.marks['_missing_since'])} (UTC)."
+    if found.rejected:
+        yield f"Its last record was rejected: {found.rejected}"
+    if at_source.problem:
+        yield f"The source was not shown: {at_source.problem}"
+    for conflict in found.conflicts:
+        yield (
+            f"Conflict {conflict['id']} on {conflict['field'] or conflict['kind']}: local"
+            f" {shortened(conflict['local'])}, source {shortened(conflict['source'])},"
+            f" kept {conflict['kept']}"
+        )
+
+
+def cut_short(console: Console, count: int, limit: int) -> None:
+    """Say that a list may go on."""
+    if count >= limit:
+        console.print(f"The first {limit:,} are shown; see more with --limit.", style="dim")
+
+
+# -- tables
 
 
 def listing(
-    console: Console, rows: Iterable[Mapping[str, Any]], names: Sequence[str], *, empty: str
+    console: Console,
+    rows: Iterable[Row],
+    names: Sequence[str],
+    *,
+    empty: str,
+    right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table, or a sentence when there are none."""
-    found = list(rows)
+    """Rows as a table, or as paragraphs where that is too wide, or a sentence when there are none."""
+    found = [{name: _shown(row.get(name)) for name in names} for row in rows]
     if not found:
         console.print(empty)
         return
-    table = Table(show_lines=False)
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
+    filled = [name for name in names if any(row[name] for row in found)]
+    table = _table()
+    for name in filled:
+        number = name in right or all(_is_number(row[name]) for row in found)
+        table.add_column(name.replace("_", " "), justify="right" if number else "left")
     for row in found:
-        table.add_row(*(_shown(row.get(name)) for name in names))
-    console.print(table)
+        table.add_row(*(row[name] for name in filled))
+    if _fits(console, table):
+        console.print(table)
+        return
+    for row in found:
+        first, *rest = (name for name in filled if row[name])
+        console.print(Text(f"{first} {row[first]}", style="bold"))
+        pairs = (f"{name.replace('_', ' ')} {row[name]}" for name in rest)
+        console.print(Padding("  ".join(pairs), (0, 0, 0, 4)))
+
+
+def _table(title: str | None = None) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return console.measure(table).maximum <= console.width
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").isdecimal()
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{k}={shortened(v)}" for k, v in value.items())
-        return value if len(value) <= 120 else value[:119] + "…"
+        parts = [shortened(v) for v in value.values()]
+        text = ", ".join(parts)
+        return text if len(text) <= 120 else text[:119] + "…"
     if hasattr(value, "strftime"):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     return "" if value is None else str(value)
-
-
-def explanation(console: Console, found: Explanation, problem: str | None) -> None:
-    """One row from all sides."""
-    table = Table()
-    for name in ("field", "local", "base", "source", "written by"):
-        table.add_column(name, overflow="fold")
-    for row in found.fields:
-        values = [shortened(row[name]) for name in ("local", "base", "source")]
-        differs = row["local"] != row["base"]
-        writer = (row["written_by"] or "")[:8]
-        table.add_row(row["column"], *values, writer, style="yellow" if differs else None)
-    console.print(table)
-    console.print(
-        "Yellow: a local override; the next sync keeps it unless the source changes the field."
-    )
-    if not found.on_target:
-        console.print(
-            "The row is not on the target: it was deleted locally and stays deleted.",
-            style="yellow",
-        )
-    if found.marks.get("_missing_since"):
-        console.print(
-            f"The source no longer has it, since {found.marks['_missing_since']}.", style="yellow"
-        )
-    if found.rejected:
-        console.print(
-            f"Its last record was rejected: {found.rejected}", style="yellow", markup=False
-        )
-    if problem:
-        console.print(f"The source was not shown: {problem}", style="yellow", markup=False)
-    for conflict in found.conflicts:
-        console.print(
-            f"Conflict {conflict['id']} on {conflict['field'] or conflict['kind']}: local"
-            f" {shortened(conflict['local'])}, source {shortened(conflict['source'])},"
-            f" kept {conflict['kept']}",
-            style="yellow",
-            markup=False,
-        )

@@ -6,4 +6,5 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.postgres",
     "sync_pipeline_tests.fixtures.merging",
     "sync_pipeline_tests.fixtures.bubble",
+    "sync_pipeline_tests.fixtures.bubble_system",
 ]

@@ -78,6 +78,7 @@ TABLES = (
         reason TEXT NOT NULL,
         "constraint" TEXT,
         payload JSONB NOT NULL,
+        modified TIMESTAMP WITH TIME ZONE,
         run_id UUID NOT NULL,
         first_seen TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         last_seen TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -97,6 +98,7 @@ TABLES = (
         parent_column TEXT NOT NULL,
         parent_key TEXT NOT NULL,
         record JSONB NOT NULL,
+        modified TIMESTAMP WITH TIME ZONE,
         run_id UUID NOT NULL,
         parked_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         PRIMARY KEY (id)

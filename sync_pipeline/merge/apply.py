@@ -98,7 +98,7 @@ class Writer:
 
     def _refuse(self, seq: int, error: psycopg.Error) -> None:
         query = sql.SQL(
-            "select p._state, {}, {} || coalesce(r._raw, to_jsonb(r) - '_seq' - '_absent' - '_raw')"
+            "select p._state, {}, {} || coalesce(r._raw, to_jsonb(r.*) - '_seq' - '_absent' - '_raw')"
             " from {} p join {} r using (_seq) where p._seq = %s"
         ).format(
             sql.SQL("concat_ws(', ', {})").format(columns(self._rel.entity.key, "p")),

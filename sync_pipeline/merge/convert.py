@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -151,8 +150,8 @@ class Converter:
         for i, f in enumerate(self.entity.values):
             if f.type.is_list:
                 columns[i] = [lines.array(value) for value in columns[i]]
-        absent = [self._absent(r) for r in records] if self._partial else itertools.repeat(None)
-        return list(zip(absent, *columns, strict=False)), failures
+        absent = [self._absent(r) for r in records] if self._partial else [None] * len(records)
+        return list(zip(absent, *columns, strict=True)), failures
 
     def _absent(self, record: Record) -> str | None:
         gone = [f.column for f in self.entity.values if not any(n in record for n in f.sources)]

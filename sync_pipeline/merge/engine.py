@@ -224,6 +224,7 @@ def _plan(
 def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     rel, summary = part.rel, part.summary
     disputes.record(connection, rel, summary, run_id)
+    missing.welcome(connection, rel, run_id)
     writer = Writer(connection, rel, summary, run_id)
     writer.write()
     disputes.withdraw(connection, rel, run_id, list(writer.rejections))
@@ -249,7 +250,9 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
 def _moment(connection: Connection, part: _Part) -> dt.datetime | None:
     """How far the watermark may go: what was seen, short of what the source may still be hiding."""
     scope, outcome = part.stream.scope, part.stream.outcome
-    if not scope.moves_watermark or (scope.mode == "full" and not outcome.complete):
+    if not scope.moves_watermark or outcome.gaps:
+        return None
+    if scope.mode == "full" and not outcome.complete:
         return None
     row = connection.execute(
         sql.SQL("select max(_modified) from {}").format(part.rel.seen)

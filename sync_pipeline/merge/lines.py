@@ -49,9 +49,8 @@ def values(of: bytes) -> list[Any]:
 def block(lines: Iterable[bytes]) -> bytes:
     """Lines as they are sent."""
     data = b"\n".join(lines)
-    if data.count(b"\\") != data.count(
-        b'\\"'
-    ):  # quotes abound in array literals, and are CSV's as well
+    # An escaped quote, of which array literals are full, is CSV's as well.
+    if data.count(b"\\") != data.count(b'\\"'):
         data = _ESCAPES.sub(_unescaped, data)
     return data + b"\n"
 

@@ -32,17 +32,42 @@ def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
         "with written as (update {target} t set {flag} = true from {missing} m"
         " where {same} and {ours} and t.{flag} is distinct from true returning {key} as key)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select {run}, {system}, {entity}, key, 'update', jsonb_build_object({name}, false),"
-        " jsonb_build_object({name}, true) from written"
+        " select {run}, {system}, {entity}, w.key, 'update', jsonb_build_object({name}, t.{flag}),"
+        " jsonb_build_object({name}, true) from written w join {target} t on {key} = w.key"
     ).format(**_names(rel, run_id), flag=ident(flag), name=sql.Literal(flag))
+
+
+def welcome(connection: Connection, rel: Relations, run_id: UUID) -> None:
+    """Take back the flag of rows that were missing and have come back; before the base is moved."""
+    if rel.entity.missing != "flag":
+        return
+    flag = rel.entity.missing_flag
+    assert flag
+    statement = sql.SQL(
+        "with written as (update {target} t set {flag} = false from {seen} s join {base} b on {back}"
+        " where s._state is null and b._missing_since is not null and {same_seen} and {ours} and t.{flag}"
+        " returning {key} as key)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select {run}, {system}, {entity}, key, 'update', jsonb_build_object({name}, true),"
+        " jsonb_build_object({name}, false) from written"
+    ).format(
+        **_names(rel, run_id),
+        flag=ident(flag),
+        name=sql.Literal(flag),
+        seen=rel.seen,
+        back=rel.same_key("b", "s"),
+        same_seen=rel.same_key("t", "s"),
+    )
+    connection.execute(statement)
 
 
 def _unedited(rel: Relations) -> sql.Composable:
     """Whether every mapped field still holds what the source last delivered."""
-    return AND.join(
+    tests = [
         sql.SQL("t.{} is not distinct from b.{}").format(ident(c), ident(c))
         for c in rel.value_columns
-    )
+    ]
+    return AND.join(tests) if tests else sql.SQL("true")
 
 
 def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
@@ -50,7 +75,7 @@ def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
     return sql.SQL(
         "with gone as (delete from {target} t using {missing} m, {base} b"
         " where {same} and {base_same} and {ours} and {unedited}"
-        " returning {key} as key, to_jsonb(t) as image),"
+        " returning {key} as key, to_jsonb(t.*) as image),"
         " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
@@ -60,7 +85,7 @@ def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
 def _dispute_edited(rel: Relations, run_id: UUID) -> sql.Composed:
     return sql.SQL(
         "insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)"
-        " select {system}, {entity}, {key}, 'missing', to_jsonb(b), to_jsonb(t), 'local', {run}"
+        " select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}"
         " from {missing} m join {target} t on {same} join {base} b on {base_same}"
         " where {ours} and not ({unedited})"
     ).format(**_names(rel, run_id), unedited=_unedited(rel))

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge import history
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.session import hold
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
@@ -218,69 +219,112 @@ def resolve(
             f"conflict {conflict_id} does not exist or is resolved; see: sync-pipeline conflicts"
         )
     conflict = found[0]
-    entity = system[conflict["entity"]]
-    wanted = conflict[side]
-    if conflict["kind"] in {"field", "patch"}:
-        wanted = {conflict["field"]: wanted}
+    rel = Relations(system[conflict["entity"]])
     with connection.transaction():
-        written = _write_side(connection, Relations(entity), conflict, wanted, run_id, side=side)
+        history.open_run(connection, run_id, "resolve", conflict=conflict_id)
+        hold(connection, rel.entity)
+        written = _write_side(connection, rel, conflict, side, run_id)
         connection.execute(
             "update sync.conflict set resolved_at = now(), resolution = %s where id = %s",
             [side, conflict_id],
         )
+    history.close_run(connection, run_id)
     return f"conflict {conflict_id}: {side} it is; {'the row was written' if written else 'nothing to write'}"
 
 
 def _write_side(
-    connection: Connection,
-    rel: Relations,
-    conflict: Row,
-    wanted: Row | None,
-    run_id: UUID,
-    *,
-    side: Side,
+    connection: Connection, rel: Relations, conflict: Row, side: Side, run_id: UUID
 ) -> bool:
-    """Write the chosen side's values; an accepted source brings a locally deleted row back."""
-    if wanted is None:
+    """Write the chosen side's values, unless they are what was kept and may have moved on since."""
+    if side == ("source" if conflict["kept"] == "source" else "local"):
         return False
-    history.open_run(connection, run_id, "resolve", conflict=conflict["id"])
-    if conflict["kind"] == "deleted" and side == "source":
-        return _insert_from_base(connection, rel, conflict)
-    if conflict["kind"] == "missing":
-        return False
-    names = [c for c in wanted if c in rel.value_columns]
-    statement = sql.SQL(
-        "with old as materialized (select t.ctid as place, to_jsonb(t) as image from {target} t"
+    names: dict[str, Any] = {
+        "conflict": conflict["id"],
+        "key": Jsonb(conflict["key"]),
+        "run": run_id,
+        "system": rel.entity.system,
+        "entity": rel.entity.name,
+    }
+    match conflict["kind"]:
+        case "deleted":
+            statement = _insert_from_base(rel)
+        case "missing":
+            statement = _delete(rel)
+        case "field" | "patch":
+            statement = _write_values(rel, [conflict["field"]], side)
+        case _:
+            fields = [c for c in conflict[side] or () if c in rel.value_columns]
+            if not fields:
+                return False
+            statement = _write_values(rel, fields, side)
+    return connection.execute(statement, names).rowcount > 0
+
+
+def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed:
+    """Write fields as the conflict recorded them, and keep what they held."""
+    return sql.SQL(
+        "with wanted as (select case when c.field is null then c.{side}"
+        " else jsonb_build_object(c.field, c.{side}) end as image from sync.conflict c"
+        " where c.id = %(conflict)s),"
+        " old as materialized (select t.ctid as place, to_jsonb(t.*) as image from {target} t"
         " where {key} = %(key)s for update),"
-        " written as (update {target} t set {sets} from old,"
-        " jsonb_populate_record(null::{target}, %(wanted)s) was where t.ctid = old.place"
-        " and ({differs}) returning old.image)"
+        " written as (update {target} t set {sets} from old, wanted,"
+        " jsonb_populate_record(null::{target}, wanted.image) was where t.ctid = old.place"
+        " and ({differs}) returning old.image as before, wanted.image as after)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select %(run)s, {system}, {entity}, %(key)s, 'update',"
-        " (select jsonb_object_agg(n, image -> n) from jsonb_object_keys(%(wanted)s) n), %(wanted)s"
-        " from written"
+        " select %(run)s, %(system)s, %(entity)s, %(key)s, 'update',"
+        " (select jsonb_object_agg(n, before -> n) from unnest({fields}::text[]) n),"
+        " (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n) from written"
     ).format(
+        side=ident(side),
         target=rel.target,
         key=rel.key_json("t"),
-        sets=listed(sql.SQL("{c} = was.{c}").format(c=ident(c)) for c in names),
+        sets=listed(sql.SQL("{c} = was.{c}").format(c=ident(c)) for c in fields),
         differs=sql.SQL(" or ").join(
-            sql.SQL("t.{c} is distinct from was.{c}").format(c=ident(c)) for c in names
+            sql.SQL("t.{c} is distinct from was.{c}").format(c=ident(c)) for c in fields
         ),
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
+        fields=sql.Literal(fields),
     )
-    parameters = {"key": Jsonb(conflict["key"]), "wanted": Jsonb(wanted), "run": run_id}
-    return connection.execute(statement, parameters).rowcount > 0
 
 
-def _insert_from_base(connection: Connection, rel: Relations, conflict: Row) -> bool:
+def _insert_from_base(rel: Relations) -> sql.Composed:
+    """Bring back a row that was deleted here, as the source last delivered it."""
     names = list(rel.mapped_columns)
     values: list[sql.Composable] = [columns(names, "b")]
+    for stamp in rel.entity.stamps:
+        names.append(stamp.column)
+        copied = ident("b", stamp.value) if stamp.value else sql.SQL("null")
+        values.append(sql.SQL("coalesce({}, now())").format(copied))
     owner = rel.entity.owner
     if owner:
         names.append(owner.column)
         values.append(sql.Literal(owner.mark))
-    statement = sql.SQL(
-        "insert into {} ({}) select {} from {} b where {} = %s on conflict do nothing"
-    ).format(rel.target, columns(names), listed(values), rel.base, rel.key_json("b"))
-    return connection.execute(statement, [Jsonb(conflict["key"])]).rowcount > 0
+    return sql.SQL(
+        "with back as (insert into {target} as t ({names}) select {values} from {base} b"
+        " where {base_key} = %(key)s on conflict do nothing returning to_jsonb(t.*) as image)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(run)s, %(system)s, %(entity)s, %(key)s, 'insert', '{{}}', image from back"
+    ).format(
+        target=rel.target,
+        names=columns(names),
+        values=listed(values),
+        base=rel.base,
+        base_key=rel.key_json("b"),
+    )
+
+
+def _delete(rel: Relations) -> sql.Composed:
+    """Follow the source in deleting a row that has local edits; the whole row is its before-image."""
+    return sql.SQL(
+        "with gone as (delete from {target} t where {key} = %(key)s and {ours}"
+        " returning to_jsonb(t.*) as image),"
+        " forgotten as (delete from {base} b where {base_key} = %(key)s and exists (select from gone))"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(run)s, %(system)s, %(entity)s, %(key)s, 'delete', image, '{{}}' from gone"
+    ).format(
+        target=rel.target,
+        key=rel.key_json("t"),
+        ours=rel.ours("t"),
+        base=rel.base,
+        base_key=rel.key_json("b"),
+    )

@@ -16,40 +16,48 @@ from psycopg.types.json import Jsonb
 from sync_pipeline.merge.convert import Rejection, payload, record_fingerprint
 from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import Relations, ident
-from sync_pipeline.merge.stage import Connection
-from sync_pipeline.model.entity import Entity
+from sync_pipeline.merge.stage import Connection, column_types
+from sync_pipeline.model.entity import Entity, Field, Link
 
 
 def reject(
     connection: Connection, rel: Relations, run_id: UUID, rejections: Sequence[Rejection]
 ) -> None:
     """Keep rejected records with their reasons; the same record again is the same entry."""
+    if not rejections:
+        return
     statement = sql.SQL(
         'insert into sync.rejected as x (system, entity, key, fingerprint, reason, "constraint", payload,'
-        " run_id) values (%(system)s, %(entity)s, (select {} from {} s where s._seq = %(seq)s),"
-        " coalesce((select ({})::text from {} s where s._seq = %(seq)s), %(fingerprint)s), %(reason)s,"
-        " %(constraint)s, %(payload)s, %(run)s)"
+        " modified, run_id) select distinct on (print) {system}, {entity}, found.key, print, reason, broken,"
+        " record, moment, {run} from (select u.*, s._modified as moment, s._seq,"
+        " case when s._seq is not null then {key} end as key,"
+        " case when s._seq is not null then ({key})::text else u.own end as print"
+        " from unnest(%(seq)s::bigint[], %(own)s::text[], %(reason)s::text[], %(broken)s::text[],"
+        " %(record)s::jsonb[]) as u(seq, own, reason, broken, record)"
+        " left join {seen} s on s._seq = u.seq) found order by print, moment desc nulls last, _seq desc"
         " on conflict (system, entity, fingerprint) do update set reason = excluded.reason,"
         ' "constraint" = excluded."constraint", payload = excluded.payload, run_id = excluded.run_id,'
-        " last_seen = now()"
-    ).format(rel.key_json("s"), rel.seen, rel.key_json("s"), rel.seen)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            statement,
-            [
-                {
-                    "system": rel.entity.system,
-                    "entity": rel.entity.name,
-                    "seq": rejection.seq,
-                    "fingerprint": record_fingerprint(rejection.record),
-                    "reason": rejection.reason,
-                    "constraint": rejection.constraint,
-                    "payload": Jsonb(payload(rejection.record)),
-                    "run": run_id,
-                }
-                for rejection in rejections
-            ],
-        )
+        " modified = excluded.modified, last_seen = now() where {newer}"
+    ).format(
+        system=sql.Literal(rel.entity.system),
+        entity=sql.Literal(rel.entity.name),
+        run=sql.Literal(run_id),
+        key=rel.key_json("s"),
+        seen=rel.seen,
+        newer=_NOT_OLDER.format(ident("excluded", "modified")),
+    )
+    parameters = {
+        "seq": [r.seq for r in rejections],
+        "own": [record_fingerprint(r.record) for r in rejections],
+        "reason": [r.reason for r in rejections],
+        "broken": [r.constraint for r in rejections],
+        "record": [Jsonb(payload(r.record)) for r in rejections],
+    }
+    connection.execute(statement, parameters)
+
+
+_NOT_OLDER = sql.SQL("coalesce({} >= x.modified, true)")
+"""Records may arrive in any order: an older version neither replaces nor clears a newer one's entry."""
 
 
 def clear(connection: Connection, rel: Relations) -> None:
@@ -64,10 +72,20 @@ def clear(connection: Connection, rel: Relations) -> None:
             continue
         connection.execute(
             sql.SQL(
-                "delete from {} x using {} s where x.system = %s and x.entity = %s and s._state is null"
-                " and x.key = {} and not exists"
-                " (select from {} p where p._seq = s._seq and p._state = 'parked')"
-            ).format(table, rel.seen, rel.key_json("s"), rel.plan),
+                "delete from {table} x using {seen} s where x.system = %s and x.entity = %s"
+                " and s._state is null and x.key = {key} and {newer} and not exists"
+                " (select from {plan} p where p._seq = s._seq and p._state = 'parked')"
+                " and not exists (select from {seen} r where r._state = 'rejected' and {same} and"
+                " case when r._modified <> s._modified then r._modified > s._modified"
+                " else r._seq > s._seq end)"
+            ).format(
+                table=table,
+                seen=rel.seen,
+                key=rel.key_json("s"),
+                newer=_NOT_OLDER.format(ident("s", "_modified")),
+                plan=rel.plan,
+                same=rel.same_key("r", "s"),
+            ),
             place,
         )
 
@@ -84,11 +102,13 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
         connection.execute(
             sql.SQL(
                 "insert into sync.parked as x (system, entity, key, parent, parent_column, parent_key,"
-                " record, run_id) select {system}, {entity}, {key}, {parent}, {column}, {value}::text,"
-                " r._raw, {run} from {plan} p join {rows} r on r._seq = p._seq where p._parked_on = {column}"
+                " record, modified, run_id) select {system}, {entity}, {key}, {parent}, {column},"
+                " {value}::text, r._raw, p._modified, {run} from {plan} p"
+                " join {rows} r on r._seq = p._seq where p._parked_on = {column}"
                 " on conflict (system, entity, key) do update set parent = excluded.parent,"
                 " parent_column = excluded.parent_column, parent_key = excluded.parent_key,"
-                " record = excluded.record, run_id = excluded.run_id"
+                " record = excluded.record, modified = excluded.modified, run_id = excluded.run_id"
+                " where {newer}"
             ).format(
                 system=sql.Literal(rel.entity.system),
                 entity=sql.Literal(rel.entity.name),
@@ -99,6 +119,7 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
                 run=sql.Literal(run_id),
                 plan=rel.plan,
                 rows=rel.rows,
+                newer=_NOT_OLDER.format(ident("excluded", "modified")),
             )
         )
     found = connection.execute(
@@ -113,22 +134,40 @@ def released(
     connection: Connection, rel: Relations, parents: Mapping[str, Entity]
 ) -> Iterator[Mapping[str, Any]]:
     """Parked records whose parent has arrived; the run stages them again before the source's own."""
-    for f, link in rel.entity.links:
-        if not link.required:
-            continue
-        arrived = sql.SQL(" or ").join(
-            sql.SQL("exists (select from {} pt where pt.{}::text = any({}))").format(
-                Relations(parents[name]).target,
-                ident(column),
-                sql.SQL("x.parent_key::text[]" if f.type.is_list else "array[x.parent_key]"),
-            )
-            for name in link.parents
-            for column in parent_columns(link, parents[name])
+    types, _ = column_types(connection, rel)
+    required = [(f, link) for f, link in rel.entity.links if link.required]
+    place = [rel.entity.system, rel.entity.name]
+    waiting = sql.SQL(
+        "select x.record from sync.parked x where x.system = %s and x.entity = %s and {} order by x.id"
+    )
+    # A column that is no longer such a link holds nothing back.
+    idle = waiting.format(sql.SQL("x.parent_column <> all(%s)"))
+    for (record,) in connection.execute(idle, [*place, [f.column for f, _ in required]]).fetchall():
+        yield record
+    for f, link in required:
+        here = sql.SQL("x.parent_column = %s and not ({})").format(
+            _absent(f, link, parents, sql.SQL(types[f.column]))
         )
-        query = sql.SQL(
-            "select x.record from sync.parked x where x.system = %s and x.entity = %s"
-            " and x.parent_column = %s and ({}) order by x.id"
-        ).format(arrived)
-        place = [rel.entity.system, rel.entity.name, f.column]
-        for (record,) in connection.execute(query, place).fetchall():
+        for (record,) in connection.execute(waiting.format(here), [*place, f.column]).fetchall():
             yield record
+
+
+def _absent(f: Field, link: Link, parents: Mapping[str, Entity], type_: sql.SQL) -> sql.Composed:
+    """Whether one of the parents that a parked record names is still not there."""
+    arrived = [
+        sql.SQL("exists (select from {} pt where pt.{} = wanted.key)").format(
+            Relations(parents[name]).target, ident(column)
+        )
+        for name in link.parents
+        for column in parent_columns(link, parents[name])
+    ]
+    arrived += [
+        sql.SQL("starts_with(wanted.key::text, {})").format(sql.Literal(start))
+        for start in link.exempt
+    ]
+    # Back in the link's own type, or 1 would wait for ever for 1.0.
+    given = sql.SQL("x.parent_key::{}").format(type_)
+    each = sql.SQL("unnest({})" if f.type.is_list else "(select {})").format(given)
+    return sql.SQL(
+        "exists (select from {} as wanted(key) where wanted.key is not null and not ({}))"
+    ).format(each, sql.SQL(" or ").join(arrived))

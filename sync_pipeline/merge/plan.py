@@ -76,7 +76,7 @@ def build(
         together: entities planned before in the same transaction, which is about to insert their rows.
     """
     connection.execute(_wide_plan(rel, parents, together, force=force))
-    connection.execute(sql.SQL("analyze {} (_seq, _state)").format(rel.plan))
+    connection.execute(sql.SQL("analyze {} (_seq, _state, _writes, _has_base)").format(rel.plan))
     summary = _summarize(connection, rel)
     for state, count in connection.execute(_narrow_states(rel)):
         summary.states[state] = summary.states.get(state, 0) + count
@@ -89,6 +89,7 @@ def _wide_plan(
     rel: Relations, parents: Mapping[str, Entity], together: Collection[str], *, force: bool
 ) -> sql.Composed:
     decisions = listed(_decision(f, rel.entity, force=force) for f in rel.entity.values)
+    # "offset 0": merged into the outer query, the decisions would be made once for each mention of them.
     return sql.SQL(
         "create temporary table {plan} on commit drop as"
         " select x.*, coalesce(_d && {taking}, false) as _writes,"
@@ -104,7 +105,7 @@ def _wide_plan(
         " from {seen} s join {rows} r on r._seq = s._seq"
         " left join {base} b on {base_key} left join {target} t on {target_key}"
         " cross join lateral (select {parked_on} as _parked_on offset 0) k"
-        " where s._state is null and s._wide) x"
+        " where s._state is null and s._wide offset 0) x"
     ).format(
         plan=rel.plan,
         keys=columns(rel.entity.key, "s"),
@@ -270,10 +271,10 @@ def _count_blanked(
 def _narrow_states(rel: Relations) -> sql.Composed:
     """Counts of the records that the base already holds: their rows are left alone, whatever they are."""
     return sql.SQL(
-        "select case when t.ctid is null then 'deleted_locally' when not {} then 'owned_elsewhere'"
+        "select case when {} then 'deleted_locally' when not {} then 'owned_elsewhere'"
         " else 'unchanged' end, count(*) from {} s left join {} t on {}"
         " where s._state is null and not s._wide group by 1"
-    ).format(rel.ours("t"), rel.seen, rel.target, rel.same_key("t", "s"))
+    ).format(rel.unmatched("t"), rel.ours("t"), rel.seen, rel.target, rel.same_key("t", "s"))
 
 
 def missing_table(rel: Relations) -> sql.Identifier:

@@ -87,6 +87,14 @@ class Relations:
             parts.append(test.format(ident(left, f.column), ident(right, f.column)))
         return AND.join(parts)
 
+    def unmatched(self, alias: str) -> sql.Composable:
+        """Whether an outer join found no row for that alias.
+
+        Asked of a key column, because the row's own address would rule out reading the index alone.
+        """
+        never_null = (f.column for f in self.entity.key_fields if not f.null_counts)
+        return sql.SQL("{} is null").format(ident(alias, next(never_null, "ctid")))
+
     def key_json(self, alias: str) -> sql.Composed:
         """The key as a jsonb object of column and value, the form that bookkeeping stores."""
         pairs = (sql.SQL("{}, {}").format(sql.Literal(c), ident(alias, c)) for c in self.entity.key)

@@ -166,7 +166,7 @@ class Session:
         except CONTENTION as error:
             raise TargetUnavailable(
                 f"{self._name}: other sessions kept writing the same rows: {_one_line(error)}."
-                " written; run it again when they are done."
+                " Nothing was written; run it again when they are done."
             ) from error
         except errors.QueryCanceled as error:
             raise TargetUnavailable(
@@ -213,8 +213,8 @@ def hold(connection: Connection, *entities: Entity) -> None:
             )
         except errors.LockNotAvailable:
             raise EntityBusy(
-                f"{entity.system}/{entity.name} is being synced by another run. Nothing was written; try again"
-                " when that one is done."
+                f"{entity.system}/{entity.name} is being synced by another run. Nothing was written; try"
+                " again when that one is done."
             ) from None
 
 

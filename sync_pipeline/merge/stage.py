@@ -100,7 +100,7 @@ class Stage:
 
     def _create(self) -> None:
         entity, rel = self.relations.entity, self.relations
-        self._types, self._bare_types = _column_types(self._connection, rel)
+        self._types, self._bare_types = column_types(self._connection, rel)
         keys = [sql.SQL("{} {}").format(ident(c), self._key_type(c)) for c in entity.key]
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
@@ -303,25 +303,26 @@ class Stage:
             How many records lost to a newer one of the same key.
         """
         rel = self.relations
+        # Without the marks a few rows are expected where most are found, and each is looked up by itself.
+        seen = ("_seq", *rel.entity.key, "_wide", "_state")
+        for relation, analyzed in ((rel.seen, seen), (rel.rows, ("_seq",))):
+            self._connection.execute(sql.SQL("analyze {} ({})").format(relation, columns(analyzed)))
         statement = sql.SQL(
             "with again as (select {keys} from {seen} where _state is null group by {keys}"
             " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
-            " {s_keys} order by s._modified desc nulls last, s._seq desc) as place from {seen} s"
+            " {s_keys} order by s._modified desc nulls last, s._seq desc) as _place from {seen} s"
             " join again a on {same} where s._state is null)"
-            " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and place > 1"
+            " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and _place > 1"
         ).format(
             keys=columns(rel.entity.key),
             s_keys=columns(rel.entity.key, "s"),
             seen=rel.seen,
             same=rel.same_key("a", "s"),
         )
-        count = self._connection.execute(statement).rowcount
-        for relation, analyzed in ((rel.seen, ("_seq", *rel.entity.key)), (rel.rows, ("_seq",))):
-            self._connection.execute(sql.SQL("analyze {} ({})").format(relation, columns(analyzed)))
-        return count
+        return self._connection.execute(statement).rowcount
 
 
-def _column_types(
+def column_types(
     connection: Connection, rel: Relations
 ) -> tuple[dict[str, LiteralString], dict[str, LiteralString]]:
     """The target's own column types, in Postgres's words, so that what is staged can be stored.

@@ -20,6 +20,7 @@ class SourceOutcome:
 
     Attributes:
         complete: the scan is proven to have seen every record that exists.
+        gaps: records older than the newest one seen may have been passed over; the watermark stays.
         read_started: the moment that the read began, by the source's clock.
         calls: requests made.
         bytes: bytes received.
@@ -28,6 +29,7 @@ class SourceOutcome:
     """
 
     complete: bool = False
+    gaps: bool = False
     read_started: dt.datetime | None = None
     calls: int = 0
     bytes: int = 0

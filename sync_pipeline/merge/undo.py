@@ -150,7 +150,7 @@ def _reinsert(rel: Relations) -> sql.Composed:
         "with back as (insert into {target} as t overriding system value"
         " select was.* from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
         " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
-        " returning {key} as key, to_jsonb(t) as image)"
+        " returning {key} as key, to_jsonb(t.*) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image from back"
     ).format(target=rel.target, key=rel.key_json("t"))
@@ -171,7 +171,7 @@ def _untouched(rel: Relations) -> sql.Composed:
     ]
     # Of a column that the entity does not declare nobody here knows the default.
     strange = sql.SQL(
-        "not exists (select from jsonb_each(to_jsonb(t) - {}::text[]) x where x.value <> 'null')"
+        "not exists (select from jsonb_each(to_jsonb(t.*) - {}::text[]) x where x.value <> 'null')"
     ).format(sql.Literal([c.column for c in rel.entity.columns]))
     return AND.join([*mapped, *own, strange])
 
@@ -180,10 +180,10 @@ def _delete(rel: Relations) -> sql.Composed:
     """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
     return sql.SQL(
         "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
-        " and b._run = %(run)s and {ours} and {untouched} returning {key} as key, to_jsonb(t) as image),"
+        " and b._run = %(run)s and {ours} and {untouched} returning {key} as key, to_jsonb(t.*) as image),"
         " again as (delete from {target} t using sync.change x where x.run_id = %(run)s"
         " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert' and x.key = {key}"
-        " and {ours} and to_jsonb(t) = x.after returning {key} as key, to_jsonb(t) as image)"
+        " and {ours} and to_jsonb(t.*) = x.after returning {key} as key, to_jsonb(t.*) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'"
         " from (select * from gone union all select * from again) x"
@@ -202,7 +202,7 @@ def _kept(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select format('%%s: %%s hold something newer', x.key, string_agg(f.name, ', ' order by f.name))"
         " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
-        " where x.action <> 'delete' and coalesce(to_jsonb(t) -> f.name, 'null') <> x.before -> f.name"
+        " where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name"
         " group by x.key"
         " union all select format('%%s: was inserted and has been edited since', {key})"
         " from {target} t join {base} b on {same} where b._inserted_by = %(run)s"

@@ -258,7 +258,10 @@ class Entity:
         Raises:
             KeyError: the column is not mapped.
         """
-        return next(f for f in self.fields if f.column == column)
+        for f in self.fields:
+            if f.column == column:
+                return f
+        raise KeyError(f"{self.name} maps no column {column!r}")
 
     def within(self, system: str) -> Entity:
         """The same entity as a part of `system`."""
@@ -287,6 +290,8 @@ def _problems(entity: Entity) -> Iterator[str]:
         yield f"modified={entity.modified!r} is not a mapped column"
     yield from _stamp_problems(entity, mapped)
     yield from _reference_problems(entity, {c.column for c in entity.columns})
+    for name in (n for n in (entity.schema, entity.table, *columns) if "%" in n):
+        yield f"name {name!r} contains %, which psycopg takes for a parameter; rename it on the target"
     yield from _word_problems(entity)
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import pandas as pd
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import engine, history, inspection, overrides
+from sync_pipeline.merge.alive import Sign
 from sync_pipeline.merge.reading import Relation
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.stream import EntityBatches
@@ -38,6 +40,7 @@ class MergeIOManager(dg.IOManager):
     ) -> None:
         self._database = database
         self._scope = scope
+        self._sign = Sign(database.connect)
         self._entities = {(s.name, e.name): (s, e) for s in systems for e in s.entities}
 
     def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
@@ -56,17 +59,20 @@ class MergeIOManager(dg.IOManager):
                 " (as MaterializeResult(value=...)) or a pandas DataFrame"
             )
         run_id = UUID(context.run_id)
-        with self._database.connect() as connection:
-            history.open_run(connection, run_id, obj.scope.mode, system=system.name)
         started_at = dt.datetime.now(dt.UTC)
         parents = {e.name: e for e in system.entities}
         try:
+            self._sign.show(run_id, obj.scope.mode, system=system.name)
             [result] = engine.merge(self._database.target(), [obj], run_id=run_id, parents=parents)
         except SyncError as error:
             self._note_failure(obj, run_id, started_at, error)
             raise dg.Failure(description=str(error), allow_retries=False) from error
         context.add_output_metadata(self._metadata(entity, result))
         context.log.info("%s", summary_line(result))
+
+    def close(self) -> None:
+        """The run is over."""
+        self._sign.close()
 
     def _entity(self, key: dg.AssetKey) -> tuple[System, Entity]:
         system, name = key.path[-2:]
@@ -120,8 +126,10 @@ def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
     @dg.io_manager(
         required_resource_keys={"target", "scope"}, description="Three-way merge into the target."
     )
-    def build(context: dg.InitResourceContext) -> MergeIOManager:
-        return MergeIOManager(context.resources.target, systems, context.resources.scope)
+    def build(context: dg.InitResourceContext) -> Iterator[MergeIOManager]:
+        resources = context.resources
+        with closing(MergeIOManager(resources.target, systems, resources.scope)) as manager:
+            yield manager
 
     return build
 

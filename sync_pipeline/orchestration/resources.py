@@ -105,6 +105,16 @@ class SyncScope(dg.ConfigurableResource):
                 "this run names no range: set resources → scope → config → since in the launchpad, such as"
                 ' since: "2026-01-01"'
             )
+        if self.ids and mode != "keys":
+            raise SettingsError(
+                f"this run names records in ids, but its mode is {mode}: set resources → scope → config → mode"
+                " to keys, or leave ids out"
+            )
+        if (self.since or self.until) and mode != "range":
+            raise SettingsError(
+                f"this run names a range in since or until, but its mode is {mode}: set resources → scope →"
+                " config → mode to range, or leave them out"
+            )
         return Scope(
             mode=mode,
             keys=tuple(self.ids),

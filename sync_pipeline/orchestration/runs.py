@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -13,13 +15,18 @@ import dagster as dg
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge import history, overview
 from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.alive import Sign
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.orchestration.naming import asset_key, patch_key
+from sync_pipeline.orchestration import abandoned
+from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key
 from sync_pipeline.orchestration.resources import TargetDatabase
 
+log = logging.getLogger(__name__)
+
 RunStatus = Literal["completed", "partial_success", "failed"]
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,13 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
 
 @dataclass
 class RunReport:
-    """What came of a run, as `sync --json` prints it."""
+    """What came of a run, as `sync --json` prints it.
+
+    Attributes:
+        stopped: whether the guard stopped an entity.
+        plans: digests of what was only planned, by entity.
+        changes: some of the field changes of these plans: key, state, column, old and new value.
+    """
 
     run_id: str
     status: RunStatus
@@ -118,6 +131,7 @@ class RunReport:
     patches: dict[str, dict[str, Any]] = field(default_factory=dict)
     packages: dict[str, Any] | None = None
     plans: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -130,12 +144,20 @@ class RunReport:
 def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunReport:
     """Run a wish in this process, as a Dagster run that the UI shows.
 
-    The history row is closed here; where a daemon runs, its sensors find it closed.
+    The history row is opened and closed here; where a daemon runs, its sensors find it closed. Runs of
+    killed processes are closed here too, because the next run may be the first to pass by.
+
+    Raises:
+        KeyboardInterrupt: a signal ended the run; its history row is closed.
     """
     run_id = uuid4()
     job = definitions.resolve_job_def(wished.job)
     database = TargetDatabase()
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, closing(Sign(database.connect)) as sign:
+        with database.connect() as connection:
+            for ended in abandoned.settle(instance, connection):
+                log.info("run %s was killed before it was done; its history is closed", ended[:8])
+        sign.show(run_id, wished.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger)
         result = job.execute_in_process(
             run_id=str(run_id),
             instance=instance,
@@ -147,8 +169,9 @@ def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunRe
         )
         failures = [] if result.success else _failures(result)
     with database.connect() as connection:
-        history.open_run(connection, run_id, wished.scope.mode)
         status = history.close_run(connection, run_id, failed=not result.success)
+        if INTERRUPTED in failures:
+            raise KeyboardInterrupt
         return report(connection, run_id, status or "failed", failures)
 
 
@@ -159,6 +182,8 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
             found.append(data.user_failure_data.description)
+        elif data.error and data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            found.append(INTERRUPTED)
         elif data.error:
             cause = data.error.cause or data.error
             found.append(f"{event.step_key}: {cause.message.strip()}")
@@ -177,6 +202,11 @@ def report(
     found.packages = facts.get("packages")
     for step in overview.steps(connection, run_id):
         _add_step(found, step)
+    if found.plans:
+        rows = connection.execute(
+            "select entity, rows from sync.plan where run_id = %s order by entity", [run_id]
+        )
+        found.changes = dict(rows.fetchall())
     found.errors = list(dict.fromkeys([*failures, *found.errors]))
     return found
 

@@ -4,7 +4,7 @@ Dagster has no "skip while running" of its own; it is here, once. Sensors are bo
 cursors; what a person or an app asked for waits in `sync.request` until a run has done it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -172,11 +172,24 @@ def history_sensors() -> list[Any]:
 
 
 def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: str = "") -> None:
-    """Close a run's history row and settle its request; doing it twice changes nothing."""
+    """Close a run's history row and settle its request; doing it twice changes nothing.
+
+    A sync that failed before its first merge, or was killed, gets a row too, which says why.
+    """
+    run_id = UUID(run.run_id)
     with database.connect() as connection, connection.transaction():
-        history.close_run(connection, UUID(run.run_id), failed=failed)
+        if failed and SOURCE_TAG in run.tags:
+            history.open_run(connection, run_id, _mode(run), system=run.tags[SOURCE_TAG])
+            history.annotate(connection, run_id, {"error": error})
+        history.close_run(connection, run_id, failed=failed)
         request = run.tags.get(REQUEST_TAG)
         if request:
-            requests.settle(
-                connection, int(request), UUID(run.run_id), error=error if failed else None
-            )
+            requests.settle(connection, int(request), run_id, error=error if failed else None)
+
+
+def _mode(run: dg.DagsterRun) -> str:
+    """The mode of a run's scope, which may be left to its default."""
+    config: Any = run.run_config
+    for name in ("resources", "scope", "config", "mode"):
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config or "delta"

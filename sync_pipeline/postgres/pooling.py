@@ -30,6 +30,10 @@ class KeptConnections(CreateEnginePlugin):
         # in the middle of one, where it gives the run up.
         kwargs["pool_pre_ping"] = True
 
+    def update_url(self, url: URL) -> URL:
+        """The URL that the driver sees."""
+        return url
+
 
 def keeping(url: URL) -> URL:
     """The URL for an engine that keeps its connection."""

@@ -76,6 +76,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"columns": (*COLUMNS, Field("_run", text, "Run"))},
         "column '_run' has the name of a mark of the base; map it to another column",
     ),
+    (
+        {"columns": (*COLUMNS, Field("share %", integer, "Share %"))},
+        "name 'share %' contains %, which psycopg takes for a parameter; rename it on the target",
+    ),
     ({"missing": "flag"}, "missing='flag' and missing_flag go together"),
     ({"missing_flag": "note"}, "missing='flag' and missing_flag go together"),
     (
@@ -152,6 +156,11 @@ def test_a_deferred_link_and_a_link_to_itself_make_no_parent() -> None:
     entity = declared(columns=columns, key=("id",), after=("country",))
 
     assert entity.hard_parents == ("town", "country")
+
+
+def test_asking_for_a_field_that_is_not_mapped_names_entity_and_column() -> None:
+    with pytest.raises(KeyError, match="shop maps no column 'note'"):
+        declared().field("note")
 
 
 def test_of_several_source_names_the_first_that_is_filled_wins() -> None:

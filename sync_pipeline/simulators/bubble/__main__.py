@@ -1,11 +1,12 @@
 """`python -m sync_pipeline.simulators.bubble`: the simulator as a process of its own.
 
-Prints one line of JSON with `url`, `token` and `admin_url` when it listens, and ends cleanly on
+Prints one line of JSON with `url`, `token`, `admin_url` and `pid` when it listens, and ends cleanly on
 SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ def _stop_signals() -> Event:
 
 def _announce(bubble: BubbleSimulator, ready_file: Path | None) -> None:
     ready = {"url": bubble.url, "token": bubble.token, "admin_url": bubble.admin_url}
+    ready["pid"] = os.getpid()
     line = orjson.dumps(ready) + b"\n"
     if ready_file is not None:
         # Renamed into place, so that whoever waits for the file never reads half of it.

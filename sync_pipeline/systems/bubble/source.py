@@ -122,9 +122,12 @@ class BubbleSource(dg.ConfigurableResource):
                 coverage.observe(page)
                 yield page
             outcome.complete = scan.complete
+            # The first delta reads everything too, and not in the order of modification.
+            everything = scope.mode == "full" or (scope.mode == "delta" and since is None)
+            outcome.gaps = everything and not scan.complete
             outcome.read_started = scan.started_at
             outcome.notes["reported_by_source"] = scan.count_reported
-            if scope.mode == "full" or since is None:
+            if everything:
                 outcome.notes["coverage"] = coverage.report()
 
     def _scan(self, entity: Entity, scope: Scope, since: dt.datetime | None) -> Scan:

@@ -1,0 +1,49 @@
+"""Runs whose process was killed: nothing of them is left but a run that seems to go on for ever.
+
+Dagster's launcher does not watch its processes, and a run of the command line has none that it could
+watch. Until such a run is settled, schedules skip their ticks and the queue holds back runs of its source.
+"""
+
+import dagster as dg
+
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge import alive, history
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.orchestration.resources import TargetDatabase
+
+MESSAGE = (
+    "The process of this run ended without a word: it was killed, or the machine went down. What it had"
+    " committed stands, the rest was never written, and the next run needs no repair."
+)
+
+
+def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
+    """Close abandoned runs, in Dagster and in the history.
+
+    Returns:
+        Their ids.
+    """
+    found = alive.abandoned(connection)
+    for run_id in found:
+        run = instance.get_run_by_id(str(run_id))
+        if run and not run.is_finished:
+            instance.report_run_failed(run, MESSAGE)
+        history.annotate(connection, run_id, {"error": MESSAGE})
+        history.close_run(connection, run_id, failed=True)
+    return [str(run_id) for run_id in found]
+
+
+@dg.sensor(
+    name="settle_abandoned",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Closes runs whose process was killed, so that they hold nobody up.",
+)
+def settle_abandoned(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Look for runs without a process."""
+    try:
+        with TargetDatabase().connect() as connection:
+            settled = settle(context.instance, connection)
+    except SyncError as error:
+        return dg.SkipReason(str(error))
+    return dg.SkipReason(f"closed {', '.join(settled)}" if settled else "every run has its process")
