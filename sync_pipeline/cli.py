@@ -26,7 +26,7 @@ from sync_pipeline.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.merge.stage import Connection
-    from sync_pipeline.orchestration.runs import RunReport
+    from sync_pipeline.orchestration.runs import RunReport, Wish
 
 SYSTEM_NAMES = [s.name for s in SYSTEMS]
 
@@ -152,7 +152,8 @@ def demo(*, scale: float, as_json: bool) -> int:
         say("bringing the target's tables up to date")
         _migrate(settings)
         for system in SYSTEMS:
-            reports[system.name] = _run(system.name, (), Scope(mode="full"), "demo")
+            wished = _wished(system, (), Scope(mode="full"))
+            reports[system.name] = _run(wished, "demo")
     if as_json:
         printing.print_json(reports)
     else:
@@ -163,24 +164,33 @@ def demo(*, scale: float, as_json: bool) -> int:
     return max((r.exit_code for r in reports.values() if r.exit_code != 4), default=0)
 
 
-def _run(system: str, entities: Sequence[str], scope: Scope, trigger: str) -> RunReport:
-    from sync_pipeline.definitions import defs
-    from sync_pipeline.orchestration import runs
+def _wished(system: System, entities: Sequence[str], scope: Scope) -> Wish:
+    from sync_pipeline.orchestration.runs import wish
     from sync_pipeline.systems.runs import RUNS
 
-    say(f"syncing {system}: {_described(scope, entities)}")
-    return runs.execute(defs, runs.wish(RUNS[system], entities, scope), trigger=trigger)
+    try:
+        return wish(RUNS[system.name], entities, scope)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
 
 
-def _described(scope: Scope, entities: Sequence[str]) -> str:
+def _run(wished: Wish, trigger: str) -> RunReport:
+    from sync_pipeline.definitions import defs
+    from sync_pipeline.orchestration import runs
+
+    say(f"running {wished.job}: {_described(wished.scope)}")
+    return runs.execute(defs, wished, trigger=trigger)
+
+
+def _described(scope: Scope) -> str:
+    records = "1 record" if len(scope.keys) == 1 else f"{len(scope.keys):,} records"
     what = {
         "delta": "what changed since the last run",
         "full": "everything",
-        "keys": f"{len(scope.keys):,} records by key",
-        "range": f"modified from {scope.since} to {scope.until or 'now'}",
+        "keys": f"{records} by key",
+        "range": f"what was modified from {scope.since} to {scope.until or 'now'}",
     }[scope.mode]
-    of = f" of {', '.join(entities)}" if entities else ""
-    return f"{what}{of}{', only planning' if scope.dry_run else ''}"
+    return f"{what}{', forcing the source' if scope.force else ''}{', only planning' if scope.dry_run else ''}"
 
 
 @commanding.command(
@@ -242,7 +252,8 @@ def sync(
         raise click.UsageError("--full, --keys and --from exclude each other; give one of them")
     if until and not since:
         raise click.UsageError("--to needs --from, such as: --from 2026-01-01 --to 2026-01-31")
-    named = _entities_of(_find_system(system), entities)
+    found = _find_system(system)
+    named = _entities_of(found, entities)
     mode = "full" if full else "keys" if keys else "range" if since else "delta"
     scope = _scope(
         mode=mode,
@@ -253,10 +264,11 @@ def sync(
         dry_run=dry_run,
         approve=list(approve),
     )
+    wished = _wished(found, named, scope)
     with _stand_ins() as settings:
         with _connected(settings):
             pass  # now, and in one line, rather than in the middle of a run
-        report = _run(system, named, scope, "command line")
+        report = _run(wished, "command line")
     if as_json:
         printing.print_json(report)
     else:
@@ -513,12 +525,12 @@ def conflicts(
     *, conflict_id: int | None, take: Any, entity: str | None, limit: int, as_json: bool
 ) -> int:
     """List conflicts, or settle one."""
-    from sync_pipeline.merge import overview
-
     if (conflict_id is None) != (take is None):
         raise click.UsageError(
             "name the conflict and the side: sync-pipeline conflicts --take source 17"
         )
+    from sync_pipeline.merge import overview
+
     with _target() as connection:
         if conflict_id is not None:
             return _settle(connection, conflict_id, take, as_json=as_json)

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -108,7 +109,9 @@ def _counts(console: Console, report: RunReport, system: str) -> None:
     if _fits(console, table):
         console.print(table)
         return
-    console.print(f"{system}: every record that was read is in exactly one of the counts", style="bold")
+    console.print(
+        f"{system}: every record that was read is in exactly one of the counts", style="bold"
+    )
     for entity, counts in rows.items():
         balanced = "" if _balanced(counts) else "  NOT BALANCED"
         _equation(console, entity, "read", counts, mark=balanced)
@@ -141,7 +144,7 @@ def _equation(
 ) -> None:
     parts = [f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != whole]
     text = f"{counts[whole]:,} {whole}{' = ' if parts else ''}{' + '.join(parts)}{mark}"
-    console.print(Padding(Text(f"{label}: {text}", style="red" if mark else ""), (0, 0, 0, 2)))
+    console.print(_indented(f"{label}: {text}", 2, style="red" if mark else ""))
 
 
 def _plans(console: Console, report: RunReport) -> None:
@@ -169,23 +172,28 @@ def runs(console: Console, rows: Sequence[Row]) -> None:
     """The history."""
     shown = [
         {
+            "run": str(row["run_id"])[:8],
             "started (UTC)": _shown(row["created_at"]),
             "type": row["sync_type"],
-            "status": row["status"],
-            "read": f"{row['items_processed']:,}",
-            "new": f"{row['items_created']:,}",
-            "changed": f"{row['items_updated']:,}",
-            "held": f"{row['items_failed']:,}",
-            "s": "" if row["duration_ms"] is None else f"{row['duration_ms'] / 1000:.1f}",
-            "run": str(row["run_id"])[:8],
+            "status": row["status"].replace("_", " "),
+            "read": _count(row["items_processed"]),
+            "new": _count(row["items_created"]),
+            "changed": _count(row["items_updated"]),
+            "held": _count(row["items_failed"]),
+            "seconds": "" if row["duration_ms"] is None else f"{row['duration_ms'] / 1000:.1f}",
         }
         for row in rows
     ]
     if not shown:
         console.print("Nothing was synced yet: sync-pipeline sync bubble")
         return
-    listing(console, shown, tuple(shown[0]), empty="", right=("read", "new", "changed", "held", "s"))
-    console.print("held: rejected or parked.  run: its beginning, which `undo` takes.", style="dim")
+    numbers = ("read", "new", "changed", "held", "seconds")
+    listing(console, shown, tuple(shown[0]), empty="", heading=4, right=numbers)
+    console.print("run: what `undo` takes; held: rejected or parked.", style="dim")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
 
 
 def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, undo_id: UUID) -> None:
@@ -226,7 +234,7 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
     for finding in sorted(found, key=lambda f: list(styles).index(f.severity)):
         head = Text(f"{finding.severity:8}", style=styles[finding.severity])
         console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
-        console.print(Padding(f"→ {finding.remedy}", (0, 0, 0, 8)))
+        console.print(_indented(f"→ {finding.remedy}", 8))
     errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
     if errors:
         console.print(f"{errors} errors keep runs from succeeding.", style="red")
@@ -246,10 +254,11 @@ def conflicts(console: Console, rows: Sequence[Row]) -> None:
         head = Text(f"{row['id']}  ", style="bold cyan").append(where, style="bold")
         console.print(head.append(f"  {row['field'] or row['kind']}, kept {row['kept']}"))
         sides = [f"{side} {shortened(row[side])}" for side in ("base", "local", "source")]
-        console.print(Padding(f"{'  '.join(sides)}  {_shown(row['created_at'])}", (0, 0, 0, 4)))
+        console.print(_indented(f"{'  '.join(sides)}  {_shown(row['created_at'])}"))
     if rows:
         console.print(
-            "To settle one: sync-pipeline conflicts --take source ID, or --take local ID", style="dim"
+            "To settle one: sync-pipeline conflicts --take source ID, or --take local ID",
+            style="dim",
         )
     else:
         console.print("There are no conflicts.")
@@ -257,28 +266,35 @@ def conflicts(console: Console, rows: Sequence[Row]) -> None:
 
 def explanation(console: Console, title: str, found: Explanation, at_source: AtSource) -> None:
     """One row from all sides; what all sides agree on is shown once."""
+    rows = [_sides(row, at_source) for row in found.fields]
+    rows = [row for row in rows if set(row[1:4]) != {"∅", "=", ""} - {""} and row[1:3] != ["∅", "="]]
     table = _table(title)
     for name in ("field", "local", "base", "source", "written by"):
-        table.add_column(name, overflow="fold")
-    for row in found.fields:
-        sides = [row["local"], row["base"], row["source"] if at_source.asked else row["base"]]
-        if sides == [None, None, None]:
-            continue
-        local, base, source = (shortened(value) for value in sides)
-        same_base = "=" if sides[1] == sides[0] else base
-        same_source = "=" if sides[2] == sides[0] else source
-        table.add_row(
-            row["column"],
-            local,
-            same_base,
-            same_source if at_source.asked else "",
-            (row["written_by"] or "")[:8],
-            style="" if sides[0] == sides[1] else "yellow",
-        )
-    console.print(table)
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row, style=_differing(row))
+    if _fits(console, table):
+        console.print(table)
+    else:
+        console.print(title, style="bold")
+        for name, local, *others in rows:
+            named = zip(("base", "source"), others, strict=False)
+            differing = [f"{side} {value}" for side, value in named if value not in {"=", ""}]
+            console.print(_indented("  ".join([f"{name}: {local}", *differing]), 2))
     console.print("=: the same as local. Fields that are empty on every side are not shown.", style="dim")
     for line in _remarks(found, at_source):
         console.print(line, style="yellow", soft_wrap=True)
+
+
+def _sides(row: Row, at_source: AtSource) -> list[str]:
+    local, base, source = row["local"], row["base"], row["source"]
+    return [
+        row["column"],
+        shortened(local),
+        "=" if base == local else shortened(base),
+        "" if not at_source.asked else "=" if source == local else shortened(source),
+        (row["written_by"] or "")[:8],
+    ]
 
 
 def _remarks(found: Explanation, at_source: AtSource) -> Iterable[str]:
@@ -319,17 +335,27 @@ def listing(
     names: Sequence[str],
     *,
     empty: str,
+    heading: int = 2,
     right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table, or as paragraphs where that is too wide, or a sentence when there are none."""
+    """Rows as a table, or as paragraphs where that is too wide, or a sentence when there are none.
+
+    Args:
+        console: where to.
+        rows: the values by name.
+        names: the columns; those that are empty throughout are left out.
+        empty: what to say when there are no rows.
+        heading: so many of the first columns head a paragraph, without their names.
+        right: columns of numbers.
+    """
     found = [{name: _shown(row.get(name)) for name in names} for row in rows]
     if not found:
         console.print(empty)
         return
-    filled = [name for name in names if any(row[name] for row in found)]
     table = _table()
+    filled = [name for name in names if any(row[name] for row in found)]
     for name in filled:
-        number = name in right or all(_is_number(row[name]) for row in found)
+        number = name in right or all(row[name].isdecimal() for row in found)
         table.add_column(name.replace("_", " "), justify="right" if number else "left")
     for row in found:
         table.add_row(*(row[name] for name in filled))
@@ -337,24 +363,29 @@ def listing(
         console.print(table)
         return
     for row in found:
-        first, *rest = (name for name in filled if row[name])
-        console.print(Text(f"{first} {row[first]}", style="bold"))
-        pairs = (f"{name.replace('_', ' ')} {row[name]}" for name in rest)
-        console.print(Padding("  ".join(pairs), (0, 0, 0, 4)))
+        console.print("  ".join(row[name] for name in names[:heading] if row[name]), style="bold")
+        rest = (f"{name.replace('_', ' ')} {row[name]}" for name in names[heading:] if row[name])
+        console.print(_indented("  ".join(rest)))
 
 
 def _table(title: str | None = None) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
 
 
+def _indented(text: str, by: int = 4, *, style: str = "") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, by), expand=False)
+
+
 def _fits(console: Console, table: Table) -> bool:
-    return console.measure(table).maximum <= console.width
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(",", "").replace(".", "").isdecimal()
+    endless = console.options.update(max_width=10_000)
+    return Measurement.get(console, endless, table).maximum <= console.width
 
 
 def _shown(value: Any) -> str:

@@ -7,4 +7,5 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.merging",
     "sync_pipeline_tests.fixtures.bubble",
     "sync_pipeline_tests.fixtures.bubble_system",
+    "sync_pipeline_tests.fixtures.command_line",
 ]

@@ -1,29 +1,49 @@
 """Apply: write only the rows and fields that really change, with their before-images, and move the base.
 
 Each bulk statement runs under a savepoint. When one row makes it fail, the statement is split until the
-culprit is alone; that record is rejected with the constraint's name and the others land.
+culprit is alone; it is tried again when the others have landed, and then rejected with the constraint's name.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.errors import Imbalance
+from sync_pipeline.errors import Imbalance, TargetRefused
 from sync_pipeline.merge.convert import Rejection
 from sync_pipeline.merge.plan import TAKE, PlanSummary
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
-from sync_pipeline.merge.stage import Connection, reason_of
+from sync_pipeline.merge.stage import MOST_REJECTIONS, Connection, reason_of
 from sync_pipeline.model.entity import Stamp
 
-ROW_ERRORS = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException)
-"""Errors that one row can cause: constraints, values that do not fit, a trigger that objects."""
+ROW_ERRORS = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,  # a value too large for an index
+    psycopg.errors.WithCheckOptionViolation,
+)
+"""Errors that one row can cause: constraints and values that do not fit."""
 
 MOVES_BASE = sql.SQL("p._state <> 'parked' and not p._stale")
+
+
+@dataclass
+class _Refused:
+    """A row that could not be written, with the statement that tried."""
+
+    statement: sql.Composed
+    seq: int
+    error: psycopg.DatabaseError
+
+
+def _is_of_a_row(error: psycopg.DatabaseError) -> bool:
+    """Whether one row can cause the error; what a trigger raises counts as such, whatever its code."""
+    raised = (error.sqlstate or "").startswith("P0") or type(error) is psycopg.DatabaseError
+    return raised or isinstance(error, ROW_ERRORS)
 
 
 class Writer:
@@ -45,15 +65,38 @@ class Writer:
 
         Raises:
             Imbalance: the table swallowed rows, as a trigger that returns null does.
+            TargetRefused: so many rows were refused that it cannot be the rows.
         """
+        refused: list[_Refused] = []
         if self._summary.writes:
-            self._bulk(self._update(), sql.SQL("p._writes"))
+            refused += self._bulk(self._update(), sql.SQL("p._writes"))
         if self._summary.states.get("inserted"):
-            self._bulk(self._insert(), sql.SQL("p._state = 'inserted'"))
+            refused += self._bulk(self._insert(), sql.SQL("p._state = 'inserted'"))
+        for one in self._again(refused):
+            self._refuse(one.seq, one.error)
         self._forget_rejected()
         self._move_base()
 
-    def _bulk(self, statement: sql.Composed, condition: sql.SQL) -> None:
+    def _again(self, refused: list[_Refused]) -> list[_Refused]:
+        """Try refused rows again as long as that helps.
+
+        A row may need one that was written after it: a parent in the same table, a unique value that
+        another row has given up. Each round goes the other way, so that a chain needs only two.
+        """
+        landed = 1
+        while refused and landed:
+            still: list[_Refused] = []
+            for one in reversed(refused):
+                self._split(one.statement, one.seq, one.seq, still)
+            landed, refused = len(refused) - len(still), still
+        return refused
+
+    def _bulk(self, statement: sql.Composed, condition: sql.SQL) -> list[_Refused]:
+        """Run a statement over all of its rows.
+
+        Returns:
+            The rows that could not be written.
+        """
         bounds = self._connection.execute(
             sql.SQL("select min(_seq), max(_seq), count(*) from {} p where {}").format(
                 self._rel.plan, condition
@@ -61,33 +104,43 @@ class Writer:
         ).fetchone()
         assert bounds
         low, high, planned = bounds
+        refused: list[_Refused] = []
         if not planned:
-            return
-        before = len(self.rejections)
-        written = self._split(lambda lo, hi: self._run_range(statement, lo, hi), low, high)
-        refused = len(self.rejections) - before
-        if written + refused != planned:
+            return refused
+        written = self._split(statement, low, high, refused)
+        if written + len(refused) != planned:
             raise Imbalance(
                 f"{self._rel.entity.table}: {planned} rows were to be written but {written} were; does a"
                 " trigger on the table return null? Nothing was written."
             )
+        return refused
 
     def _run_range(self, statement: sql.Composed, low: int, high: int) -> int:
         with self._connection.transaction():
             row = self._connection.execute(statement, {"low": low, "high": high}).fetchone()
         return row[0] if row else 0
 
-    def _split(self, run: Callable[[int, int], int], low: int, high: int) -> int:
+    def _split(self, statement: sql.Composed, low: int, high: int, refused: list[_Refused]) -> int:
         """Run a range of sequence numbers; on a row's error halve it until the culprit is alone."""
         try:
-            return run(low, high)
-        except ROW_ERRORS as error:
+            return self._run_range(statement, low, high)
+        except psycopg.DatabaseError as error:
+            if not _is_of_a_row(error):
+                raise
+            if len(refused) >= MOST_REJECTIONS:
+                raise TargetRefused(
+                    f"{self._rel.entity.table}: more than {MOST_REJECTIONS:,} rows were refused, this one"
+                    f" with: {reason_of(error)}. Nothing was written. Look at the table's constraints and"
+                    " triggers."
+                ) from error
             if low == high:
-                self._refuse(low, error)
+                refused.append(_Refused(statement, low, error))
                 return 0
         self._index_plan()
         middle = (low + high) // 2
-        return self._split(run, low, middle) + self._split(run, middle + 1, high)
+        return self._split(statement, low, middle, refused) + self._split(
+            statement, middle + 1, high, refused
+        )
 
     def _index_plan(self) -> None:
         if self._indexed:
@@ -98,7 +151,7 @@ class Writer:
 
     def _refuse(self, seq: int, error: psycopg.Error) -> None:
         query = sql.SQL(
-            "select p._state, {}, {} || coalesce(r._raw, to_jsonb(r.*) - '_seq' - '_absent' - '_raw')"
+            "select p._state, {}, coalesce(r._raw, {} || to_jsonb(r.*) - '_seq' - '_absent' - '_raw')"
             " from {} p join {} r using (_seq) where p._seq = %s"
         ).format(
             sql.SQL("concat_ws(', ', {})").format(columns(self._rel.entity.key, "p")),

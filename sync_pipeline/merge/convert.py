@@ -70,6 +70,12 @@ class Keyed:
         self.digests += other.digests
         self.modified += other.modified
 
+    def part(self, which: slice) -> Keyed:
+        """Some of the records."""
+        return Keyed(
+            self.records[which], self.keys[which], self.digests[which], self.modified[which]
+        )
+
 
 class Converter:
     """Reads records of one entity."""

@@ -129,11 +129,20 @@ def _deleted_conflicts(rel: Relations) -> sql.Composed:
 
 
 def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list[int]) -> None:
-    """Take back this run's conflicts of records that turned out to be rejected."""
+    """Take back this run's conflicts of records that turned out to be rejected.
+
+    To be called in the transaction that recorded them: its moment tells which it had overtaken.
+    """
     if not refused:
         return
-    statement = sql.SQL(
-        "delete from sync.conflict c using {} s where c.run_id = %s and c.system = %s and c.entity = %s"
-        " and c.key = {} and s._seq = any(%s)"
-    ).format(rel.seen, rel.key_json("s"))
-    connection.execute(statement, [run_id, rel.entity.system, rel.entity.name, refused])
+    place = sql.SQL("c.system = %s and c.entity = %s and c.key = {} and s._seq = any(%s)").format(
+        rel.key_json("s")
+    )
+    parameters = [rel.entity.system, rel.entity.name, refused]
+    gone = sql.SQL("delete from sync.conflict c using {} s where {} and c.run_id = %s")
+    connection.execute(gone.format(rel.seen, place), [*parameters, run_id])
+    back = sql.SQL(
+        "update sync.conflict c set resolved_at = null, resolution = null from {} s where {}"
+        " and c.resolution = 'overtaken' and c.resolved_at = now()"
+    )
+    connection.execute(back.format(rel.seen, place), parameters)

@@ -162,7 +162,11 @@ class Stage:
         """Stage one chunk; in the sender's thread."""
         columns_ = [*zip(*keyed.keys, strict=True), keyed.digests, keyed.modified]
         sent = Sent(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
-        wide = self._surely(lambda: self._see(sent))
+        try:
+            wide = self._surely(lambda: self._see(sent))
+        except psycopg.DataError as error:  # a key that fits its field but not the target's column
+            self._send_halves(keyed, sequence, error)
+            return
         sent.lines, failures = self._convert(keyed, sequence, wide)
         pickle.dump(sent, self._spool, protocol=pickle.HIGHEST_PROTOCOL)
         try:
@@ -172,6 +176,15 @@ class Stage:
         for seq, reason in failures.items():
             at = seq - sequence.start
             self._reject(seq, reason, keyed.keys[at], keyed.records[at])
+
+    def _send_halves(self, keyed: Keyed, sequence: range, error: psycopg.DataError) -> None:
+        if len(sequence) == 1:
+            reason = f"{key_text(tuple(keyed.keys[0]))}: {reason_of(error)}"
+            self.unkeyed.append(Rejection(reason, keyed.records[0]))
+            return
+        middle = len(sequence) // 2
+        for half in (slice(None, middle), slice(middle, None)):
+            self._send(keyed.part(half), sequence[half])
 
     def _surely(self, work: Callable[[], T]) -> T:
         """Do something on the connection, again on the next one when it is lost."""

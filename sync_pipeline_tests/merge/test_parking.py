@@ -279,3 +279,15 @@ def test_a_parked_record_that_can_no_longer_be_converted_is_rejected_and_still_k
     towns.run("alter table visit alter column label type text")
     assert counted(towns.sync(entity=visits)) == {"read": 1, "inserted": 1}
     assert (towns.rejected(), towns.parked()) == ([], [])
+
+
+def test_a_record_that_points_at_another_of_its_own_kind_waits_at_most_for_the_next_run(
+    towns: Workbench,
+) -> None:
+    town = towns.system["town"]
+
+    first = towns.sync({"_id": "a", "Twin": "b"}, {"_id": "b"}, entity=town)
+    second = towns.sync(entity=town)
+
+    assert counted(first) == {"read": 2, "inserted": 1, "parked": 1}
+    assert counted(second) == {"read": 1, "inserted": 1}
