@@ -65,7 +65,8 @@ def _source(system: System) -> Iterator[Finding]:
     try:
         described = source.fields()
     except SyncError as error:
-        yield Finding("error", f"{system.name} source", str(error), "see the message")
+        remedy = "mend what the message names; until then no run reads this source"
+        yield Finding("error", f"{system.name} source", str(error), remedy)
         return
     finally:
         source.close()

@@ -68,9 +68,9 @@ def _stand_ins(**options: Any) -> AbstractContextManager[Settings]:
 
 
 @contextmanager
-def _target() -> Iterator[Connection]:
+def _target(*, sources: bool = False) -> Iterator[Connection]:
     """A connection to the target, which may be the embedded server."""
-    with _stand_ins(sources=False, dagster=False) as settings, _connected(settings) as connection:
+    with _stand_ins(sources=sources, dagster=False) as settings, _connected(settings) as connection:
         yield connection
 
 
@@ -89,7 +89,9 @@ def _connected(settings: Settings) -> Iterator[Connection]:
 def _migrate(settings: Settings) -> list[Any]:
     from sync_pipeline.merge.migrate import migrate as bring_to_head
     from sync_pipeline.merge.tables import metadata
+    from sync_pipeline.postgres.connect import connect
 
+    connect(settings.target()).close()  # SQLAlchemy would say at length what is wrong
     return bring_to_head(settings.target(), metadata(SYSTEMS))
 
 
@@ -190,7 +192,8 @@ def _described(scope: Scope) -> str:
         "keys": f"{records} by key",
         "range": f"what was modified from {scope.since} to {scope.until or 'now'}",
     }[scope.mode]
-    return f"{what}{', forcing the source' if scope.force else ''}{', only planning' if scope.dry_run else ''}"
+    wishes = [what, *["forcing the source"] * scope.force, *["only planning"] * scope.dry_run]
+    return ", ".join(wishes)
 
 
 @commanding.command(
@@ -438,14 +441,13 @@ def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
     from sync_pipeline import explaining
     from sync_pipeline.merge import overview
 
-    with _stand_ins(sources=not no_source, dagster=False) as settings:
-        with _connected(settings) as connection:
-            found = overview.explain(connection, declared, parts)
-            at_source = (
-                explaining.AtSource()
-                if no_source
-                else explaining.ask(connection, system, declared, key)
-            )
+    with _target(sources=not no_source) as connection:
+        found = overview.explain(connection, declared, parts)
+        at_source = (
+            explaining.AtSource()
+            if no_source
+            else explaining.ask(connection, system, declared, key)
+        )
     for row in found.fields:
         row["source"] = at_source.values.get(row["column"])
     known = found.on_target or found.in_base or bool(at_source.values) or bool(found.rejected)
@@ -466,7 +468,9 @@ def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
     return 0 if known else 1
 
 
-def _waiting(kind: str, names: Sequence[str], *, empty: str, short: str, more: str) -> None:
+def _waiting(
+    kind: str, names: Sequence[str], *, heading: int, empty: str, short: str, more: str
+) -> None:
     """A command that lists what waits to be settled."""
 
     @commanding.command(
@@ -486,14 +490,15 @@ def _waiting(kind: str, names: Sequence[str], *, empty: str, short: str, more: s
         if as_json:
             printing.print_json({kind: rows})
         else:
-            printing.listing(printing.to_stdout(), rows, names, empty=empty)
+            printing.listing(printing.to_stdout(), rows, names, empty=empty, heading=heading)
             printing.cut_short(printing.to_stdout(), len(rows), limit)
         return 0
 
 
 _waiting(
     "rejected",
-    ("id", "entity", "reason", "constraint", "last_seen"),
+    ("id", "entity", "last_seen", "reason", "constraint"),
+    heading=3,
     empty="Nothing is rejected.",
     short="List records that could not be merged, and why.",
     more="A later good record clears them by itself; to try one again now: sync-pipeline sync SYSTEM"
@@ -502,6 +507,7 @@ _waiting(
 _waiting(
     "parked",
     ("id", "entity", "key", "parent", "parent_column", "parent_key", "parked_at"),
+    heading=3,
     empty="Nothing waits for a parent.",
     short="List records that wait for a required parent.",
     more="They are released by the first run that finds it; to try now: sync-pipeline sync SYSTEM ENTITY",
@@ -605,7 +611,6 @@ def _run_named(connection: Connection, beginning: str) -> UUID:
         "select id from sync_history where starts_with(id::text, %s) limit 2", [beginning]
     ).fetchall()
     if len(rows) != 1:
-        raise SyncError(
-            f"{'several runs begin' if rows else 'no run begins'} with {beginning!r}; see: sync-pipeline history"
-        )
+        found = "several runs begin" if rows else "no run begins"
+        raise SyncError(f"{found} with {beginning!r}; see: sync-pipeline history")
     return rows[0][0]

@@ -20,7 +20,9 @@ from types import FrameType
 from typing import Any
 
 import click
+import psycopg
 
+from sync_pipeline import printing
 from sync_pipeline.errors import SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.settings import Settings
 
@@ -115,8 +117,6 @@ def command(
 
 def _told(message: str, code: int, *, as_json: bool, on_stderr: bool = True) -> int:
     """Say what went wrong, to programs and to people."""
-    from sync_pipeline import printing
-
     if as_json:
         printing.print_json({"status": "failed", "errors": [message]})
     if on_stderr:
@@ -128,20 +128,17 @@ def explained(error: Exception) -> str:
     """An error as a line that says what failed, why, and what to do."""
     if isinstance(error, SyncError):
         return str(error)
-    import psycopg
-    import sqlalchemy as sa
-
-    if isinstance(error, psycopg.Error | sa.exc.DBAPIError):
-        reason = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
-        return (
-            f"The database failed: {' '.join(reason.split())}. Check SYNC_TARGET_DSN and the server's log,"
-            " then try again."
-        )
+    # What SQLAlchemy raises holds the driver's own error; both name the cause in the first line.
+    cause = getattr(error, "orig", None) or error
+    said = " ".join(str(cause).split())
+    if isinstance(cause, psycopg.Error) or type(cause).__module__.startswith("psycopg2"):
+        return f"The database failed: {said}. Check SYNC_TARGET_DSN and the server's log, then try again."
     if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-        return f"{error.strerror}: {error.filename}. Set SYNC_HOME to a directory that this user may write to."
+        home = "Set SYNC_HOME to a directory that this user may write to."
+        return f"{error.strerror}: {error.filename}. {home}"
     return (
-        f"This is a defect: {type(error).__name__}: {' '.join(str(error).split())[:300]}. Nothing is half done;"
-        f" what to report is at the end of {_kept(error)}"
+        f"This is a defect: {type(error).__name__}: {said[:300]}. Nothing is half done; what to report is at"
+        f" the end of {_kept(error)}"
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+SIDES = ("local", "base", "source")
 PIPE_WIDTH = 140  # columns where nobody's terminal sets a limit
 MOST_ERRORS = 20
 MOST_CHANGES = 20
@@ -71,7 +72,9 @@ def run_report(console: Console, report: RunReport, *, system: str) -> None:
     if report.entities:
         _counts(console, report, system)
     if report.patches:
+        console.print()
         _patches(console, report)
+    console.print()
     if report.packages:
         packages = report.packages
         console.print(
@@ -79,6 +82,9 @@ def run_report(console: Console, report: RunReport, *, system: str) -> None:
             f" {packages['skipped']:,} up to date, {packages['failed']:,} failed."
         )
     _plans(console, report)
+    if report.skipped:
+        names = ", ".join(report.skipped)
+        console.print(f"Not run, because what they build on failed: {names}", style="red")
     for error in report.errors[:MOST_ERRORS]:
         console.print(f"• {error}", style="yellow", soft_wrap=True)
     if len(report.errors) > MOST_ERRORS:
@@ -104,8 +110,8 @@ def _counts(console: Console, report: RunReport, system: str) -> None:
     table.add_column("balanced")
     for entity, counts in rows.items():
         shown = [f"{counts[name]:,}" if counts[name] else "·" for name in names]
-        balanced = _balanced(counts)
-        table.add_row(entity, *shown, Text("yes") if balanced else Text("NO", style="red"))
+        outcome = _outcome(report, entity)
+        table.add_row(entity, *shown, Text(outcome, style="" if outcome == "yes" else "red"))
     if _fits(console, table):
         console.print(table)
         return
@@ -113,12 +119,18 @@ def _counts(console: Console, report: RunReport, system: str) -> None:
         f"{system}: every record that was read is in exactly one of the counts", style="bold"
     )
     for entity, counts in rows.items():
-        balanced = "" if _balanced(counts) else "  NOT BALANCED"
-        _equation(console, entity, "read", counts, mark=balanced)
+        outcome = _outcome(report, entity)
+        marks = {"yes": "", "NO": "  NOT BALANCED"}
+        _equation(console, entity, "read", counts, mark=marks.get(outcome, f"  {outcome}"))
 
 
-def _balanced(counts: Mapping[str, int]) -> bool:
-    return counts["read"] == sum(n for name, n in counts.items() if name != "read")
+def _outcome(report: RunReport, entity: str) -> str:
+    """Whether an entity's counts are balanced, or why they do not matter."""
+    [status] = (s["status"] for s in report.steps if s["action"] == f"merge {entity}")
+    if status in {"failed", "stopped"}:
+        return status
+    counts = report.entities[entity]
+    return "yes" if counts["read"] == sum(counts.values()) - counts["read"] else "NO"
 
 
 def _patches(console: Console, report: RunReport) -> None:
@@ -237,9 +249,11 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
         console.print(_indented(f"→ {finding.remedy}", 8))
     errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
     if errors:
-        console.print(f"{errors} errors keep runs from succeeding.", style="red")
+        console.print(f"Errors that keep runs from succeeding: {errors}", style="red")
     elif warnings:
-        console.print(f"Runs will succeed; {warnings} warnings are worth a look.", style="yellow")
+        console.print(
+            f"Runs will succeed. Warnings that are worth a look: {warnings}", style="yellow"
+        )
     else:
         console.print("All is well: target and sources are ready.", style="green")
 
@@ -253,7 +267,7 @@ def conflicts(console: Console, rows: Sequence[Row]) -> None:
         where = f"{row['system']}/{row['entity']} {_shown(row['key'])}"
         head = Text(f"{row['id']}  ", style="bold cyan").append(where, style="bold")
         console.print(head.append(f"  {row['field'] or row['kind']}, kept {row['kept']}"))
-        sides = [f"{side} {shortened(row[side])}" for side in ("base", "local", "source")]
+        sides = [f"{side} {shortened(row[side])}" for side in SIDES]
         console.print(_indented(f"{'  '.join(sides)}  {_shown(row['created_at'])}"))
     if rows:
         console.print(
@@ -266,22 +280,25 @@ def conflicts(console: Console, rows: Sequence[Row]) -> None:
 
 def explanation(console: Console, title: str, found: Explanation, at_source: AtSource) -> None:
     """One row from all sides; what all sides agree on is shown once."""
-    rows = [_sides(row, at_source) for row in found.fields]
-    rows = [row for row in rows if set(row[1:4]) != {"∅", "=", ""} - {""} and row[1:3] != ["∅", "="]]
+    filled = [row for row in found.fields if any(row[s] is not None for s in SIDES)]
+    rows = [_sides(row, at_source) for row in filled]
     table = _table(title)
     for name in ("field", "local", "base", "source", "written by"):
         table.add_column(name)
     for row in rows:
-        table.add_row(*row, style=_differing(row))
+        table.add_row(*row, style="" if row[2] == "=" else "yellow")
     if _fits(console, table):
         console.print(table)
     else:
         console.print(title, style="bold")
-        for name, local, *others in rows:
-            named = zip(("base", "source"), others, strict=False)
-            differing = [f"{side} {value}" for side, value in named if value not in {"=", ""}]
-            console.print(_indented("  ".join([f"{name}: {local}", *differing]), 2))
-    console.print("=: the same as local. Fields that are empty on every side are not shown.", style="dim")
+        for name, local, base, source, _ in rows:
+            others = [f"{side} {value}" for side, value in (("base", base), ("source", source))]
+            differing = [other for other in others if other.split()[1:] not in ([], ["="])]
+            style = "" if base == "=" else "yellow"
+            console.print(_indented("  ".join([f"{name}: {local}", *differing]), 2, style=style))
+    console.print(
+        "=: the same as local. Fields that are empty on every side are not shown.", style="dim"
+    )
     for line in _remarks(found, at_source):
         console.print(line, style="yellow", soft_wrap=True)
 

@@ -63,6 +63,20 @@ class Sign:
         return False
 
 
+_CLOSE = """
+update sync_history h set metadata = metadata || jsonb_build_object('error', %(why)s::text),
+    duration_ms = extract(epoch from coalesce(
+        (select max(finished_at) from sync.step where run_id = h.id), h.created_at) - h.created_at) * 1000
+where id = %(run)s
+"""
+
+
 def abandoned(connection: Connection) -> list[UUID]:
     """Runs that are entered as running although their process is gone."""
     return [run_id for (run_id,) in connection.execute(_ABANDONED)]
+
+
+def close(connection: Connection, run_id: UUID, why: str) -> None:
+    """Close the history row of an abandoned run; as far as anybody knows it ended with its last step."""
+    connection.execute(_CLOSE, {"run": run_id, "why": why})
+    history.close_run(connection, run_id, failed=True)

@@ -89,8 +89,13 @@ class _Part:
 
     @property
     def complete(self) -> bool:
-        """A record whose key cannot be read may be any row: then nothing is concluded to be missing."""
-        return self.stream.outcome.complete and not self.stage.unkeyed
+        """Whether what was not seen is missing.
+
+        Not after a listing that was empty, which is more often a fault than a fact, nor with a record
+        whose key could not be read: it may be any row.
+        """
+        listed = self.stage.read > self.released
+        return self.stream.outcome.complete and listed and not self.stage.unkeyed
 
     @property
     def stopped(self) -> bool:

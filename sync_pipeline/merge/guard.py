@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from sync_pipeline.merge.plan import PlanSummary
-from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.plan import PlanSummary, filled
+from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Connection
 
 
@@ -73,18 +73,18 @@ def _blanking(
         return
     budget = rel.entity.budget
     enough = 2 if complete else budget.vanished
-    for column, (filled, still) in _filled(connection, rel, list(summary.blanked)).items():
+    for column, (had, still) in _filled(connection, rel, list(summary.blanked)).items():
         blanked = summary.blanked[column]
         source = " or ".join(repr(s) for s in rel.entity.field(column).sources)
-        if still == 0 and filled >= enough and blanked:
+        if still == 0 and had >= enough and blanked:
             yield (
-                f"{source} is in none of the delivered records although {filled:,} of them had it before;"
+                f"{source} is in none of the delivered records although {had:,} of them had it before;"
                 f" {blanked:,} values of {column} would be emptied. Was the field renamed or hidden at the"
                 " source?"
             )
-        elif budget.blanking.exceeded_by(blanked, filled):
+        elif budget.blanking.exceeded_by(blanked, had):
             yield (
-                f"{blanked:,} of {filled:,} filled values of {column} ({source}) would be emptied; the budget"
+                f"{blanked:,} of {had:,} filled values of {column} ({source}) would be emptied; the budget"
                 f" is {budget.blanking.percent:g} % and {budget.blanking.floor:,} values."
             )
 
@@ -92,12 +92,17 @@ def _blanking(
 def _filled(connection: Connection, rel: Relations, names: list[str]) -> dict[str, tuple[int, int]]:
     """Per column: delivered rows whose base had a value, and delivered rows that still have one.
 
-    A record that the base already holds still has what the base has.
+    A record that the base already holds, or that leaves the field out, still has what the base has.
     """
-    had = [sql.SQL("count({})").format(ident("b", c)) for c in names]
+    fields = [rel.entity.field(c) for c in names]
+    had = [sql.SQL("count({})").format(filled(f, "b")) for f in fields]
     has = [
-        sql.SQL("count(case when s._wide then {} else {} end)").format(ident("r", c), ident("b", c))
-        for c in names
+        sql.SQL("count(case when s._wide and {given} then {r} else {b} end)").format(
+            given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(f.column)),
+            r=filled(f, "r"),
+            b=filled(f, "b"),
+        )
+        for f in fields
     ]
     query = sql.SQL(
         "select {} from {} s left join {} r on r._seq = s._seq left join {} b on {} where s._state is null"

@@ -113,8 +113,8 @@ with steps as (
         count(*) filter (where status in ('completed', 'planned')) as landed,
         count(*) filter (where jsonb_array_length(coalesce(facts -> 'problems', '[]')) > 0) as problems,
         coalesce(sum((counts ->> 'read')::int), 0) as read,
-        coalesce(sum((counts ->> 'inserted')::int), 0) as inserted,
-        coalesce(sum((counts ->> 'updated')::int), 0) as updated,
+        coalesce(sum((counts ->> 'inserted')::int) filter (where status = 'completed'), 0) as inserted,
+        coalesce(sum((counts ->> 'updated')::int) filter (where status = 'completed'), 0) as updated,
         coalesce(sum((counts ->> 'rejected')::int + (counts ->> 'parked')::int), 0) as troubled,
         coalesce(sum((facts ->> 'api_calls')::int), 0) as calls
     from sync.step where run_id = %(run)s
@@ -203,6 +203,15 @@ def merged_entities(connection: Connection, run_id: UUID) -> set[str]:
         [run_id],
     )
     return {name for (name,) in rows}
+
+
+def unfinished(connection: Connection, limit: int) -> list[UUID]:
+    """Runs that nobody has closed yet, the newest first."""
+    rows = connection.execute(
+        "select id from sync_history where status = 'running' order by created_at desc limit %s",
+        [limit],
+    )
+    return [run_id for (run_id,) in rows]
 
 
 def annotate(connection: Connection, run_id: UUID, facts: Mapping[str, Any]) -> None:

@@ -138,7 +138,7 @@ def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
     if entity.absent == "unknown":
         given = sql.SQL("coalesce({} <> all(r._absent), true)").format(name)
     blank = sql.SQL("case when {s} is null and {l} is not null then {bit} else 0 end").format(
-        s=source, l=local, bit=sql.Literal(BLANK)
+        s=filled(f, "r"), l=filled(f, "t"), bit=sql.Literal(BLANK)
     )
     take = sql.SQL("{} | {}").format(sql.Literal(TAKE), blank)
     both = _BOTH_CHANGED[f.policy]
@@ -165,6 +165,13 @@ def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
         take=take,
         dispute=dispute,
     )
+
+
+def filled(f: Field, alias: str) -> sql.Composable:
+    """The value, or null where it is empty: to people a text of no characters is."""
+    column = ident(alias, f.column)
+    is_text = f.type.name in {"text", "varchar", "char"}
+    return sql.SQL("nullif({}::text, '')").format(column) if is_text else column
 
 
 def _parked_on(

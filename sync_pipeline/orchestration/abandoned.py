@@ -7,7 +7,7 @@ watch. Until such a run is settled, schedules skip their ticks and the queue hol
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import alive, history
+from sync_pipeline.merge import alive
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.resources import TargetDatabase
 
@@ -28,8 +28,7 @@ def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
         run = instance.get_run_by_id(str(run_id))
         if run and not run.is_finished:
             instance.report_run_failed(run, MESSAGE)
-        history.annotate(connection, run_id, {"error": MESSAGE})
-        history.close_run(connection, run_id, failed=True)
+        alive.close(connection, run_id, MESSAGE)
     return [str(run_id) for run_id in found]
 
 

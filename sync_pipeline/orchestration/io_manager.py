@@ -69,6 +69,7 @@ class MergeIOManager(dg.IOManager):
             raise dg.Failure(description=str(error), allow_retries=False) from error
         context.add_output_metadata(self._metadata(entity, result))
         context.log.info("%s", summary_line(result))
+        log.info("%s", summary_line(result))  # Dagster's own log is kept from the command line
 
     def close(self) -> None:
         """The run is over."""

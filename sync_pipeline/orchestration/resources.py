@@ -107,8 +107,8 @@ class SyncScope(dg.ConfigurableResource):
             )
         if self.ids and mode != "keys":
             raise SettingsError(
-                f"this run names records in ids, but its mode is {mode}: set resources → scope → config → mode"
-                " to keys, or leave ids out"
+                f"this run names records in ids, but its mode is {mode}: set resources → scope → config →"
+                " mode to keys, or leave ids out"
             )
         if (self.since or self.until) and mode != "range":
             raise SettingsError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -116,6 +116,7 @@ class RunReport:
 
     Attributes:
         stopped: whether the guard stopped an entity.
+        skipped: what was not run, because something that it builds on failed.
         plans: digests of what was only planned, by entity.
         changes: some of the field changes of these plans: key, state, column, old and new value.
     """
@@ -132,6 +133,7 @@ class RunReport:
     packages: dict[str, Any] | None = None
     plans: dict[str, str] = field(default_factory=dict)
     changes: dict[str, list[Any]] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -172,7 +174,15 @@ def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunRe
         status = history.close_run(connection, run_id, failed=not result.success)
         if INTERRUPTED in failures:
             raise KeyboardInterrupt
-        return report(connection, run_id, status or "failed", failures)
+        found = report(connection, run_id, status or "failed", failures)
+    found.skipped = _skipped(result, wished.selection or job.asset_layer.selected_asset_keys)
+    return found
+
+
+def _skipped(result: dg.ExecuteInProcessResult, selected: Iterable[dg.AssetKey]) -> list[str]:
+    """What was not run, because something that it builds on failed."""
+    started = {event.step_key for event in result.all_events if event.is_step_start}
+    return sorted(key.path[-1] for key in selected if "__".join(key.path) not in started)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

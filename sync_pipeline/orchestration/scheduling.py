@@ -12,6 +12,7 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history, requests
+from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
@@ -27,6 +28,7 @@ IN_PROGRESS = [
 ]
 REQUESTS_PER_TICK = 20
 REQUEST_TAG = "sync/request"
+RUN_KEY_TAG = "dagster/run_key"
 
 
 def running(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
@@ -109,30 +111,60 @@ def request_sensor(systems: Sequence[SystemRuns], job: AssetJob) -> dg.SensorDef
     )
     def tick(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         try:
+            _close_forgotten(context.instance)
             with TargetDatabase().connect() as connection:
-                waiting = requests.waiting(connection, REQUESTS_PER_TICK)
+                found = list(_requested(connection, by_name))
         except SyncError as error:
             yield dg.SkipReason(str(error))
             return
-        for request in waiting:
-            runs = by_name.get(request.system)
-            if runs is None or request.entity not in {e.name for e in runs.system.entities}:
-                with TargetDatabase().connect() as connection:
-                    requests.refuse(connection, request.id, "no such system and entity")
-                continue
-            run = keys_request(
-                runs,
-                request.entity,
-                request.keys,
-                run_key=f"request:{request.id}:{request.attempts}",
-                trigger=f"request: {request.reason}"[:200],
-                force=request.force,
-            )
-            yield run.with_replaced_attrs(tags={**run.tags, REQUEST_TAG: str(request.id)})
-        if not waiting:
+        yield from found
+        if not found:
             yield dg.SkipReason("nothing waits in sync.request")
 
     return tick
+
+
+def _requested(
+    connection: Connection, by_name: Mapping[str, SystemRuns]
+) -> Iterator[dg.RunRequest]:
+    """A run for each request that waits, the oldest first; what nobody can do is refused."""
+    for request in requests.waiting(connection, REQUESTS_PER_TICK):
+        runs = by_name.get(request.system)
+        if runs is None or request.entity not in {e.name for e in runs.system.entities}:
+            requests.refuse(connection, request.id, "no such system and entity")
+            continue
+        run = keys_request(
+            runs,
+            request.entity,
+            request.keys,
+            run_key=_run_key(request),
+            trigger=f"request: {request.reason}"[:200],
+            force=request.force,
+        )
+        yield run.with_replaced_attrs(tags={**run.tags, REQUEST_TAG: str(request.id)})
+
+
+def _run_key(request: requests.Request) -> str:
+    return f"request:{request.id}:{request.attempts}"
+
+
+def _close_forgotten(instance: dg.DagsterInstance) -> None:
+    """Close the history of runs that have ended unnoticed.
+
+    Dagster tells of the end of a run once. When the target is away just then, or the run was killed in a
+    process of its own, nobody would ever close its history, and its request would wait for ever.
+    """
+    database = TargetDatabase()
+    with database.connect() as connection:
+        unfinished = history.unfinished(connection, REQUESTS_PER_TICK)
+        waiting = requests.waiting(connection, REQUESTS_PER_TICK)
+    found = [instance.get_run_by_id(str(run_id)) for run_id in unfinished]
+    for request in waiting:
+        this_attempt = {REQUEST_TAG: str(request.id), RUN_KEY_TAG: _run_key(request)}
+        found += instance.get_runs(dg.RunsFilter(tags=this_attempt), limit=1)
+    for run in found:
+        if run and run.is_finished:
+            close(database, run, failed=not run.is_success, error="it ended unnoticed")
 
 
 def history_sensors() -> list[Any]:

@@ -32,7 +32,7 @@ from sync_pipeline.systems.wording import shorten, words_of
 T = TypeVar("T")
 
 Remedy = Callable[[int, str], str]
-"""What to check or set when a source answers this status to this path."""
+"""What to check or set when a source answers this status to this path; status 0: it kept failing."""
 
 _PASSING_4XX = frozenset({408, 425, 429})
 
@@ -172,7 +172,10 @@ class HttpTransport:
         """
         request = self._client.build_request("GET", path, params=params)
         retries = Retries(
-            self._patience, f"{self.name}: GET {_path_of(request)}", attempts=attempts
+            self._patience,
+            f"{self.name}: GET {_path_of(request)}",
+            attempts=attempts,
+            remedy=self._remedy(0, _path_of(request)),
         )
         try:
             async for attempt in stamina.retry_context(

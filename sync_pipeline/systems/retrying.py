@@ -77,13 +77,21 @@ class Retries:
         last: the latest failure.
     """
 
-    def __init__(self, patience: Patience, what: str, *, attempts: int | None = None) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        what: str,
+        *,
+        attempts: int | None = None,
+        remedy: str = "Try again later.",
+    ) -> None:
         self.retries = 0
         self.waited = 0.0
         self.last: TryAgain | None = None
         self._patience = patience
         self._what = what
         self._attempts = attempts
+        self._remedy = remedy
         self._started: float | None = None
         self._counted = 0
         self._undecodable = 0
@@ -126,7 +134,7 @@ class Retries:
                 f"{self._what} keeps answering with something that is not its protocol ({history}). "
                 "Check that the URL is that of the API."
             )
-        return SourceUnavailable(f"{self._what} kept failing ({history}). Try again later.")
+        return SourceUnavailable(f"{self._what} kept failing ({history}). {self._remedy}")
 
     @property
     def _spent(self) -> float:

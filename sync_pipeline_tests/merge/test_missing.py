@@ -169,10 +169,32 @@ def test_a_flagged_row_that_comes_back_loses_its_flag(bench: Workbench) -> None:
 def test_rows_of_another_owner_are_neither_flagged_nor_deleted(bench: Workbench) -> None:
     desks = bench.system["desk"]
     bench.sync(shop())
-    bench.sync({"shop_id": "s1", "number": 1}, {"shop_id": "s1", "number": 2}, entity=desks)
+    bench.sync(*[{"shop_id": "s1", "number": n} for n in (1, 2, 3)], entity=desks)
     bench.run("update desk set source = 'M' where number = 2")
     deleting = dataclasses.replace(desks, missing="delete")
 
-    bench.sync(entity=deleting, mode="full", complete=True)
+    bench.sync({"shop_id": "s1", "number": 3}, entity=deleting, mode="full", complete=True)
 
-    assert [row["number"] for row in bench.rows("select * from desk")] == [2]
+    assert [row["number"] for row in bench.rows("select * from desk order by 1, 2")] == [2, 3]
+
+
+def test_an_empty_listing_proves_nothing(bench: Workbench) -> None:
+    scan(bench, "s1", "s2", entity=DELETING)
+
+    counts = scan(bench, entity=DELETING)
+
+    assert counts == {"missing": 0}
+    assert len(bench.rows("select * from shop")) == 2
+
+
+def test_a_released_record_does_not_make_an_empty_listing_a_scan(bench: Workbench) -> None:
+    desks = bench.system["desk"]
+    bench.sync(shop("s2"))
+    bench.sync({"shop_id": "s2", "number": 1}, entity=desks)
+    bench.sync({"shop_id": "s1", "number": 1}, entity=desks)
+    bench.sync(shop("s1"))
+
+    result = bench.sync(entity=desks, mode="full", complete=True)
+
+    assert counted(result) == {"read": 1, "inserted": 1}
+    assert result.facts["missing"] == 0

@@ -319,6 +319,32 @@ def test_a_request_that_fails_once_and_then_succeeds_is_done(tiny: World) -> Non
     assert (done["attempts"], done["error"]) == (2, None)
 
 
+def test_a_request_whose_run_ended_unnoticed_is_settled_by_the_next_tick(tiny: World) -> None:
+    number = queue(tiny, "customer", CUSTOMER)
+    [request] = look(tiny, "sync_requests").run_requests
+    tags = {"dagster/run_key": request.run_key}
+    run = launched(tiny, request.with_replaced_attrs(tags={**request.tags, **tags}))
+
+    tick = look(tiny, "sync_requests")
+
+    assert tick.run_requests == []
+    done = request_row(tiny, number)
+    assert done["finished_at"] is not None
+    assert str(done["run_id"]) == run.result.run_id
+
+
+def test_a_request_whose_run_failed_unnoticed_is_tried_again(tiny: World) -> None:
+    tiny.bubble.options.disabled_types = ("payment",)
+    queue(tiny, "payment", PAYMENT)
+    [request] = look(tiny, "sync_requests").run_requests
+    tags = {"dagster/run_key": request.run_key}
+    launched(tiny, request.with_replaced_attrs(tags={**request.tags, **tags}))
+
+    [again] = look(tiny, "sync_requests").run_requests
+
+    assert again.run_key != request.run_key
+
+
 def test_a_tick_takes_a_bounded_number_of_requests_the_oldest_first(tiny: World) -> None:
     numbers = [queue(tiny, "customer", CUSTOMER) for _ in range(REQUESTS_PER_TICK + 3)]
 
@@ -656,6 +682,16 @@ def test_a_run_whose_process_was_killed_is_closed_as_failed(tiny: World) -> None
     closed = status(tiny, run)
     assert closed["status"] == "failed"
     assert "unexpectedly exited" in closed["metadata"]["error"]
+    assert tiny.count("sync_history", "status = 'running'") == 1
+
+
+def test_a_run_that_ended_unnoticed_is_closed_by_the_next_look_at_requests(tiny: World) -> None:
+    ended_unnoticed = unclosed(tiny)
+    history.open_run(tiny.db.connection, uuid4(), "delta")  # of this one Dagster knows nothing
+
+    look(tiny, "sync_requests")
+
+    assert status(tiny, ended_unnoticed)["status"] == "completed"
     assert tiny.count("sync_history", "status = 'running'") == 1
 
 

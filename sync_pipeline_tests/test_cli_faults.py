@@ -1,0 +1,319 @@
+"""What goes wrong around a command: the source, the target, its own death. Each fault really happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sync_pipeline.postgres.embedded import EmbeddedServer
+from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
+from sync_pipeline.simulators.faults import Fault
+from sync_pipeline_tests.fixtures.command_line import PATIENCE, Command, kill, until
+
+
+def unreachable(dsn: str) -> str:
+    """The same database on a port where nobody listens."""
+    parts = psycopg.conninfo.conninfo_to_dict(dsn) | {"port": "1"}
+    return psycopg.conninfo.make_conninfo("", **parts)
+
+
+# -- what cannot be reached
+
+
+def test_an_unreachable_target_is_one_line(command: Command) -> None:
+    dsn = unreachable(command.target)
+    for arguments in (["history"], ["migrate"], ["sync", "bubble"], ["undo", "abcd"]):
+        finished = command(*arguments, code=1, SYNC_TARGET_DSN=dsn)
+        assert "127.0.0.1:1/" in finished.error
+        assert "Connection refused" in finished.error
+        assert "SYNC_TARGET_DSN" in finished.error
+    found = command("doctor", "--json", code=1, SYNC_TARGET_DSN=dsn).json["findings"]
+    [error] = [f for f in found if f["severity"] == "error"]
+    assert error["where"] == "target"
+    assert "SYNC_TARGET_DSN" in error["remedy"]
+
+
+def test_a_wrong_password_is_one_line_without_the_password(command: Command) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(command.target) | {"password": "never-show-this"}
+    dsn = psycopg.conninfo.make_conninfo("", **parts)
+    command.secrets.add("never-show-this")
+    finished = command("history", "--json", code=1, SYNC_TARGET_DSN=dsn)
+    assert "password authentication failed" in finished.error
+    assert finished.json == {"status": "failed", "errors": [finished.error]}
+    assert (
+        "connection string" in command("history", code=1, SYNC_TARGET_DSN="?never-show-this").error
+    )
+
+
+def test_an_unreachable_dagster_database_is_one_line(command: Command) -> None:
+    dsn = unreachable(command.environment["SYNC_DAGSTER_DSN"])
+    finished = command("sync", "bubble", code=1, SYNC_DAGSTER_DSN=dsn)
+    assert "Connection refused" in finished.error
+    assert "SYNC_DAGSTER_DSN" in finished.error
+    command("history", SYNC_DAGSTER_DSN=dsn)  # which has no need of it
+
+
+def test_a_target_without_tables_says_what_to_run(fresh_command: Command) -> None:
+    for arguments in (["sync", "bubble"], ["history"], ["conflicts"], ["explain", "agent", "x"]):
+        assert "sync-pipeline migrate" in fresh_command(*arguments, code=1).error
+
+
+def test_an_unreachable_source_says_which_and_what_to_set(
+    command: Command, app: BubbleSimulator
+) -> None:
+    app.stop()
+    finished = command("sync", "bubble", "--json", code=1, SYNC_SOURCE_OUTAGE="1")
+    report = finished.json
+    assert report["status"] == "failed"
+    assert report["skipped"]
+    error = report["errors"][0]
+    assert "Bubble" in error
+    assert "refused" in error.lower() or "ConnectError" in error
+    assert "BUBBLE_API_URL" in error
+    found = command("doctor", "--json", code=1, SYNC_SOURCE_OUTAGE="1").json["findings"]
+    assert [f["where"] for f in found if f["severity"] == "error"] == ["bubble source"]
+
+
+def test_a_refused_token_says_what_to_check_at_once(command: Command, app: BubbleSimulator) -> None:
+    command.secrets.add("a-wrong-token")
+    app.stats.reset()
+    report = command("sync", "bubble", "--json", code=1, BUBBLE_API_TOKEN="a-wrong-token").json
+    assert any("401" in error and "BUBBLE_API_TOKEN" in error for error in report["errors"])
+    assert app.stats.total <= 3
+
+
+def test_a_disabled_type_fails_its_entity_and_says_what_to_enable(
+    command: Command, app: BubbleSimulator
+) -> None:
+    app.options.disabled_types = ("payment",)
+    finished = command("sync", "bubble", "--full", "--json", code=4)
+    [error] = [e for e in finished.json["errors"] if "rejected" not in e]
+    assert "404" in error
+    assert "Enable the type “payment”" in error
+    assert finished.json["entities"]["invoice"]["read"] > 0
+
+
+# -- a source that falters
+
+
+def test_passing_troubles_of_the_source_are_overcome(
+    migrated_command: Command, app: BubbleSimulator
+) -> None:
+    app.faults.add(
+        Fault(kind="status", status=429, type="agent", times=2),
+        Fault(kind="status", status=429, type="user", times=1, headers={"Retry-After": "1"}),
+        Fault(kind="reset", type="customer_profile", times=1),
+        Fault(kind="truncate", type="invoice", times=1),
+        Fault(kind="cut", type="payment", times=1),
+        Fault(kind="garbage", body="html", type="invoice_item", times=1),
+        Fault(kind="status", status=503, body="html", type="seda_registration", times=1),
+    )
+    finished = migrated_command("sync", "bubble", "--full", "--json", code=4)
+    assert app.faults.fired == 8
+    assert all("rejected" in error for error in finished.json["errors"])
+    for entity, counts in finished.json["entities"].items():
+        assert counts["inserted"] + counts["rejected"] == counts["read"] > 0, entity
+    assert "trying again in" in finished.err
+
+
+def test_a_page_that_fails_for_ever_fails_its_entity_within_the_budget(
+    command: Command, app: BubbleSimulator
+) -> None:
+    app.options.page_limit = 20
+    app.faults.add(Fault(kind="status", status=500, type="invoice_item", nth=5))
+    before = command.value(
+        "select last_sync_timestamp from _sync_metadata where table_name = 'invoice_item'"
+    )
+    report = command("sync", "bubble", "--full", "--json", code=4, SYNC_SOURCE_OUTAGE="2").json
+    [error] = [e for e in report["errors"] if "rejected" not in e]
+    assert "invoice_item" in error
+    assert "status 500" in error
+    assert report["duration_ms"] < 30_000
+    assert report["entities"]["payment"]["read"] > 0
+    mark = command.row(
+        "select last_sync_timestamp, sync_status from _sync_metadata where table_name = 'invoice_item'"
+    )
+    assert mark == {"last_sync_timestamp": before, "sync_status": "failed"}
+    assert command.value("select count(*) from invoice_item") == 352
+
+
+# -- the command's own death
+
+SEEN = (
+    "select (select count(*) from invoice_item) as rows, (select count(*) from sync_base.bubble__invoice_item)"
+    " as base, (select last_sync_timestamp from _sync_metadata where table_name = 'invoice_item') as mark"
+)
+LOCKS = (
+    "select count(*) from pg_locks where locktype = 'advisory'"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+WAITING = (
+    "select count(*) from pg_stat_activity where datname = current_database()"
+    " and wait_event_type = 'Lock'"
+)
+
+
+@contextmanager
+def held_up_while_fetching(app: BubbleSimulator) -> Iterator[None]:
+    """The second page of invoice items never comes; everything before them is merged."""
+    app.options.page_limit = 50
+    app.faults.add(Fault(kind="stall", type="invoice_item", nth=2, seconds=PATIENCE))
+    yield
+
+
+def is_fetching(app: BubbleSimulator) -> bool:
+    return app.stats.by_type["invoice_item"] > 1
+
+
+@contextmanager
+def held_up_while_merging(command: Command) -> Iterator[None]:
+    """Somebody holds the items' base, so that the merge waits in the middle of its writes."""
+    with command.connection() as connection, connection.transaction():
+        connection.execute("lock table sync_base.bubble__invoice_item in share mode")
+        yield
+
+
+@pytest.mark.parametrize("moment", ["fetching", "merging"])
+def test_a_killed_sync_leaves_nothing_behind(
+    migrated_command: Command, app: BubbleSimulator, moment: str
+) -> None:
+    command = migrated_command
+    before = command.row(SEEN)
+    with held_up_while_fetching(app) if moment == "fetching" else held_up_while_merging(command):
+        process = command.start("sync", "bubble")
+        if moment == "fetching":
+            until(lambda: is_fetching(app), "items to be fetched")
+        else:
+            until(lambda: command.value(WAITING), "the merge to wait")
+        kill(process)
+    app.faults.clear()
+    until(lambda: command.value(LOCKS) == 0, "the locks to go")
+    assert command.row(SEEN) == before
+    assert command.value("select count(*) from invoice") > 0  # what was committed before stands
+    [killed] = command("history", "--json").json["runs"]
+    assert killed["status"] == "running"
+
+    finished = command("sync", "bubble", "--json", code=4)
+    assert finished.json["entities"]["invoice_item"]["inserted"] == 352
+    assert finished.json["entities"]["invoice"]["updated"] == 0
+    now, earlier = command("history", "--json").json["runs"]
+    assert now["run_id"] == finished.json["run_id"]
+    assert earlier["run_id"] == killed["run_id"]
+    assert earlier["status"] == "partial_success"
+    assert "killed" in earlier["metadata"]["error"]
+    assert earlier["duration_ms"] is not None
+    assert dagster_status(command, killed["run_id"]) == "FAILURE"
+
+
+def dagster_status(command: Command, run_id: str) -> str:
+    with psycopg.connect(command.environment["SYNC_DAGSTER_DSN"]) as connection:
+        [(status,)] = connection.execute("select status from runs where run_id = %s", [run_id])
+        return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_sync_in_good_order(
+    migrated_command: Command, app: BubbleSimulator, number: signal.Signals
+) -> None:
+    command = migrated_command
+    with held_up_while_fetching(app):
+        process = command.start("sync", "bubble", "--json")
+        until(lambda: is_fetching(app), "items to be fetched")
+        process.send_signal(number)
+        finished = command.wait(process, 20)
+    assert finished.code in {128 + number, 130}
+    assert finished.json["errors"] == ["interrupted"]
+    assert command.value("select count(*) from invoice_item") == 0
+    [run] = command("history", "--json").json["runs"]
+    assert run["status"] == "partial_success"
+    assert command.value(LOCKS) == 0
+    assert dagster_status(command, run["run_id"]) in {"FAILURE", "CANCELED"}
+
+
+# -- a target that goes away, and others at work on it
+
+
+@contextmanager
+def own_server(directory: Path, app: BubbleSimulator) -> Iterator[tuple[EmbeddedServer, Command]]:
+    """A server that a test may restart, and the command on it."""
+    with EmbeddedServer(directory / "server", durable=False) as server:
+        environment = {
+            "SYNC_TARGET_DSN": server.create_database("target"),
+            "SYNC_DAGSTER_DSN": server.create_database("dagster"),
+            "BUBBLE_API_URL": app.url,
+            "BUBBLE_API_TOKEN": app.token,
+        }
+        command = Command(directory / "home", environment, {app.token})
+        command("migrate")
+        yield server, command
+
+
+@pytest.mark.parametrize("immediate", [False, True], ids=["restart", "crash"])
+def test_a_target_that_restarts_costs_no_second_question_to_the_source(
+    directory: Path, app: BubbleSimulator, immediate: bool
+) -> None:
+    app.options.page_limit = 50
+    with own_server(directory, app) as (server, command):
+        app.stats.reset()
+        report = command("sync", "bubble", "--dry-run", "--json", code=4).json
+        calls, app.options.latency_ms = app.stats.total, 100.0
+        app.stats.reset()
+        process = command.start("sync", "bubble", "--json")
+        until(lambda: is_fetching(app), "items to be fetched")
+        server.restart(immediate=immediate)
+        finished = command.wait(process)
+        assert finished.code == 4, finished.err
+        assert app.stats.total == calls == finished.json["api_calls"]
+        for entity, counts in finished.json["entities"].items():
+            assert counts["read"] == report["entities"][entity]["read"]
+            assert counts["inserted"] + counts["rejected"] == counts["read"]
+        [run, _] = command("history", "--json").json["runs"]
+        assert run["status"] == "partial_success"
+
+
+def test_two_syncs_at_once_wait_for_each_other(
+    migrated_command: Command, app: BubbleSimulator
+) -> None:
+    app.options.latency_ms = 30.0
+    processes = [migrated_command.start("sync", "bubble", "--json") for _ in range(2)]
+    first, second = (migrated_command.wait(process) for process in processes)
+    assert {first.code, second.code} <= {0, 4}
+    for entity, counts in first.json["entities"].items():
+        other = second.json["entities"][entity]
+        assert counts["inserted"] + other["inserted"] == counts["read"] - counts["rejected"] or (
+            other["read"] == 0
+        ), entity
+    runs = migrated_command("history", "--json").json["runs"]
+    assert {run["status"] for run in runs} <= {"completed", "partial_success"}
+    assert migrated_command.value(LOCKS) == 0
+
+
+def test_an_entity_that_another_session_holds_is_named(command: Command) -> None:
+    with command.connection() as connection:
+        connection.execute(
+            "select pg_advisory_lock(hashtextextended('sync_pipeline public.agent', 0))"
+        )
+        finished = command("sync", "bubble", "agent", "--json", code=1, SYNC_LOCK_WAIT="1")
+    [error] = finished.json["errors"]
+    assert "bubble/agent is being synced by another run" in error
+
+
+def test_no_secret_is_written_anywhere(command: Command, app: BubbleSimulator) -> None:
+    app.faults.add(Fault(kind="status", status=401, type="payment"))
+    finished = command("sync", "bubble", "--full", code=4)
+    assert "401" in finished.words()
+    with psycopg.connect(command.environment["SYNC_DAGSTER_DSN"]) as connection:
+        written = [row[0] for row in connection.execute("select event from event_logs")]
+        written += [row[0] for row in connection.execute("select run_body from runs")]
+    assert len(written) > 100
+    written += [p.read_text(errors="replace") for p in command.home.rglob("*") if p.is_file()]
+    for text in written:
+        for secret in command.secrets:
+            assert secret not in text
