@@ -30,7 +30,7 @@ def build() -> dg.Definitions:
             settle_abandoned,
         ],
         resources={
-            "target": TargetDatabase(),
+            "target": TargetDatabase(patient=True),
             "scope": SyncScope.configure_at_launch(),
             "merge": merge_io_manager(SYSTEMS),
             "bubble": BubbleSource(),

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline_tests.fixtures.command_line import Command, Finished
 
 TERMS = {
@@ -123,3 +124,71 @@ def test_every_command_has_help_with_examples(bare_command: Command) -> None:
 def test_no_command_shows_what_there_is(bare_command: Command) -> None:
     assert "Commands:" in bare_command(code=2).err
     assert bare_command("--version").out.startswith("sync-pipeline, version ")
+
+
+# -- the target
+
+
+def test_migrate_creates_everything_once(
+    migrated_command: Command, first_sync: dict[str, Finished]
+) -> None:
+    notes = first_sync["migrate"].json["notes"]
+    created = {note["table"] for note in notes if note["kind"] == "created"}
+    assert {"public.invoice", "sync.step", "sync_base.bubble__invoice"} <= created
+    assert migrated_command("migrate", "--json").json == {"status": "completed", "notes": []}
+    assert "nothing to do" in migrated_command("migrate").out
+
+
+def test_migrate_adopts_tables_that_are_there(fresh_command: Command) -> None:
+    fresh_command.run("create table invoice (bubble_id text, amount integer, ours text)")
+    fresh_command.run("insert into invoice values ('a', 1, 'kept'), ('b', 2, null)")
+    fresh_command.run("create table payment (bubble_id text)")
+    fresh_command.run("insert into payment values ('twice'), ('twice')")
+    finished = fresh_command("migrate", code=4)
+    assert "public.payment" in finished.out
+    assert "1 keys are repeated, such as twice (2 times)" in finished.words()
+    assert "1 refused by the data" in finished.out
+    assert fresh_command.rows("select bubble_id, amount, ours, paid from invoice order by 1") == [
+        {"bubble_id": "a", "amount": 1, "ours": "kept", "paid": None},
+        {"bubble_id": "b", "amount": 2, "ours": None, "paid": None},
+    ]
+    errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
+    assert [f["where"] for f in errors] == ["bubble/payment"]
+    fresh_command.run("delete from payment where ctid = (select min(ctid) from payment)")
+    again = fresh_command("migrate", "--json").json
+    assert [n["table"] for n in again["notes"] if n["kind"] == "created"] == ["public.payment"]
+    assert {n["kind"] for n in again["notes"]} == {"created", "differs"}
+
+
+def doctor(command: Command, *, code: int = 0) -> list[dict[str, str]]:
+    return command("doctor", "--json", code=code).json["findings"]
+
+
+def test_doctor_is_content_with_a_migrated_target(migrated_command: Command) -> None:
+    finished = migrated_command("doctor")
+    assert "All is well" in finished.out
+    assert "not mapped: Slug (slug)" in finished.words()
+
+
+def test_doctor_says_how_to_mend_an_empty_target(fresh_command: Command) -> None:
+    errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
+    assert {f["where"] for f in errors} == {f"bubble/{name}" for name in ENTITIES}
+    assert {f["remedy"] for f in errors} == {"run: sync-pipeline migrate"}
+
+
+def test_doctor_finds_what_is_broken_on_either_side(
+    migrated_command: Command, app: BubbleSimulator
+) -> None:
+    migrated_command.run("drop index invoice_bubble_id_key")
+    migrated_command.run("alter table payment drop column amount")
+    migrated_command.run("alter table agent alter column name type varchar(10)")
+    app.store.hide_field("user", "Name")
+    app.options.disabled_types = ("invoice_item",)
+    app.store.schema("payment").hide("Amount")
+    found = {(f["severity"], f["where"]): f for f in doctor(migrated_command, code=1)}
+    assert "no valid, total unique index" in found["error", "bubble/invoice"]["problem"]
+    assert "no column amount" in found["error", "bubble/payment"]["problem"]
+    assert "migrate" in found["error", "bubble/payment"]["remedy"]
+    assert "VARCHAR(10)" in found["warning", "public.agent"]["problem"]
+    assert "no type invoice_item" in found["error", "bubble/invoice_item"]["problem"]
+    assert "Amount" in found["warning", "bubble/payment"]["problem"]

@@ -205,15 +205,6 @@ def merged_entities(connection: Connection, run_id: UUID) -> set[str]:
     return {name for (name,) in rows}
 
 
-def unfinished(connection: Connection, limit: int) -> list[UUID]:
-    """Runs that nobody has closed yet, the newest first."""
-    rows = connection.execute(
-        "select id from sync_history where status = 'running' order by created_at desc limit %s",
-        [limit],
-    )
-    return [run_id for (run_id,) in rows]
-
-
 def annotate(connection: Connection, run_id: UUID, facts: Mapping[str, Any]) -> None:
     """Add facts to a run's history row."""
     connection.execute(

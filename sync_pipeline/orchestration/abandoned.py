@@ -9,6 +9,7 @@ import dagster as dg
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import alive
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.orchestration.closing import close_unnoticed
 from sync_pipeline.orchestration.resources import TargetDatabase
 
 MESSAGE = (
@@ -23,13 +24,18 @@ def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
     Returns:
         Their ids.
     """
-    found = alive.abandoned(connection)
-    for run_id in found:
+    settled = []
+    for run_id in alive.abandoned(connection):
         run = instance.get_run_by_id(str(run_id))
-        if run and not run.is_finished:
+        if run and run.is_finished:
+            # It ended as it should, and only its history was not closed yet.
+            close_unnoticed(TargetDatabase(), run)
+            continue
+        if run:
             instance.report_run_failed(run, MESSAGE)
         alive.close(connection, run_id, MESSAGE)
-    return [str(run_id) for run_id in found]
+        settled.append(str(run_id))
+    return settled
 
 
 @dg.sensor(

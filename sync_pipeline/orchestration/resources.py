@@ -9,9 +9,10 @@ import datetime as dt
 from typing import Literal, Protocol
 
 import dagster as dg
+import stamina
 from pydantic import Field
 
-from sync_pipeline.errors import SettingsError
+from sync_pipeline.errors import SettingsError, TargetUnavailable
 from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import EntityBatches
@@ -38,12 +39,29 @@ class Source(Protocol):
 class TargetDatabase(dg.ConfigurableResource):
     """The database that is kept in step; where it is comes from the environment only."""
 
+    patient: bool = Field(
+        default=False,
+        description="Wait for a target that is away, for as long as SYNC_OUTAGE says: a run goes on after a"
+        " restart of the target, while a sensor or a person is told at once.",
+    )
+
     def connect(self, name: str = "sync_pipeline") -> Connection:
         """Open a connection in autocommit."""
         settings = Settings.read()
-        return connect(
-            settings.target(), application_name=name, statement_timeout=settings.statement_timeout
-        )
+        for attempt in stamina.retry_context(
+            on=TargetUnavailable,
+            attempts=None if self.patient else 1,
+            timeout=settings.outage,
+            wait_initial=0.2,
+            wait_max=5.0,
+        ):
+            with attempt:
+                return connect(
+                    settings.target(),
+                    application_name=name,
+                    statement_timeout=settings.statement_timeout,
+                )
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def target(self) -> Target:
         """How the merge reaches the database."""

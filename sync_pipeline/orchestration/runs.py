@@ -196,7 +196,7 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
             found.append(INTERRUPTED)
         elif data.error:
             cause = data.error.cause or data.error
-            found.append(f"{event.step_key}: {cause.message.strip()}")
+            found.append(f"{event.step_key}: {' '.join(cause.message.split())}")
     return found
 
 

@@ -6,14 +6,14 @@ cursors; what a person or an app asked for waits in `sync.request` until a run h
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import history, requests
+from sync_pipeline.merge import requests
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
+from sync_pipeline.orchestration.closing import REQUEST_TAG, close, close_unnoticed
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.runs import SystemRuns
@@ -27,7 +27,6 @@ IN_PROGRESS = [
     dg.DagsterRunStatus.CANCELING,
 ]
 REQUESTS_PER_TICK = 20
-REQUEST_TAG = "sync/request"
 RUN_KEY_TAG = "dagster/run_key"
 
 
@@ -111,7 +110,7 @@ def request_sensor(systems: Sequence[SystemRuns], job: AssetJob) -> dg.SensorDef
     )
     def tick(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         try:
-            _close_forgotten(context.instance)
+            _settle_unnoticed(context.instance)
             with TargetDatabase().connect() as connection:
                 found = list(_requested(connection, by_name))
         except SyncError as error:
@@ -148,23 +147,16 @@ def _run_key(request: requests.Request) -> str:
     return f"request:{request.id}:{request.attempts}"
 
 
-def _close_forgotten(instance: dg.DagsterInstance) -> None:
-    """Close the history of runs that have ended unnoticed.
-
-    Dagster tells of the end of a run once. When the target is away just then, or the run was killed in a
-    process of its own, nobody would ever close its history, and its request would wait for ever.
-    """
+def _settle_unnoticed(instance: dg.DagsterInstance) -> None:
+    """Settle requests whose run has ended unnoticed: they would wait for ever."""
     database = TargetDatabase()
     with database.connect() as connection:
-        unfinished = history.unfinished(connection, REQUESTS_PER_TICK)
         waiting = requests.waiting(connection, REQUESTS_PER_TICK)
-    found = [instance.get_run_by_id(str(run_id)) for run_id in unfinished]
     for request in waiting:
         this_attempt = {REQUEST_TAG: str(request.id), RUN_KEY_TAG: _run_key(request)}
-        found += instance.get_runs(dg.RunsFilter(tags=this_attempt), limit=1)
-    for run in found:
-        if run and run.is_finished:
-            close(database, run, failed=not run.is_success, error="it ended unnoticed")
+        for run in instance.get_runs(dg.RunsFilter(tags=this_attempt), limit=1):
+            if run.is_finished:
+                close_unnoticed(database, run)
 
 
 def history_sensors() -> list[Any]:
@@ -201,27 +193,3 @@ def history_sensors() -> list[Any]:
         close(TargetDatabase(), context.dagster_run, failed=True, error=message)
 
     return [succeeded, canceled, failed]
-
-
-def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: str = "") -> None:
-    """Close a run's history row and settle its request; doing it twice changes nothing.
-
-    A sync that failed before its first merge, or was killed, gets a row too, which says why.
-    """
-    run_id = UUID(run.run_id)
-    with database.connect() as connection, connection.transaction():
-        if failed and SOURCE_TAG in run.tags:
-            history.open_run(connection, run_id, _mode(run), system=run.tags[SOURCE_TAG])
-            history.annotate(connection, run_id, {"error": error})
-        history.close_run(connection, run_id, failed=failed)
-        request = run.tags.get(REQUEST_TAG)
-        if request:
-            requests.settle(connection, int(request), run_id, error=error if failed else None)
-
-
-def _mode(run: dg.DagsterRun) -> str:
-    """The mode of a run's scope, which may be left to its default."""
-    config: Any = run.run_config
-    for name in ("resources", "scope", "config", "mode"):
-        config = config.get(name) if isinstance(config, Mapping) else None
-    return config or "delta"

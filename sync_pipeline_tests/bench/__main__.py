@@ -35,12 +35,13 @@ before-images and accounting. Sides alternate, and so does which of them goes fi
 
 EXAMPLES = """\
 examples:
-  make bench                                               everything, about 10 minutes
+  make bench                                               everything, about 12 minutes
   python -m sync_pipeline_tests.bench --rows 92387         one size, about 2 minutes
   python -m sync_pipeline_tests.bench --rows 20000 --workloads nothing 1% --repeat 1
   python -m sync_pipeline_tests.bench --json > figures.json
 """
 
+WIDTH = 116  # of the table; on a narrower terminal its lines wrap, which loses nothing
 LARGE = 500_000  # rows from which one repeat has to do, unless more are asked for
 
 
@@ -48,6 +49,7 @@ def main() -> None:
     """Parse, measure, report."""
     options = _options()
     console = Console(stderr=options.json)
+    console.width = max(console.width, WIDTH)
     if not _has_dlt():
         console.print("dlt is not installed; the peer's column is left out.", style="dim")
     # Autovacuum would fall into one side's time and not into the other's; `measure` vacuums.

@@ -18,8 +18,9 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from sync_pipeline.definitions import defs
 from sync_pipeline.merge import history, requests
+from sync_pipeline.orchestration.closing import REQUEST_TAG
 from sync_pipeline.orchestration.cursors import Cursor, Place
-from sync_pipeline.orchestration.scheduling import REQUEST_TAG, REQUESTS_PER_TICK
+from sync_pipeline.orchestration.scheduling import REQUESTS_PER_TICK
 from sync_pipeline.systems.bubble.automation import MOST_KEYS
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,
@@ -685,14 +686,25 @@ def test_a_run_whose_process_was_killed_is_closed_as_failed(tiny: World) -> None
     assert tiny.count("sync_history", "status = 'running'") == 1
 
 
-def test_a_run_that_ended_unnoticed_is_closed_by_the_next_look_at_requests(tiny: World) -> None:
+def test_a_run_that_ended_unnoticed_is_closed_as_it_ended(tiny: World) -> None:
     ended_unnoticed = unclosed(tiny)
-    history.open_run(tiny.db.connection, uuid4(), "delta")  # of this one Dagster knows nothing
 
-    look(tiny, "sync_requests")
+    look(tiny, "settle_abandoned")
 
-    assert status(tiny, ended_unnoticed)["status"] == "completed"
-    assert tiny.count("sync_history", "status = 'running'") == 1
+    closed = status(tiny, ended_unnoticed)
+    assert closed["status"] == "completed"
+    assert "error" not in closed["metadata"]
+
+
+def test_a_run_that_failed_unnoticed_is_closed_as_it_ended(tiny: World) -> None:
+    tiny.bubble.options.disabled_types = ("invoice_item",)
+    failed_unnoticed = unclosed(tiny)
+
+    look(tiny, "settle_abandoned")
+
+    closed = status(tiny, failed_unnoticed)
+    assert closed["status"] == "partial_success"
+    assert "failed" in closed["metadata"]["error"]
 
 
 def test_a_run_that_was_canceled_is_closed_as_failed(tiny: World) -> None:
