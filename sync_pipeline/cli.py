@@ -450,22 +450,17 @@ def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
         )
     for row in found.fields:
         row["source"] = at_source.values.get(row["column"])
-    known = found.on_target or found.in_base or bool(at_source.values) or bool(found.rejected)
-    if as_json:
-        status = "completed" if known else "failed"
-        explained = {"explanation": found, "source_problem": at_source.problem}
-        errors = [] if known else [f"{entity} {key} is not known"]
-        printing.print_json(
-            {"status": status, "errors": errors, "entity": entity, "key": key} | explained
-        )
-    elif known:
-        printing.explanation(printing.to_stdout(), f"{declared.name} {key}", found, at_source)
-    else:
+    if not (found.on_target or found.in_base or found.rejected or at_source.values):
         raise SyncError(
             f"{declared.name} {key} is not on the target and was never delivered."
-            f" The source says: {at_source.problem or 'nothing'}."
+            f" The source says: {at_source.problem or 'it was not asked'}."
         )
-    return 0 if known else 1
+    if as_json:
+        about = {"entity": entity, "key": key, "source_problem": at_source.problem}
+        printing.print_json({"status": "completed"} | about | {"explanation": found})
+    else:
+        printing.explanation(printing.to_stdout(), f"{declared.name} {key}", found, at_source)
+    return 0
 
 
 def _waiting(

@@ -160,13 +160,19 @@ def _equation(
 
 
 def _plans(console: Console, report: RunReport) -> None:
+    """What was only planned; a plan that changes nothing needs no approval and is not shown."""
     for entity, digest in report.plans.items():
-        changes = report.changes.get(entity, [])
+        counts = report.entities[entity]
+        if not counts["inserted"] and not report.changes.get(entity) and not report.stopped:
+            continue
         console.print(f"Plan of {entity}: {digest}", style="cyan")
+        changes = report.changes.get(entity, [])
         for key, _, column, old, new in changes[:MOST_CHANGES]:
             console.print(f"  {key}  {column}: {old} → {new}", soft_wrap=True)
         if len(changes) > MOST_CHANGES:
             console.print(f"  … the first {MOST_CHANGES} field changes; more with --json")
+    if report.plans and not report.stopped:
+        console.print("This was a dry run: nothing was written.", style="cyan")
 
 
 def hints(console: Console, reports: Sequence[RunReport]) -> None:
@@ -230,11 +236,11 @@ def migration(console: Console, notes: Sequence[Note]) -> None:
     if not notes:
         console.print("The target is at head; nothing to do.")
         return
-    rows = [{"kind": n.kind, "table": n.table, "what": n.text} for n in notes]
-    listing(console, rows, ("kind", "table", "what"), empty="")
-    created = sum(n.kind == "created" for n in notes)
-    differs = sum(n.kind == "differs" for n in notes)
-    refused = sum(n.kind == "refused" for n in notes)
+    styles = {"created": "green", "differs": "yellow", "refused": "red"}
+    for note in notes:
+        head = Text(f"{note.kind}  ", style=styles[note.kind])
+        console.print(head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True)
+    created, differs, refused = (sum(n.kind == kind for n in notes) for kind in styles)
     console.print(
         f"{created} created, {differs} left as they are although they differ, {refused} refused by the data."
     )

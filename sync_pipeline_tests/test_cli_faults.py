@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
@@ -20,8 +19,8 @@ from sync_pipeline_tests.fixtures.command_line import PATIENCE, Command, kill, u
 
 def unreachable(dsn: str) -> str:
     """The same database on a port where nobody listens."""
-    parts = psycopg.conninfo.conninfo_to_dict(dsn) | {"port": "1"}
-    return psycopg.conninfo.make_conninfo("", **parts)
+    parts = conninfo_to_dict(dsn) | {"port": "1"}
+    return make_conninfo("", **parts)
 
 
 # -- what cannot be reached
@@ -41,8 +40,8 @@ def test_an_unreachable_target_is_one_line(command: Command) -> None:
 
 
 def test_a_wrong_password_is_one_line_without_the_password(command: Command) -> None:
-    parts = psycopg.conninfo.conninfo_to_dict(command.target) | {"password": "never-show-this"}
-    dsn = psycopg.conninfo.make_conninfo("", **parts)
+    parts = conninfo_to_dict(command.target) | {"password": "never-show-this"}
+    dsn = make_conninfo("", **parts)
     command.secrets.add("never-show-this")
     finished = command("history", "--json", code=1, SYNC_TARGET_DSN=dsn)
     assert "password authentication failed" in finished.error
@@ -147,8 +146,9 @@ def test_a_page_that_fails_for_ever_fails_its_entity_within_the_budget(
 # -- the command's own death
 
 SEEN = (
-    "select (select count(*) from invoice_item) as rows, (select count(*) from sync_base.bubble__invoice_item)"
-    " as base, (select last_sync_timestamp from _sync_metadata where table_name = 'invoice_item') as mark"
+    "select (select count(*) from invoice_item) as rows,"
+    " (select count(*) from sync_base.bubble__invoice_item) as base,"
+    " (select last_sync_timestamp from _sync_metadata where table_name = 'invoice_item') as mark"
 )
 LOCKS = (
     "select count(*) from pg_locks where locktype = 'advisory'"

@@ -12,9 +12,11 @@ from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateIndex
+from sqlalchemy.sql.elements import quoted_name
 
-from sync_pipeline.merge.tables import BASE_SCHEMA
+from sync_pipeline.merge.tables import BASE_SCHEMA, unique_name
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ def _complete(
     for column in table.columns:
         if column.name not in present:
             yield _add_column(connection, table, column)
+        elif table.schema == BASE_SCHEMA:
+            yield from _retype(connection, table, column, present[column.name])
         else:
             yield from _differences(connection, table, column, present[column.name])
-    for index in table.indexes:
+    for index in (*table.indexes, *_key_index(table)):
         yield from _add_index(connection, table, index)
     for name in present.keys() - {c.name for c in table.columns}:
         if table.schema != BASE_SCHEMA:
@@ -84,6 +88,12 @@ def _complete(
 
 def _quoted(connection: sa.Connection, table: sa.Table) -> str:
     return connection.dialect.identifier_preparer.format_table(table)
+
+
+def _qualified(connection: sa.Connection, table: sa.Table, name: str | None) -> str:
+    """A relation beside a table, as to_regclass takes it."""
+    quote = connection.dialect.identifier_preparer.quote
+    return ".".join(quote(part) for part in (table.schema or "public", name or ""))
 
 
 def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> Note:
@@ -115,6 +125,36 @@ def _differences(
         )
 
 
+def _retype(
+    connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
+) -> Iterator[Note]:
+    """Bases are ours: their columns follow the fields, with their values or without."""
+    wanted = column.type.compile(connection.dialect)
+    if present["type"].compile(connection.dialect) == wanted:
+        return
+    name = connection.dialect.identifier_preparer.quote(column.name)
+    alter = f"alter table {_quoted(connection, table)}"
+    try:
+        with connection.begin_nested():
+            change = f"{alter} alter column {name} type {wanted} using {name}::{wanted}"
+            connection.execute(sa.text(change))
+        yield Note("created", table.fullname, f"column {column.name} as {wanted}")
+    except DBAPIError:
+        if column.name in table.primary_key.columns:
+            raise
+        connection.execute(sa.text(f"{alter} drop column {name}"))
+        yield _add_column(connection, table, column)
+
+
+def _key_index(table: sa.Table) -> Iterator[sa.Index]:
+    """An existing table may lack its primary key; a unique index does as well."""
+    columns = list(table.primary_key.columns)
+    if columns and table.autoincrement_column is None:
+        names = [c.name for c in columns]
+        copy = table.to_metadata(sa.MetaData())
+        yield sa.Index(unique_name(table.name, names), *(copy.c[n] for n in names), unique=True)
+
+
 def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> Iterator[Note]:
     names = [c.name for c in index.columns]
     if index.dialect_options["postgresql"]["where"] is not None:
@@ -123,7 +163,8 @@ def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> I
     if _has_index(connection, table, set(names), unique=bool(index.unique)):
         return
     if index.unique:
-        repeated = _repeated(connection, table, names)
+        nulls = bool(index.dialect_options["postgresql"]["nulls_not_distinct"])
+        repeated = _repeated(connection, table, names, nulls=nulls)
         if repeated:
             yield Note(
                 "refused",
@@ -131,6 +172,9 @@ def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> I
                 f"unique index on ({', '.join(names)}): {repeated}; merge these rows, then migrate again",
             )
             return
+    if connection.scalar(sa.select(sa.func.to_regclass(_qualified(connection, table, index.name)))):
+        # The name is taken, by an index that does not do.
+        index.name = quoted_name(f"{index.name}"[:58] + "_sync", quote=None)
     connection.execute(CreateIndex(index))
     yield Note("created", table.fullname, f"index {index.name}")
 
@@ -151,12 +195,15 @@ def _has_index(
     return any(set(found) == names for (found,) in rows)
 
 
-def _repeated(connection: sa.Connection, table: sa.Table, names: list[str]) -> str | None:
-    """What keeps a unique index from being created, with examples."""
+def _repeated(
+    connection: sa.Connection, table: sa.Table, names: list[str], *, nulls: bool
+) -> str | None:
+    """What keeps a unique index from being created, with examples; whether nulls count as equal."""
     columns = [table.c[name] for name in names]
+    filled = [] if nulls else [c.is_not(None) for c in columns]
     query = (
         sa.select(*columns, sa.func.count())
-        .where(*(c.is_not(None) for c in columns))
+        .where(*filled)
         .group_by(*columns)
         .having(sa.func.count() > 1)
     )

@@ -6,6 +6,7 @@ Queries do not go through it; they are composed in `relations` and the modules b
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -48,9 +49,9 @@ def base_name(entity: Entity) -> str:
     return f"{entity.system}__{entity.name}"
 
 
-def unique_name(entity: Entity, columns: Iterable[str]) -> str:
+def unique_name(table: str, columns: Iterable[str]) -> str:
     """Name of a unique index that we create; Postgres keeps 63 bytes of it."""
-    return f"{entity.table}_{'_'.join(columns)}_key"[:63]
+    return f"{table}_{'_'.join(columns)}_key"[:63]
 
 
 def metadata(systems: Iterable[System]) -> sa.MetaData:
@@ -93,7 +94,7 @@ def _add_unique(
     table: sa.Table, entity: Entity, columns: tuple[str, ...], *, null_counts: bool = False
 ) -> None:
     sa.Index(
-        unique_name(entity, columns),
+        unique_name(table.name, columns),
         *(table.c[c] for c in columns),
         unique=True,
         postgresql_nulls_not_distinct=null_counts,
@@ -107,7 +108,9 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
     nullable = not not_null and getattr(column, "nullable", True)
     default = sa.text(column.default) if column.default is not None else None
     kind = column_type(column.type)
-    return sa.Column(column.column, kind, nullable=nullable, server_default=default)
+    return sa.Column(
+        column.column, kind, nullable=nullable, server_default=default, autoincrement=False
+    )
 
 
 def base_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
@@ -123,8 +126,10 @@ def base_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
 
 
 def _base_column(entity: Entity, f: Field) -> sa.Column:
+    # Without a length: the target's own column decides what fits, and it may be wider than declared.
+    kind = sa.Text() if f.type.name == "char" else column_type(dataclasses.replace(f.type, args=()))
     nullable = f.column not in entity.key or f.null_counts
-    return sa.Column(f.column, column_type(f.type), nullable=nullable)
+    return sa.Column(f.column, kind, nullable=nullable, autoincrement=False)
 
 
 def _base_marks() -> list[sa.Column]:

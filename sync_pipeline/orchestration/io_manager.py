@@ -124,7 +124,7 @@ class MergeIOManager(dg.IOManager):
 def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
     """The IO manager for these systems; it needs the resources `target` and `scope`."""
 
-    @dg.io_manager(
+    @dg.io_manager(  # pyright: ignore[reportArgumentType]  Dagster takes generators, its types do not
         required_resource_keys={"target", "scope"}, description="Three-way merge into the target."
     )
     def build(context: dg.InitResourceContext) -> Iterator[MergeIOManager]:

@@ -30,7 +30,7 @@ def test_a_table_that_people_edit_stays_in_step_with_its_source(bench: Workbench
     waiting = bench.sync({"shop_id": "s1", "number": 1, "label": "A"}, entity=DESK)
     first = bench.sync(
         shop("s1", Size=3, Tags=["a", "b"], Rent="9.90"),
-        shop("s2", Size=1, **{"Open?": "yes"}),
+        shop("s2", Size=1) | {"Open?": "yes"},
         shop("s3"),
         shop("bad", Size="many"),
         mode="full",

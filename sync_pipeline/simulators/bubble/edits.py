@@ -38,7 +38,9 @@ class EditsWhileReading:
         uid = self._dice.choice(uids)
         match edit:
             case "modify":
-                values = {self._text_field(kind): f"edited while reading, {self._done}"}
+                values = dict.fromkeys(
+                    self._text_field(kind), f"edited while reading, {self._done}"
+                )
                 self._store.patch(kind, uid, values, origin="reading")
             case "delete":
                 self._store.delete(kind, uid, origin="reading")
@@ -47,8 +49,8 @@ class EditsWhileReading:
                 copied = {k: v for k, v in values.items() if k not in _OF_THE_ORIGINAL}
                 self._store.create(kind, copied, origin="reading")
 
-    def _text_field(self, kind: str) -> str:
+    def _text_field(self, kind: str) -> list[str]:
+        """One of the type's text fields; a thing without any is only touched."""
         fields = self._store.schema(kind).visible()
-        return self._dice.choice(
-            [field.stored for field in fields if field.kind == "text" and not field.built_in]
-        )
+        texts = [field.stored for field in fields if field.kind == "text" and not field.built_in]
+        return [self._dice.choice(texts)] if texts else []
