@@ -317,11 +317,12 @@ def _scope(**config: Any) -> Scope:
 )
 def up(*, port: int, as_json: bool) -> int:
     """What `make up` runs."""
-    from sync_pipeline.serving import serve
+    from sync_pipeline import serving
 
-    with _stand_ins() as settings:
+    home = Settings.read().home
+    with serving.alone(home, say=say), _stand_ins() as settings:
         _migrate(settings)
-        return serve(port, say=say, as_json=as_json)
+        return serving.serve(home, port, say=say, as_json=as_json)
 
 
 # -- looking after the target

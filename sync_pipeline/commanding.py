@@ -27,6 +27,7 @@ from sync_pipeline.errors import SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.settings import Settings
 
 PROGRAM = "sync-pipeline"
+LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
 
 
@@ -46,14 +47,18 @@ def main(cli: click.Group) -> None:
 
 
 def _hear_signals() -> None:
-    # An exception, so that our context managers stop the embedded server and the simulators.
+    # Signals become exceptions, so that our context managers stop the embedded server, the simulators and
+    # Dagster. A second one must not keep them from it.
     def leave(number: int, _: FrameType | None) -> None:
+        for heard in LEAVING:
+            signal.signal(heard, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         sys.exit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
-    # A shell that starts us in the background makes us deaf to SIGINT; we want to hear it all the same.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Also SIGINT, to which a shell that starts us in the background makes us deaf.
+    for number in LEAVING:
+        signal.signal(number, leave)
 
 
 class _Exampled(click.Command):
@@ -161,8 +166,9 @@ class _OneLine(logging.Formatter):
     """A line per message, without stack traces: those are for logs, not for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = self.formatTime(record, "%H:%M:%S")
-        return f"{moment} {' '.join(record.getMessage().split())}"
+        # In a run, Dagster puts the names of job, run and step before the message.
+        said = getattr(record, "dagster_meta", {}).get("orig_message") or record.getMessage()
+        return f"{self.formatTime(record, '%H:%M:%S')} {' '.join(said.split())}"
 
 
 def _log_to_stderr(*, as_json: bool) -> None:

@@ -239,7 +239,9 @@ def migration(console: Console, notes: Sequence[Note]) -> None:
     styles = {"created": "green", "differs": "yellow", "refused": "red"}
     for note in notes:
         head = Text(f"{note.kind}  ", style=styles[note.kind])
-        console.print(head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True)
+        console.print(
+            head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True
+        )
     created, differs, refused = (sum(n.kind == kind for n in notes) for kind in styles)
     console.print(
         f"{created} created, {differs} left as they are although they differ, {refused} refused by the data."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -26,7 +26,7 @@ from sync_pipeline.merge.preview import FieldChange, field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
 from sync_pipeline.merge.stage import Connection, Stage, reason_of
-from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.merge.stream import Batch, EntityBatches
 from sync_pipeline.model.entity import Entity
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,14 @@ class _Part:
         return bool(self.over_budget) and self.digest not in self.stream.scope.approve
 
 
+class _OfTheSource(Exception):
+    """Carries an error of a source that is a Postgres itself past those of the target."""
+
+    def __init__(self, cause: psycopg.Error) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class _HeldBack(Exception):
     """Takes the transaction back: a plan is not to be applied."""
 
@@ -136,6 +144,8 @@ def merge(
     try:
         parts = [_read(session, stream, parents or {}) for stream in streams]
         return _finish(session, parts, run_id, parents or {})
+    except _OfTheSource as error:
+        raise error.cause from None
     except psycopg.Error as error:
         raise TargetRefused(
             f"{label}: the target refused: {reason_of(error)}. Nothing was written. `sync-pipeline doctor`"
@@ -164,13 +174,20 @@ def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]
     part.released = len(waiting)
     stage.add(waiting)
     last = time.monotonic()
-    for batch in stream.batches:
+    for batch in _batches(stream):
         stage.add(batch)
         if time.monotonic() - last > PROGRESS_EVERY:
             last = time.monotonic()
             log.info("%s: %s records read", part.label, f"{stage.read:,}")
     stage.finish()
     return part
+
+
+def _batches(stream: EntityBatches) -> Iterator[Batch]:
+    try:
+        yield from stream.batches
+    except psycopg.Error as error:
+        raise _OfTheSource(error) from None
 
 
 def _finish(
@@ -339,7 +356,9 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
         rows = [[c.key, c.state, c.column, c.old, c.new] for c in part.changes]
         connection.execute(
             "insert into sync.plan (digest, run_id, system, entity, verdict, counts, rows)"
-            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity) do nothing",
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity) do update set"
+            " digest = excluded.digest, verdict = excluded.verdict, counts = excluded.counts,"
+            " rows = excluded.rows, created_at = now()",
             [
                 part.digest or "",
                 run_id,

@@ -7,7 +7,6 @@ ahead of the other.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, LiteralString
@@ -18,6 +17,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.convert import payload_text
 from sync_pipeline.merge.relations import Relations, columns
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
@@ -52,7 +52,7 @@ def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any)
     connection.execute(
         "insert into sync_history (id, sync_type, status, metadata) values (%s, %s, 'running', %s)"
         " on conflict (id) do nothing",
-        [run_id, sync_type, Jsonb(facts, dumps=_dumps)],
+        [run_id, sync_type, Jsonb(facts, dumps=payload_text)],
     )
 
 
@@ -67,16 +67,17 @@ def add_step(connection: Connection, run_id: UUID, step: Step) -> None:
             step.entity,
             step.action,
             step.status,
-            step.error,
+            _told(step.error),
             Jsonb(step.counts.as_dict()) if step.counts else None,
-            Jsonb(step.facts, dumps=_dumps),
+            Jsonb(step.facts, dumps=payload_text),
             step.started_at,
         ],
     )
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=str)
+def _told(error: str | None) -> str | None:
+    """An error as a text column can hold it: it may quote anything that a source has answered."""
+    return error and error.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def has_step(connection: Connection, run_id: UUID, entity: Entity, started_at: dt.datetime) -> bool:
@@ -170,7 +171,7 @@ def mark_failed(connection: Connection, entity: Entity, error: str) -> None:
         "insert into _sync_metadata as m (table_name, sync_status, error_message) values (%s, 'failed', %s)"
         " on conflict (table_name) do update set sync_status = 'failed',"
         " error_message = excluded.error_message, updated_at = now()",
-        [entity.table, error],
+        [entity.table, _told(error)],
     )
 
 
@@ -209,7 +210,7 @@ def annotate(connection: Connection, run_id: UUID, facts: Mapping[str, Any]) -> 
     """Add facts to a run's history row."""
     connection.execute(
         "update sync_history set metadata = metadata || %s where id = %s",
-        [Jsonb(facts, dumps=_dumps), run_id],
+        [Jsonb(facts, dumps=payload_text), run_id],
     )
 
 

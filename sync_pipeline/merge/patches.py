@@ -85,18 +85,20 @@ def _back_link(
     run: _Run,
 ) -> PatchResult:
     key, other_key = entity.entity.key[0], other.entity.key[0]
+    # Whoever else names an invoice is looked at too, or else the oldest would lose to whoever came last.
     claims = sql.SQL(
-        "create temporary table wish on commit drop as"
+        "create temporary table wish on commit drop as with claim as materialized ("
+        "select o.{other_key} as other_key, o.{oldest} as oldest, w.wanted, {other_touched} as touched"
+        " from {other} o, unnest(o.{back}) as w(wanted)),"
+        " concerned as (select wanted from claim where touched"
+        " union select t.{key} from {entity} t where {entity_touched})"
         " select *, case when key is null then 'not_found' when held = other_key then 'same'"
         " when held is not null or winner <> other_key then 'conflict' else 'set' end as outcome"
         " from (select distinct on (c.wanted, c.other_key) c.wanted, c.other_key, t.{key} as key,"
         " nullif(t.{column}, '') as held, first_value(c.other_key) over (partition by c.wanted"
         " order by c.oldest nulls last, c.other_key) as winner"
-        " from (select o.{other_key} as other_key, o.{oldest} as oldest, w.wanted"
-        " from {other} o, unnest(o.{back}) as w(wanted) where {other_touched}"
-        " union select o.{other_key}, o.{oldest}, w.wanted from {other} o, unnest(o.{back}) as w(wanted)"
-        " join {entity} t on t.{key} = w.wanted where {entity_touched}) c"
-        " left join {entity} t on t.{key} = c.wanted) claim"
+        " from claim c left join {entity} t on t.{key} = c.wanted"
+        " where c.wanted in (select wanted from concerned)) wish"
     ).format(
         key=ident(key),
         column=ident(patch.column),
@@ -151,7 +153,8 @@ def _copy_through(
         " as other_key, count(distinct o.{take}) as candidates, case when count(o.{take}) = 0"
         " then 'no_candidate' else 'set' end as outcome"
         " from {entity} t left join {other} o on o.{through} = t.{key} and coalesce(o.{take}, '') <> ''"
-        " where coalesce(t.{column}, '') = '' and ({entity_touched} or {other_touched}) group by t.{key}"
+        " where coalesce(t.{column}, '') = '' and ({entity_touched} or t.{key} in"
+        " (select o.{through} from {other} o where {other_touched})) group by t.{key}"
     ).format(
         key=ident(entity.entity.key[0]),
         other_key=ident(other.entity.key[0]),

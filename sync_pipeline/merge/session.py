@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -91,13 +91,16 @@ class Session:
             "statement_timeout": _milliseconds(self._target.statement_timeout),
             "lock_timeout": _milliseconds(self._target.lock_timeout),
             "work_mem": self._target.work_memory,
-            # A killed run's session ends, and its locks with it, even in the middle of a statement.
-            "client_connection_check_interval": "1s",
+            "idle_session_timeout": "0",  # between two pages a slow source takes the time it takes
             "temp_buffers": "64MB",
             "jit": "off",  # compiling the plan's expressions takes longer than running them
         }
         for name, value in settings.items():
             connection.execute("select set_config(%s, %s, false)", [name, value])
+        # A killed run's session ends, and its locks with it, even in the middle of a statement; where the
+        # server's system can tell.
+        with suppress(errors.InvalidParameterValue):
+            connection.execute("set client_connection_check_interval = '1s'")
 
     def recover(self, error: psycopg.OperationalError) -> None:
         """Reconnect and stage again when the connection is lost; any other error is raised as it is.

@@ -173,6 +173,8 @@ class Stage:
             failures |= self._copy(sent.lines)
         except psycopg.OperationalError as error:
             self._recover(error)  # stages the whole spool again, this chunk included
+            for seq in self.rejections.keys() & set(sequence):
+                self.rejections[seq].record = keyed.records[seq - sequence.start]
         for seq, reason in failures.items():
             at = seq - sequence.start
             self._reject(seq, reason, keyed.keys[at], keyed.records[at])

@@ -5,7 +5,7 @@ whether the table is in the state that people expect, and name what is not.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -23,8 +23,23 @@ WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
 def entity_checks(system: System) -> list[dg.AssetChecksDefinition]:
-    """The checks of every entity; one step per entity, because a step costs more than a query."""
-    return [_checks(system, entity) for entity in system.in_order()]
+    """The checks of every entity; few steps per entity, because a step costs more than a query."""
+    return [made for entity in system.in_order() for made in _checks_of(system, entity)]
+
+
+def _checks_of(system: System, entity: Entity) -> Iterator[dg.AssetChecksDefinition]:
+    specs = _specs(entity)
+    yield _checks(system, entity, specs, "checks", _results)
+    if any(True for _ in entity.links):
+        # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
+        later = [p for _, link in entity.links if link.deferred for p in link.parents]
+        links = dg.AssetCheckSpec(
+            "links",
+            asset=asset_key(entity),
+            description="Every link points at a row that is there.",
+            additional_deps=[asset_key(system[name]) for name in dict.fromkeys(later)],
+        )
+        yield _checks(system, entity, [links], "links", _link_results)
 
 
 def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
@@ -35,8 +50,6 @@ def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
         "row_count": f"The table has not lost more than {DROP_PERCENT:g} % of its rows since the run before.",
         "freshness": f"The last merge succeeded, and less than {LATE.total_seconds() / 3600:g} hours ago.",
     }
-    if any(True for _ in entity.links):
-        described["links"] = "Every link points at a row that is there."
     if entity.owner:
         described["owner_rows"] = "Rows of other owners have not become fewer."
     return [
@@ -45,19 +58,28 @@ def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _checks(system: System, entity: Entity) -> dg.AssetChecksDefinition:
-    specs = _specs(entity)
+Look = Callable[
+    [dg.AssetCheckExecutionContext, Connection, System, Entity], Iterator[dg.AssetCheckResult]
+]
 
+
+def _checks(
+    system: System, entity: Entity, specs: Sequence[dg.AssetCheckSpec], name: str, look: Look
+) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         specs=specs,
-        name=f"{system.name}__{entity.name}__checks",
+        name=f"{system.name}__{entity.name}__{name}",
         required_resource_keys={"target"},
         can_subset=True,
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
         with context.resources.target.connect() as connection:
-            for result in _results(context, connection, system, entity):
+            if not prepared.exists(connection, Relations(entity)):
+                why = "the table does not exist; migrate first"
+                yield from (_result(entity, each, passed=False, why=why) for each in wanted)
+                return
+            for result in look(context, connection, system, entity):
                 if result.check_name in wanted:
                     yield result
 
@@ -67,12 +89,7 @@ def _checks(system: System, entity: Entity) -> dg.AssetChecksDefinition:
 def _results(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
 ) -> Iterator[dg.AssetCheckResult]:
-    if not prepared.exists(connection, Relations(entity)):
-        for spec in _specs(entity):
-            yield _result(
-                entity, spec.name, passed=False, why="the table does not exist; migrate first"
-            )
-        return
+    del system
     yield _accounting(connection, entity)
     yield _unique_index(connection, entity)
     repeated = inspection.repeated_keys(connection, entity)
@@ -81,10 +98,15 @@ def _results(
     )
     yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
     yield _freshness(connection, entity)
-    if any(True for _ in entity.links):
-        yield _links(connection, system, entity)
     if entity.owner:
         yield _history_check(context, entity, "owner_rows", "rows_of_other_owners", 0.0)
+
+
+def _link_results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    del context
+    yield _links(connection, system, entity)
 
 
 def _result(

@@ -68,8 +68,7 @@ class MergeIOManager(dg.IOManager):
             self._note_failure(obj, run_id, started_at, error)
             raise dg.Failure(description=str(error), allow_retries=False) from error
         context.add_output_metadata(self._metadata(entity, result))
-        context.log.info("%s", summary_line(result))
-        log.info("%s", summary_line(result))  # Dagster's own log is kept from the command line
+        log.info("%s", summary_line(result))
 
     def close(self) -> None:
         """The run is over."""

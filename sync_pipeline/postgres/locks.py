@@ -30,15 +30,23 @@ def hold(path: Path, *, shared: bool = False) -> int:
     return descriptor
 
 
-def is_held(path: Path) -> bool:
-    """Whether anybody, this process included, holds the file's lock."""
+def try_hold(path: Path) -> int | None:
+    """Lock a file for oneself alone, as `hold` does; None if anybody holds it."""
     descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    finally:
         os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether anybody, this process included, holds the file's lock."""
+    descriptor = try_hold(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
     return False
 
 

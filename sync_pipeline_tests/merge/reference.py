@@ -139,20 +139,20 @@ class Reference:
             if source == local:
                 continue
             known = base is not None and name not in base.unknown
+            was = base.values[name] if base else None
             if not known:
                 take = source is not None and (local is None or force or policy == "source")
                 dispute = source is not None and local is not None and not take
             elif force:
                 take, dispute = True, False
-            elif source == base.values[name]:
+            elif source == was:
                 take = dispute = False
-            elif local == base.values[name]:
+            elif local == was:
                 take, dispute = True, False
             else:
                 take, dispute = policy == "source", True
             if dispute:
                 kept = "source" if take else policy
-                was = base.values[name] if base else None
                 self.conflicts[record.key, "field", name] = (was, local, source, kept)
             if take:
                 row.values[name] = source

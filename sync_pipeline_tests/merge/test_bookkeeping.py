@@ -191,6 +191,20 @@ def test_closing_a_run_that_was_never_opened_says_so(bench: Workbench) -> None:
     assert history.close_run(bench.connection, uuid4()) is None
 
 
+def test_whatever_a_source_has_said_can_be_kept(bench: Workbench) -> None:
+    stream = bench.stream([shop()])
+    stream.outcome.notes["example"] = {"nul": "a\x00b", "half": "\ud83d", "when": day(1)}
+    stream.outcome.problems.append("it answered \x00\ud83d")
+
+    bench.merge(stream)
+    failed = history.Step("shops", "shop", "fetch", "failed", day(1), error="\x00\ud83d")
+    history.add_step(bench.connection, uuid4(), failed)
+    history.mark_failed(bench.connection, SHOP, "\x00\ud83d")
+
+    assert bench.shop()["name"] == "Corner"
+    assert bench.steps()[1]["error"] == "\ufffd?"
+
+
 # -- retention
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -222,3 +223,16 @@ def test_an_error_that_no_record_causes_fails_the_run_with_one_line(bench: Workb
     bench.run("drop role reader")
     assert "permission denied for table" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_a_source_that_is_a_postgres_is_not_taken_for_one_of_the_target(
+    bench: Workbench,
+) -> None:
+    def rows() -> Iterator[list[dict[str, Any]]]:
+        yield [shop()]
+        raise psycopg.errors.QueryCanceled("the source's own timeout")
+
+    stream = bench.stream([])
+    stream.batches = rows()
+    with pytest.raises(psycopg.errors.QueryCanceled, match="the source's own timeout"):
+        bench.merge(stream)

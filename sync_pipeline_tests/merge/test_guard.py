@@ -240,6 +240,17 @@ def test_an_approved_plan_is_applied(bench: Workbench) -> None:
     assert result.over_budget != []
 
 
+def test_a_run_stopped_twice_keeps_the_plan_that_its_message_names(bench: Workbench) -> None:
+    entity = budget(updates=Limit(0, 0))
+    bench.sync(*shops(3), entity=entity)
+    run_id = uuid4()
+    stopped(bench, *shops(3, day=2, changed=1), entity=entity, run_id=run_id)
+
+    again = stopped(bench, *shops(3, day=2, changed=2), entity=entity, run_id=run_id)
+
+    assert bench.row("select digest from sync.plan") == {"digest": again.digest}
+
+
 @pytest.mark.parametrize("different", ["value", "row", "insert", "missing", "local"])
 def test_another_plan_is_stopped_again(bench: Workbench, different: str) -> None:
     entity = budget(updates=Limit(0, 0))

@@ -101,6 +101,18 @@ def test_links_of_the_admin_and_agents_by_their_login_do_not_dangle(tiny: World)
     assert check(tiny, "invoice")["links"].passed
 
 
+def test_links_to_what_is_synced_later_in_the_run_do_not_dangle(tiny: World) -> None:
+    payment = tiny.create_there("payment", **{"Linked Invoice": INVOICE})
+    user = tiny.create_there("user", Dealership="North")
+    tiny.touch_there("invoice", INVOICE, **{"Linked Payment": [payment]})
+    tiny.touch_there("agent", AGENT, **{"Linked User Login": user})
+
+    run = tiny.run()
+
+    assert run.checks("invoice")["links"].passed
+    assert run.checks("agent")["links"].passed
+
+
 def test_an_empty_link_does_not_dangle(tiny: World) -> None:
     tiny.edit_here("invoice", INVOICE, linked_customer="", linked_payment=[], created_by=None)
 
@@ -296,7 +308,11 @@ def sync_desks(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluatio
 
     shared = dg.Definitions(
         assets=[desk],
-        asset_checks=entity_checks(SHOPS)[-1:],
+        asset_checks=[
+            checks
+            for checks in entity_checks(SHOPS)
+            if {key.asset_key.path[-1] for key in checks.check_keys} == {"desk"}
+        ],
         resources={
             "target": TargetDatabase(),
             "scope": SyncScope(),
