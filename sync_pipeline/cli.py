@@ -439,25 +439,26 @@ def explain(*, entity: str, key: str, no_source: bool, as_json: bool) -> int:
         raise click.UsageError(
             f"the key of {entity} has {len(declared.key)} parts: {', '.join(declared.key)}"
         )
-    from sync_pipeline import explaining
     from sync_pipeline.merge import overview
 
     with _target(sources=not no_source) as connection:
         found = overview.explain(connection, declared, parts)
-        at_source = (
-            explaining.AtSource()
-            if no_source
-            else explaining.ask(connection, system, declared, key)
-        )
+        at_source = None
+        if not no_source:
+            from sync_pipeline import explaining
+
+            at_source = explaining.ask(connection, system, declared, key)
+    problem = at_source.problem if at_source else None
     for row in found.fields:
-        row["source"] = at_source.values.get(row["column"])
-    if not (found.on_target or found.in_base or found.rejected or at_source.values):
+        row["source"] = at_source.values.get(row["column"]) if at_source else None
+    known = found.on_target or found.in_base or found.rejected
+    if not known and not (at_source and at_source.values):
         raise SyncError(
             f"{declared.name} {key} is not on the target and was never delivered."
-            f" The source says: {at_source.problem or 'it was not asked'}."
+            f" The source says: {problem or 'it was not asked'}."
         )
     if as_json:
-        about = {"entity": entity, "key": key, "source_problem": at_source.problem}
+        about = {"entity": entity, "key": key, "source_problem": problem}
         printing.print_json({"status": "completed"} | about | {"explanation": found})
     else:
         printing.explanation(printing.to_stdout(), f"{declared.name} {key}", found, at_source)

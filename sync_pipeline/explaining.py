@@ -24,12 +24,10 @@ class AtSource:
     """One record as the source has it.
 
     Attributes:
-        asked: whether the source answered with the record.
         values: by column, as the target would hold them.
         problem: why there are none.
     """
 
-    asked: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
 
@@ -53,7 +51,7 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
         source.close()
     if not records:
         return AtSource(problem="; ".join(stream.outcome.problems) or "it has no such record")
-    return AtSource(asked=True, values=_spelled(connection, entity, records[0]))
+    return AtSource(_spelled(connection, entity, records[0]))
 
 
 def _spelled(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:

@@ -286,7 +286,9 @@ def conflicts(console: Console, rows: Sequence[Row]) -> None:
         console.print("There are no conflicts.")
 
 
-def explanation(console: Console, title: str, found: Explanation, at_source: AtSource) -> None:
+def explanation(
+    console: Console, title: str, found: Explanation, at_source: AtSource | None
+) -> None:
     """One row from all sides; what all sides agree on is shown once."""
     filled = [row for row in found.fields if any(row[s] is not None for s in SIDES)]
     rows = [_sides(row, at_source) for row in filled]
@@ -311,18 +313,18 @@ def explanation(console: Console, title: str, found: Explanation, at_source: AtS
         console.print(line, style="yellow", soft_wrap=True)
 
 
-def _sides(row: Row, at_source: AtSource) -> list[str]:
+def _sides(row: Row, at_source: AtSource | None) -> list[str]:
     local, base, source = row["local"], row["base"], row["source"]
     return [
         row["column"],
         shortened(local),
         "=" if base == local else shortened(base),
-        "" if not at_source.asked else "=" if source == local else shortened(source),
+        "" if not at_source or at_source.problem else "=" if source == local else shortened(source),
         (row["written_by"] or "")[:8],
     ]
 
 
-def _remarks(found: Explanation, at_source: AtSource) -> Iterable[str]:
+def _remarks(found: Explanation, at_source: AtSource | None) -> Iterable[str]:
     if not found.on_target and found.in_base:
         yield "The row is not on the target: it was deleted locally and stays deleted."
     elif not found.on_target:
@@ -335,7 +337,7 @@ def _remarks(found: Explanation, at_source: AtSource) -> Iterable[str]:
         yield f"The source no longer has it, since {_shown(found.marks['_missing_since'])} (UTC)."
     if found.rejected:
         yield f"Its last record was rejected: {found.rejected}"
-    if at_source.problem:
+    if at_source and at_source.problem:
         yield f"The source was not shown: {at_source.problem}"
     for conflict in found.conflicts:
         yield (

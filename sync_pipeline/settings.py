@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,10 +37,10 @@ class Settings:
     """
 
     home: Path
-    target_dsn: str | None
-    dagster_dsn: str | None
+    target_dsn: str | None = field(repr=False)
+    dagster_dsn: str | None = field(repr=False)
     bubble_url: str | None
-    bubble_token: str | None
+    bubble_token: str | None = field(repr=False)
     bubble_requests_per_minute: int
     overlap: timedelta
     lock_wait: timedelta

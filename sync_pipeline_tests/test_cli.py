@@ -50,18 +50,6 @@ def test_a_full_sync_reports_every_entity_balanced(
     assert all("rejected" in error for error in report["errors"])
 
 
-def test_a_second_sync_finds_nothing_to_do_and_writes_nothing(command: Command) -> None:
-    before = command.writes()
-    report = command("sync", "bubble", "--full", "--json", code=4).json
-    assert all(
-        n == 0
-        for counts in report["entities"].values()
-        for name, n in counts.items()
-        if name not in {"read", "unchanged", "rejected"}
-    )
-    assert command.writes() == before
-
-
 # -- usage
 
 
@@ -220,9 +208,6 @@ def test_one_invoice_comes_with_its_package_in_few_calls(
     assert counted(finished, "invoice") == {"read": 1, "updated": 1}
     assert report["entities"]["payment"]["unchanged"] > 0
     assert report["entities"]["customer"]["unchanged"] > 0
-    shown = command("sync", "bubble", "--keys", f"{invoice},nonsense", code=4).words()
-    assert "Packages: 2 invoices, 0 synced, 1 up to date, 1 failed." in shown
-    assert "invoice nonsense: not found" in shown
 
 
 def test_a_delta_takes_what_changed_and_keeps_local_edits(
@@ -236,7 +221,9 @@ def test_a_delta_takes_what_changed_and_keeps_local_edits(
     assert finished.json["entities"]["invoice"]["updated"] == 1
     row = "select type, amount::int from invoice where bubble_id = %s"
     assert command.row(row, invoice) == {"type": "ours", "amount": 777}
-    command("sync", "bubble", "invoice", "--keys", invoice, "--force", "--json")
+    shown = command("sync", "bubble", "--keys", f"{invoice},nonsense", "--force", code=4).words()
+    assert "Packages: 2 invoices, 1 synced, 0 up to date, 1 failed." in shown
+    assert "invoice nonsense: not found" in shown
     assert command.value("select type from invoice where bubble_id = %s", invoice) != "ours"
 
 
@@ -251,8 +238,6 @@ def test_a_range_takes_what_was_modified_in_it(
     finished = command("sync", "bubble", "--from", day, "--to", day, "--json")
     assert counted(finished, "invoice") == {"read": 1, "updated": 1}
     assert finished.json["packages"]["total"] == 1
-    payments = command("sync", "bubble", "payment", "--from", day, "--json")
-    assert payments.json["entities"] == {"payment": dict.fromkeys(TERMS, 0)}
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(
@@ -266,13 +251,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
     assert "→ 4242" in planned.out
     assert "nothing was written" in planned.out
     assert command.writes() == before
-    report = command("sync", "bubble", "invoice", "--dry-run", "--json").json
-    assert report["entities"]["invoice"]["updated"] == 1
-    [digest] = report["plans"].values()
-    assert digest in planned.out
-    assert [change[2] for change in report["changes"]["invoice"]].count("amount") == 1
-    done = command("sync", "bubble", "invoice", "--json")
-    assert counted(done, "invoice") == {"read": 1, "updated": 1}
+    assert re.search(r"^Plan of invoice: [0-9a-f]{12}$", planned.out, re.MULTILINE)
+    assert re.search(r"^invoice +1 +· +1 ", planned.out, re.MULTILINE)
 
 
 def test_the_guard_stops_a_plan_until_exactly_this_plan_is_approved(
@@ -281,18 +261,17 @@ def test_the_guard_stops_a_plan_until_exactly_this_plan_is_approved(
     filled = command.value("select count(*) from invoice where amount is not null")
     app.store.hide_field("invoice", "Amount")
     before = command.writes()
-    stopped = command("sync", "bubble", "invoice", "--full", "--json", code=3)
+    wrong = ["--approve", "0123456789ab"]
+    stopped = command("sync", "bubble", "invoice", "--full", *wrong, "--json", code=3)
     report = stopped.json
     digest = report["plans"]["invoice"]
     assert report["stopped"]
     assert f"--approve {digest}" in report["errors"][0]
     assert f"none of the delivered records although {filled} of them" in report["errors"][0]
     assert command.writes() == before
-    shown = command("sync", "bubble", "invoice", "--full", "--approve", "0123456789ab", code=3)
-    assert "stopped by the guard" in shown.out
-    assert f"--approve {digest}" in shown.words()
     assert command.value("select count(*) from invoice where amount is not null") == filled
-    command("sync", "bubble", "invoice", "--full", "--approve", digest, "--json")
+    done = command("sync", "bubble", "invoice", "--full", "--approve", digest).out
+    assert re.search(r"^invoice +86 +· +86 ", done, re.MULTILINE)
     assert command.value("select count(*) from invoice where amount is not null") == 0
 
 
@@ -320,8 +299,6 @@ def test_history_before_the_first_run_says_how_to_begin(migrated_command: Comman
     assert migrated_command("history", "--json").json == {"runs": []}
     assert "There are no conflicts." in migrated_command("conflicts").out
     assert "Nothing is rejected." in migrated_command("rejected").out
-    assert "Nothing waits for a parent." in migrated_command("parked").out
-    assert "Nothing is older than 90 days." in migrated_command("purge").out
 
 
 def test_conflicts_are_settled_for_either_side(
@@ -337,7 +314,8 @@ def test_conflicts_are_settled_for_either_side(
     [edited, *patched] = command("conflicts", "--entity", "invoice", "--json").json["conflicts"]
     assert (edited["field"], edited["kept"]) == ("amount", "source")
     assert (edited["local"], edited["source"]) == (1, 777)
-    assert "amount: local 1, source 777" in command("explain", "invoice", invoice).words()
+    explained = command("explain", "invoice", invoice, "--no-source").words()
+    assert "amount: local 1, source 777" in explained
 
     taken = command("conflicts", "--take", "local", str(edited["id"]), "--json").json
     assert command.value(amount, invoice) == 1
@@ -376,7 +354,7 @@ def test_explain_knows_deleted_rejected_and_unknown_rows(command: Command) -> No
     rejected = command.value(
         "select key ->> 'bubble_id' from sync.rejected where entity = 'payment'"
     )
-    assert "is not a number" in command("explain", "payment", rejected).out
+    assert "is not a number" in command("explain", "payment", rejected, "--no-source").out
     unknown = command("explain", "payment", "nonsense", "--json", code=1)
     assert "payment nonsense is not on the target and was never delivered" in unknown.error
     assert unknown.json["status"] == "failed"
@@ -385,8 +363,9 @@ def test_explain_knows_deleted_rejected_and_unknown_rows(command: Command) -> No
 def test_rejected_and_parked_records_are_listed(command: Command) -> None:
     rejected = command("rejected", "--json").json["rejected"]
     assert {r["entity"] for r in rejected} == {"invoice_item", "payment", "seda_registration"}
-    assert "'n/a' is not a number" in command("rejected", "--entity", "bubble/payment").words()
-    assert "'n/a'" not in command("rejected", "--entity", "invoice_item").words()
+    [payment] = command("rejected", "--entity", "bubble/payment", "--json").json["rejected"]
+    assert payment["payload"]["Amount"] == "n/a"
+    assert "'n/a' is not a number" in command("rejected").words()
     command.run(
         "insert into sync.parked (system, entity, key, parent, parent_column, parent_key, record, run_id)"
         " values ('bubble', 'payment', '{\"bubble_id\": \"p[/red]1\"}', 'invoice', 'bubble_id', 'i1', '{}',"

@@ -120,7 +120,7 @@ def _back_link(
 
 
 def _record_claims(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> None:
-    """Record rival claims as conflicts, each once."""
+    """Record rival claims as conflicts, each once, and not against what a person has decided."""
     connection.execute(
         sql.SQL(
             "insert into sync.conflict (system, entity, key, kind, field, local, source, kept, run_id)"
@@ -129,7 +129,8 @@ def _record_claims(connection: Connection, patch: Patch, entity: Relations, run_
             " to_jsonb(coalesce(held, winner)) as held, to_jsonb(other_key) as source from pg_temp.wish"
             " where outcome = 'conflict') c where not exists (select from sync.conflict x"
             " where x.system = {system} and x.entity = {entity} and x.key = c.key_json and x.kind = 'patch'"
-            " and x.field = {column} and x.source = c.source)"
+            " and x.field = {column} and (x.source = c.source"
+            " or (x.resolution = 'source' and x.source = c.held and x.local = c.source)))"
         ).format(
             system=sql.Literal(entity.entity.system),
             entity=sql.Literal(patch.entity),

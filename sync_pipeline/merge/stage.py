@@ -358,4 +358,6 @@ def reason_of(error: Exception) -> str:
     diagnostic = getattr(error, "diag", None)
     primary = getattr(diagnostic, "message_primary", None) or str(error)
     detail = getattr(diagnostic, "message_detail", None)
+    if isinstance(error, (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)):
+        detail = None  # it recites the whole row, personal data included
     return " ".join(f"{primary}: {detail}".split()) if detail else " ".join(primary.split())

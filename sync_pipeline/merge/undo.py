@@ -108,14 +108,20 @@ def _restorable(column: str) -> sql.Composed:
     ).format(name=sql.Literal(column), column=ident(column))
 
 
+def _written(rel: Relations) -> tuple[str, ...]:
+    """Columns that a run may write on a row that exists."""
+    flag = rel.entity.missing_flag
+    return (*rel.value_columns, flag) if flag else rel.value_columns
+
+
 def _restore(rel: Relations) -> sql.Composed:
     sets = listed(
         sql.SQL("{column} = case when {test} then was.{column} else t.{column} end").format(
             column=ident(c), test=_restorable(c)
         )
-        for c in rel.value_columns
+        for c in _written(rel)
     )
-    any_field = sql.SQL(" or ").join(_restorable(c) for c in rel.value_columns)
+    any_field = sql.SQL(" or ").join(_restorable(c) for c in _written(rel))
     return sql.SQL(
         "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
         " join {target} t on x.key = {key} where x.action <> 'delete' and {ours} and ({any_field})),"
@@ -140,7 +146,7 @@ def _taken(rel: Relations) -> sql.Composed:
     return sql.SQL("array_remove(array[{}], null)").format(
         listed(
             sql.SQL("case when {} then {} end").format(_restorable(c), sql.Literal(c))
-            for c in rel.value_columns
+            for c in _written(rel)
         )
     )
 

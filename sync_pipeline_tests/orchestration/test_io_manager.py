@@ -20,7 +20,7 @@ from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.fixtures.bubble_system import SILENT, World
+from sync_pipeline_tests.fixtures.bubble_system import CUSTOMER, SILENT, World
 
 AGENT_KEY = dg.AssetKey(["bubble", "agent"])
 
@@ -362,6 +362,37 @@ def plans_of(world: World) -> list[str]:
     """Digests of what the guard stops in a full sync, to be approved."""
     stopped = world.run("bubble_full", dry_run=True)
     return list(stopped.report.plans.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"State": "Atlantis"}, "no_ghosts"),
+        ({"Contact": "+60 11-000\x00 4242"}, "0x00"),
+        ({"Address": "half of a \ud83d pair"}, "surrogate"),
+    ],
+    ids=["constraint", "nul", "surrogate"],
+)
+def test_a_rejection_says_why_without_telling_who(
+    tiny: World, fields: dict[str, str], reason: str
+) -> None:
+    tiny.db.run("alter table customer add constraint no_ghosts check (state <> 'Atlantis')")
+    person = {"Name": "Qistara Embongar", "Contact": "+60 11-000 4242", "Address": "Jalan Watt 7"}
+    records = [[{"_id": CUSTOMER, "Created By": "admin_user_x"} | person | fields]]
+
+    @dg.asset(key=["bubble", "customer"], io_manager_key="merge")
+    def customers() -> dg.MaterializeResult:
+        return dg.MaterializeResult(value=EntityBatches(BUBBLE["customer"], records))
+
+    result = materialize(tiny, customers)
+
+    assert result.success, failure(result)
+    assert metadata(result)["rejected"] == 1
+    [said] = metadata(result)["rejected_examples"]
+    assert CUSTOMER in said
+    assert reason in said
+    log = "\n".join(str(entry) for entry in tiny.instance.all_logs(result.run_id))
+    assert [word for word in ("Qistara", "4242", "+60 11", "Jalan", "half of") if word in log] == []
 
 
 def test_a_stream_that_breaks_off_writes_nothing_and_is_in_the_history(world: World) -> None:

@@ -8,7 +8,8 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from sync_pipeline.merge import undo
+from sync_pipeline.merge import overview, undo
+from sync_pipeline.merge.overview import Side
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (
     CUSTOMER,
@@ -143,6 +144,23 @@ def test_a_conflict_that_was_settled_does_not_come_back(tiny: World) -> None:
 
     patch(tiny)
 
+    assert len(disputes(tiny)) == 1
+
+
+@pytest.mark.parametrize("side", ["local", "source"])
+def test_a_person_decides_between_rivals_and_that_stands(tiny: World, side: Side) -> None:
+    rival = rival_of(tiny)
+    patch(tiny)
+    number = tiny.db.row("select id from sync.conflict")["id"]
+
+    overview.resolve(tiny.db.connection, BUBBLE, number, side, run_id=uuid4())
+
+    chosen = rival if side == "source" else SEDA
+    assert link_of(tiny) == chosen
+    tiny.edit_there("invoice", INVOICE, visit=7)
+    for job in ("bubble_sync", "bubble_full"):
+        tiny.run(job)
+        assert link_of(tiny) == chosen
     assert len(disputes(tiny)) == 1
 
 

@@ -1,0 +1,93 @@
+"""Every environment variable: its default, its spelling, and what is said when it cannot be used."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sync_pipeline import settings as module
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.settings import PROJECT, Settings
+
+BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}
+
+
+def test_an_empty_environment_is_complete() -> None:
+    settings = Settings.read({})
+    assert settings.home == PROJECT / ".sync"
+    assert settings.target_dsn is settings.dagster_dsn is settings.bubble_url is None
+    assert settings.bubble_requests_per_minute == 900
+    assert settings.overlap == timedelta(minutes=5)
+    assert settings.outage == settings.source_outage == timedelta(minutes=2)
+    assert settings.retention == timedelta(days=90)
+
+
+def test_blank_variables_count_as_unset() -> None:
+    blank = {"SYNC_HOME": "", "SYNC_TARGET_DSN": " ", "BUBBLE_API_URL": "", "SYNC_OVERLAP": ""}
+    assert Settings.read(blank) == Settings.read({})
+
+
+def test_values_are_taken_as_written() -> None:
+    given = BUBBLE | {
+        "SYNC_HOME": "/var/lib/a home",
+        "SYNC_TARGET_DSN": " postgresql://u:p@h/db ",
+        "SYNC_OVERLAP": "60",
+        "SYNC_OUTAGE": "5",
+        "SYNC_SOURCE_OUTAGE": "7",
+        "SYNC_RETENTION_DAYS": "3",
+        "BUBBLE_REQUESTS_PER_MINUTE": "120",
+    }
+    settings = Settings.read(given)
+    assert settings.home == Path("/var/lib/a home")
+    assert settings.target() == "postgresql://u:p@h/db"
+    assert settings.overlap == timedelta(seconds=60)
+    assert settings.outage == timedelta(seconds=5)
+    assert settings.source_outage == timedelta(seconds=7)
+    assert settings.retention == timedelta(days=3)
+    assert settings.bubble_requests_per_minute == 120
+    assert settings.bubble_url == BUBBLE["BUBBLE_API_URL"]
+
+
+def test_a_relative_home_does_not_move_with_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.read({"SYNC_HOME": "here"}).home == tmp_path / "here"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "a lot", "²"])
+def test_a_number_that_is_none_names_its_variable(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"SYNC_OVERLAP must be .*{re.escape(value)}"):
+        Settings.read({"SYNC_OVERLAP": value})
+
+
+@pytest.mark.parametrize("missing", sorted(BUBBLE))
+def test_half_a_source_is_refused_by_the_name_of_the_other_half(missing: str) -> None:
+    half = {name: value for name, value in BUBBLE.items() if name != missing}
+    with pytest.raises(SettingsError, match=f"^{missing} is not set; .* go together"):
+        Settings.read(half)
+
+
+def test_a_url_without_a_scheme_is_refused_with_an_example() -> None:
+    with pytest.raises(SettingsError, match=r"BUBBLE_API_URL is not a URL; .*https://app"):
+        Settings.read(BUBBLE | {"BUBBLE_API_URL": "app.test/api/1.1"})
+
+
+def test_a_target_that_nobody_named_says_what_to_set() -> None:
+    with pytest.raises(SettingsError, match="SYNC_TARGET_DSN is not set"):
+        Settings.read({}).target()
+
+
+def test_no_setting_shows_a_secret() -> None:
+    given = BUBBLE | {"BUBBLE_API_TOKEN": "hidden", "SYNC_TARGET_DSN": "postgresql://u:hidden@h/d"}
+    assert "hidden" not in repr(Settings.read(given))
+
+
+def test_the_readme_explains_every_variable() -> None:
+    read = set(re.findall(r'"((?:SYNC|BUBBLE)_[A-Z_]+)"', Path(module.__file__).read_text()))
+    explained = (PROJECT / "README.md").read_text()
+    assert len(read) > 8
+    assert {name for name in read if f"`{name}`" not in explained} == set()
