@@ -33,7 +33,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the target and at every source."""
-    found = list(_target(settings))
+    found = [*_target(settings), *_dagster(settings)]
     for system in SYSTEMS:
         found += _source(system)
     return found
@@ -58,6 +58,15 @@ def _target(settings: Settings) -> Iterator[Finding]:
                 note.text,
                 "harmless unless values do not fit; a migration may change it",
             )
+
+
+def _dagster(settings: Settings) -> Iterator[Finding]:
+    if settings.dagster_dsn:
+        try:
+            connect(settings.dagster_dsn, variable="SYNC_DAGSTER_DSN").close()
+        except SyncError as error:
+            remedy = "set SYNC_DAGSTER_DSN, or unset it to use the embedded server"
+            yield Finding("error", "dagster", str(error), remedy)
 
 
 def _source(system: System) -> Iterator[Finding]:

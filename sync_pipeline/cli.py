@@ -8,6 +8,7 @@ because Dagster takes a second to import, and help and usage errors need not wai
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,15 @@ def _keys(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
 
 def _entity_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     return _find_entity(value)[1].name if value else None
+
+
+def _run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", value.lower()):
+        raise click.UsageError(
+            f"{value!r} is no run: give its id, or at least four characters of its beginning, as"
+            " `sync-pipeline history` shows it"
+        )
+    return value and value.lower()
 
 
 def _limit(default: int) -> Any:
@@ -276,6 +286,7 @@ def sync(
         printing.print_json(report)
     else:
         printing.run_report(printing.to_stdout(), report, system=system)
+        printing.approval(printing.to_stdout(), report, sys.argv[1:])
     return report.exit_code
 
 
@@ -401,20 +412,44 @@ def purge(*, as_json: bool) -> int:
 
 @commanding.command(
     cli,
-    examples=("history", "history --limit 3 --json"),
-    help="Show recent runs with their counts, newest first.",
+    examples=("history", "history --limit 3 --json", "history 95241c4d"),
+    short_help="Show recent runs with their counts, or one in full.",
+    help="Show recent runs with their counts, newest first; with RUN, one run as `sync` shows it.\n\n"
+    "RUN is a run's id or its beginning.",
 )
+@click.argument("run", required=False, callback=_run_beginning)
 @_limit(20)
-def history(*, limit: int, as_json: bool) -> int:
-    """Recent runs."""
+def history(*, run: str | None, limit: int, as_json: bool) -> int:
+    """Recent runs, or one of them."""
     from sync_pipeline.merge import overview
 
+    if run:
+        return _show_run(run, as_json=as_json)
     with _target() as connection:
         rows = overview.runs(connection, limit)
     if as_json:
         printing.print_json({"runs": rows})
     else:
         printing.runs(printing.to_stdout(), rows)
+    return 0
+
+
+def _show_run(beginning: str, *, as_json: bool) -> int:
+    from sync_pipeline.orchestration import runs
+
+    with _target() as connection:
+        run_id = _run_named(connection, beginning)
+        row = connection.execute(
+            "select status, metadata ->> 'system', metadata ->> 'error' from sync_history where id = %s",
+            [run_id],
+        ).fetchone()
+        assert row
+        status, system, error = row
+        report = runs.report(connection, run_id, status, [error] if error else [])
+    if as_json:
+        printing.print_json(report)
+    else:
+        printing.run_report(printing.to_stdout(), report, system=system or "run")
     return 0
 
 
@@ -574,19 +609,14 @@ def _settle(connection: Connection, conflict_id: int, take: Any, *, as_json: boo
     help="Take a run back: only fields that still hold what that run wrote; reports the rest.\n\n"
     "RUN is a run's id or its beginning, as `history` shows it. An undo is a run too and can be undone.",
 )
-@click.argument("run")
+@click.argument("run", callback=_run_beginning)
 def undo_run(*, run: str, as_json: bool) -> int:
     """Take a run back."""
-    if not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", run.lower()):
-        raise click.UsageError(
-            f"{run!r} is no run: give its id, or at least four characters of its beginning, as"
-            " `sync-pipeline history` shows it"
-        )
     from sync_pipeline.merge import undo
 
     undo_id = uuid4()
     with _target() as connection:
-        run_id = _run_named(connection, run.lower())
+        run_id = _run_named(connection, run)
         results = {
             f"{system.name}/{name}": result
             for system in SYSTEMS

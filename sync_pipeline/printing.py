@@ -7,6 +7,7 @@ never read as markup.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,19 @@ def run_report(console: Console, report: RunReport, *, system: str) -> None:
     console.print(
         f"{status} in {report.duration_ms / 1000:.1f} s, {report.api_calls:,} API calls, run {report.run_id}",
         style=STYLES[report.status],
+        soft_wrap=True,
     )
+
+
+def approval(console: Console, report: RunReport, arguments: Sequence[str]) -> None:
+    """The command that lets the stopped plans pass, as it is typed."""
+    stopped = {s["action"].removeprefix("merge ") for s in report.steps if s["status"] == "stopped"}
+    digests = [
+        f"--approve {digest}" for entity, digest in report.plans.items() if entity in stopped
+    ]
+    if digests:
+        again = " ".join(["sync-pipeline", shlex.join(arguments), *digests])
+        console.print(f"If this is meant: {again}", style="yellow", soft_wrap=True)
 
 
 def _counts(console: Console, report: RunReport, system: str) -> None:
@@ -161,17 +174,18 @@ def _equation(
 
 def _plans(console: Console, report: RunReport) -> None:
     """What was only planned; a plan that changes nothing needs no approval and is not shown."""
+    held = {s["action"].removeprefix("merge "): s["status"] for s in report.steps}
     for entity, digest in report.plans.items():
-        counts = report.entities[entity]
-        if not counts["inserted"] and not report.changes.get(entity) and not report.stopped:
+        changes = report.changes.get(entity, [])
+        changing = changes or report.entities[entity]["inserted"]
+        if held[entity] not in {"planned", "stopped"} or not changing:
             continue
         console.print(f"Plan of {entity}: {digest}", style="cyan")
-        changes = report.changes.get(entity, [])
         for key, _, column, old, new in changes[:MOST_CHANGES]:
             console.print(f"  {key}  {column}: {old} → {new}", soft_wrap=True)
         if len(changes) > MOST_CHANGES:
             console.print(f"  … the first {MOST_CHANGES} field changes; more with --json")
-    if report.plans and not report.stopped:
+    if "planned" in held.values() and not report.stopped:
         console.print("This was a dry run: nothing was written.", style="cyan")
 
 
@@ -207,7 +221,9 @@ def runs(console: Console, rows: Sequence[Row]) -> None:
         return
     numbers = ("read", "new", "changed", "held", "seconds")
     listing(console, shown, tuple(shown[0]), empty="", heading=4, right=numbers)
-    console.print("run: what `undo` takes; held: rejected or parked.", style="dim")
+    console.print(
+        "held: rejected or parked. One run in full: sync-pipeline history RUN", style="dim"
+    )
 
 
 def _count(number: int) -> str:

@@ -78,6 +78,7 @@ def test_a_full_sync_reports_every_entity_balanced(
         (["parked", "--limit", "0"], "0 is not in the range"),
         (["history", "--limit", "many"], "not a valid integer"),
         (["undo", "%"], "'%' is no run"),
+        (["history", "no"], "'no' is no run"),
         (["up", "--port", "0"], "not in the range"),
         (["demo", "--scale", "0"], "not in the range"),
     ],
@@ -271,7 +272,7 @@ def test_the_guard_stops_a_plan_until_exactly_this_plan_is_approved(
     assert command.writes() == before
     assert command.value("select count(*) from invoice where amount is not null") == filled
     done = command("sync", "bubble", "invoice", "--full", "--approve", digest).out
-    assert re.search(r"^invoice +86 +· +86 ", done, re.MULTILINE)
+    assert re.search(rf"^invoice +86 +· +{filled} ", done, re.MULTILINE)
     assert command.value("select count(*) from invoice where amount is not null") == 0
 
 
@@ -287,6 +288,9 @@ def test_history_lists_runs_newest_first(command: Command) -> None:
     shown = command("history").out
     assert synced["run_id"][:8] in shown
     assert "partial success" in shown
+    one = command("history", synced["run_id"][:8]).out
+    assert re.search(r"^invoice_item +353 +352 ", one, re.MULTILINE)
+    assert "rejected: " in one
 
 
 def run_id(command: Command) -> str:

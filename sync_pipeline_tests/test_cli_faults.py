@@ -58,6 +58,8 @@ def test_an_unreachable_dagster_database_is_one_line(command: Command) -> None:
     assert "Connection refused" in finished.error
     assert "SYNC_DAGSTER_DSN" in finished.error
     command("history", SYNC_DAGSTER_DSN=dsn)  # which has no need of it
+    found = command("doctor", "--json", code=1, SYNC_DAGSTER_DSN=dsn).json["findings"]
+    assert [f["where"] for f in found if f["severity"] == "error"] == ["dagster"]
 
 
 def test_a_target_without_tables_says_what_to_run(fresh_command: Command) -> None:

@@ -68,6 +68,8 @@ def test_up_serves_runs_and_leaves_nothing_running(directory: Path) -> None:
         refused = command("up", code=1)
         assert f"running already for SYNC_HOME {command.home}, at {url}" in refused.error
 
+        beside = command("sync", "bubble", "user", "--json")
+        assert beside.json["entities"]["user"]["inserted"] > 100
         key = {"path": ["bubble", "agent"]}
         selector = {
             "repositoryName": "__repository__",

@@ -94,6 +94,7 @@ TABLES = (
         system TEXT NOT NULL,
         entity TEXT NOT NULL,
         key JSONB NOT NULL,
+        fingerprint TEXT NOT NULL,
         parent TEXT NOT NULL,
         parent_column TEXT NOT NULL,
         parent_key TEXT NOT NULL,
@@ -105,7 +106,7 @@ TABLES = (
     )
     """,
     """
-    CREATE UNIQUE INDEX IF NOT EXISTS parked_record_key ON sync.parked (system, entity, key)
+    CREATE UNIQUE INDEX IF NOT EXISTS parked_record_key ON sync.parked (system, entity, fingerprint)
     """,
     """
     CREATE TABLE IF NOT EXISTS sync.change (
@@ -122,7 +123,7 @@ TABLES = (
     )
     """,
     """
-    CREATE INDEX IF NOT EXISTS change_row_idx ON sync.change (system, entity, key)
+    CREATE INDEX IF NOT EXISTS change_row_idx ON sync.change USING hash (key)
     """,
     """
     CREATE INDEX IF NOT EXISTS change_run_id_idx ON sync.change (run_id, entity)
@@ -147,7 +148,7 @@ TABLES = (
     )
     """,
     """
-    CREATE INDEX IF NOT EXISTS conflict_row_idx ON sync.conflict (system, entity, key)
+    CREATE INDEX IF NOT EXISTS conflict_row_idx ON sync.conflict USING hash (key)
     """,
     """
     CREATE TABLE IF NOT EXISTS sync.plan (

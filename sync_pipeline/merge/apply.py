@@ -87,7 +87,9 @@ class Writer:
         while refused and landed:
             still: list[_Refused] = []
             for one in reversed(refused):
-                self._split(one.statement, one.seq, one.seq, still)
+                before = len(still)
+                written = self._split(one.statement, one.seq, one.seq, still)
+                self._check_landed(1, written + len(still) - before)
             landed, refused = len(refused) - len(still), still
         return refused
 
@@ -108,12 +110,15 @@ class Writer:
         if not planned:
             return refused
         written = self._split(statement, low, high, refused)
-        if written + len(refused) != planned:
-            raise Imbalance(
-                f"{self._rel.entity.table}: {planned} rows were to be written but {written} were; does a"
-                " trigger on the table return null? Nothing was written."
-            )
+        self._check_landed(planned, written + len(refused))
         return refused
+
+    def _check_landed(self, planned: int, accounted: int) -> None:
+        if accounted != planned:
+            raise Imbalance(
+                f"{self._rel.entity.table}: {planned} rows were to be written but {accounted} were, or were"
+                " refused; does a trigger on the table return null? Nothing was written."
+            )
 
     def _run_range(self, statement: sql.Composed, low: int, high: int) -> int:
         with self._connection.transaction():

@@ -34,9 +34,10 @@ def line(row: Sequence[Any]) -> bytes:
 
 
 def _line_of_texts(row: Sequence[Any]) -> bytes:
-    texts = [v if v is None or isinstance(v, str) else str(v) for v in row]
+    # The first is the row's number, which has to come back as one.
+    texts = [v if v is None or isinstance(v, str) else str(v) for v in row[1:]]
     try:
-        return orjson.dumps(texts)[1:-1]
+        return orjson.dumps([row[0], *texts])[1:-1]
     except TypeError as error:
         raise ConversionError(str(error)) from None
 

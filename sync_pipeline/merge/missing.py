@@ -9,6 +9,7 @@ from psycopg import sql
 from sync_pipeline.merge.plan import missing_table
 from sync_pipeline.merge.relations import AND, Relations, ident
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Local
 
 
 def conclude(connection: Connection, rel: Relations, run_id: UUID) -> None:
@@ -38,7 +39,9 @@ def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
 
 
 def welcome(connection: Connection, rel: Relations, run_id: UUID) -> None:
-    """Take back the flag of rows that were missing and have come back; before the base is moved."""
+    """Take back what was concluded of rows that have come back; before the base is moved."""
+    if rel.entity.missing == "delete":
+        connection.execute(_settle_returned(rel))
     if rel.entity.missing != "flag":
         return
     flag = rel.entity.missing_flag
@@ -61,13 +64,41 @@ def welcome(connection: Connection, rel: Relations, run_id: UUID) -> None:
     connection.execute(statement)
 
 
-def _unedited(rel: Relations) -> sql.Composable:
-    """Whether every mapped field still holds what the source last delivered."""
-    tests = [
-        sql.SQL("t.{} is not distinct from b.{}").format(ident(c), ident(c))
-        for c in rel.value_columns
+def _settle_returned(rel: Relations) -> sql.Composed:
+    """A row that the source has again is no longer in dispute."""
+    return sql.SQL(
+        "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {seen} s join {base} b"
+        " on {back} where s._state is null and b._missing_since is not null and c.resolved_at is null"
+        " and c.kind = 'missing' and c.system = {system} and c.entity = {entity} and c.key = {key}"
+    ).format(
+        seen=rel.seen,
+        base=rel.base,
+        back=rel.same_key("b", "s"),
+        system=sql.Literal(rel.entity.system),
+        entity=sql.Literal(rel.entity.name),
+        key=rel.key_json("s"),
+    )
+
+
+def untouched(rel: Relations) -> sql.Composed:
+    """Whether nobody here has worked on a row: mapped fields as delivered, local ones at their defaults."""
+    mapped = [
+        sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
     ]
-    return AND.join(tests) if tests else sql.SQL("true")
+    ours = {rel.entity.missing_flag, rel.entity.owner.column if rel.entity.owner else None}
+    own = [
+        sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
+            c=ident(c.column),
+            d=sql.SQL(c.default) if c.default else sql.SQL("null"),  # pyright: ignore[reportArgumentType]
+        )
+        for c in rel.entity.columns
+        if isinstance(c, Local) and c.column not in ours
+    ]
+    # Of a column that the entity does not declare nobody here knows the default.
+    strange = sql.SQL(
+        "not exists (select from jsonb_each(to_jsonb(t.*) - {}::text[]) x where x.value <> 'null')"
+    ).format(sql.Literal([c.column for c in rel.entity.columns]))
+    return AND.join([*mapped, *own, strange])
 
 
 def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
@@ -79,7 +110,7 @@ def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
         " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
-    ).format(**_names(rel, run_id), unedited=_unedited(rel), base_key=rel.key_json("b"))
+    ).format(**_names(rel, run_id), unedited=untouched(rel), base_key=rel.key_json("b"))
 
 
 def _dispute_edited(rel: Relations, run_id: UUID) -> sql.Composed:
@@ -88,7 +119,7 @@ def _dispute_edited(rel: Relations, run_id: UUID) -> sql.Composed:
         " select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}"
         " from {missing} m join {target} t on {same} join {base} b on {base_same}"
         " where {ours} and not ({unedited})"
-    ).format(**_names(rel, run_id), unedited=_unedited(rel))
+    ).format(**_names(rel, run_id), unedited=untouched(rel))
 
 
 def _names(rel: Relations, run_id: UUID) -> dict[str, sql.Composable]:

@@ -11,8 +11,9 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge import history
+from sync_pipeline.merge.preview import shortened
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
-from sync_pipeline.merge.session import hold
+from sync_pipeline.merge.session import atomically
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
@@ -206,30 +207,34 @@ def resolve(
     Raises:
         LookupError: there is no such unresolved conflict.
     """
-    found = _query(
-        connection,
-        sql.SQL(
-            "select * from sync.conflict where id = %s and system = %s and resolved_at is null"
-        ),
-        conflict_id,
-        system.name,
-    )
-    if not found:
-        raise LookupError(
-            f"conflict {conflict_id} does not exist or is resolved; see: sync-pipeline conflicts"
-        )
-    conflict = found[0]
-    rel = Relations(system[conflict["entity"]])
-    with connection.transaction():
+    rel = Relations(system[_unresolved(connection, system, conflict_id)["entity"]])
+
+    def work() -> bool:
+        # Read again: while we waited for the entity, a run may have overtaken it.
+        conflict = _unresolved(connection, system, conflict_id)
         history.open_run(connection, run_id, "resolve", conflict=conflict_id)
-        hold(connection, rel.entity)
         written = _write_side(connection, rel, conflict, side, run_id)
         connection.execute(
             "update sync.conflict set resolved_at = now(), resolution = %s where id = %s",
             [side, conflict_id],
         )
+        return written
+
+    written = atomically(connection, [rel.entity], work)
     history.close_run(connection, run_id)
     return f"conflict {conflict_id}: {side} it is; {'the row was written' if written else 'nothing to write'}"
+
+
+def _unresolved(connection: Connection, system: System, conflict_id: int) -> Row:
+    query = sql.SQL(
+        "select * from sync.conflict where id = %s and system = %s and resolved_at is null"
+    )
+    found = _query(connection, query, conflict_id, system.name)
+    if not found:
+        raise LookupError(
+            f"conflict {conflict_id} does not exist or is resolved; see: sync-pipeline conflicts"
+        )
+    return found[0]
 
 
 def _write_side(
@@ -251,13 +256,49 @@ def _write_side(
         case "missing":
             statement = _delete(rel)
         case "field" | "patch":
+            if not _still_disputed(connection, rel, conflict, [conflict["field"]], side):
+                return False
             statement = _write_values(rel, [conflict["field"]], side)
         case _:
             fields = [c for c in conflict[side] or () if c in rel.value_columns]
-            if not fields:
+            if not fields or not _still_disputed(connection, rel, conflict, fields, side):
                 return False
             statement = _write_values(rel, fields, side)
     return connection.execute(statement, names).rowcount > 0
+
+
+def _still_disputed(
+    connection: Connection, rel: Relations, conflict: Row, fields: list[str], side: Side
+) -> bool:
+    """Whether the row still holds what the conflict was about; False when it holds the wanted already.
+
+    Raises:
+        LookupError: it holds something else by now, which nobody has decided against.
+    """
+    query = sql.SQL("select to_jsonb(t.*) as image, {} as ours from {} t where {} = %s").format(
+        rel.ours("t"), rel.target, rel.key_json("t")
+    )
+    rows = _query(connection, query, Jsonb(conflict["key"]))
+    if not rows:
+        raise LookupError(
+            f"conflict {conflict['id']}: its row is no longer there; sync the entity again"
+        )
+    image, other = rows[0]["image"], "local" if side == "source" else "source"
+    if not rows[0]["ours"] and conflict["kind"] != "owner":
+        raise LookupError(f"conflict {conflict['id']}: its row belongs to another owner by now")
+    sides = {
+        s: conflict[s] if conflict["field"] is None else {conflict["field"]: conflict[s]}
+        for s in (side, other)
+    }
+    if all(image.get(f) == (sides[side] or {}).get(f) for f in fields):
+        return False
+    moved = [f for f in fields if image.get(f) != (sides[other] or {}).get(f)]
+    if moved:
+        raise LookupError(
+            f"conflict {conflict['id']}: {', '.join(moved)} has changed since and now holds"
+            f" {', '.join(shortened(image.get(f)) for f in moved)}; edit the row itself if it is to change"
+        )
+    return True
 
 
 def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed:
@@ -266,23 +307,20 @@ def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed
         "with wanted as (select case when c.field is null then c.{side}"
         " else jsonb_build_object(c.field, c.{side}) end as image from sync.conflict c"
         " where c.id = %(conflict)s),"
-        " old as materialized (select t.ctid as place, to_jsonb(t.*) as image from {target} t"
-        " where {key} = %(key)s for update),"
-        " written as (update {target} t set {sets} from old, wanted,"
-        " jsonb_populate_record(null::{target}, wanted.image) was where t.ctid = old.place"
-        " and ({differs}) returning old.image as before, wanted.image as after)"
+        " written as (update {target} t set {sets} from wanted,"
+        " jsonb_populate_record(null::{target}, wanted.image) was where {key} = %(key)s"
+        " returning wanted.image as after)"
+        # Its parts share a snapshot: what is joined here is the row as it was before.
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(run)s, %(system)s, %(entity)s, %(key)s, 'update',"
-        " (select jsonb_object_agg(n, before -> n) from unnest({fields}::text[]) n),"
-        " (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n) from written"
+        " (select jsonb_object_agg(n, to_jsonb(t.*) -> n) from unnest({fields}::text[]) n),"
+        " (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n)"
+        " from written join {target} t on {key} = %(key)s"
     ).format(
         side=ident(side),
         target=rel.target,
         key=rel.key_json("t"),
         sets=listed(sql.SQL("{c} = was.{c}").format(c=ident(c)) for c in fields),
-        differs=sql.SQL(" or ").join(
-            sql.SQL("t.{c} is distinct from was.{c}").format(c=ident(c)) for c in fields
-        ),
         fields=sql.Literal(fields),
     )
 

@@ -31,7 +31,7 @@ def reject(
         " modified, run_id) select distinct on (print) {system}, {entity}, found.key, print, reason, broken,"
         " record, moment, {run} from (select u.*, s._modified as moment, s._seq,"
         " case when s._seq is not null then {key} end as key,"
-        " case when s._seq is not null then ({key})::text else u.own end as print"
+        " case when s._seq is not null then md5(({key})::text) else u.own end as print"
         " from unnest(%(seq)s::bigint[], %(own)s::text[], %(reason)s::text[], %(broken)s::text[],"
         " %(record)s::jsonb[]) as u(seq, own, reason, broken, record)"
         " left join {seen} s on s._seq = u.seq) found order by print, moment desc nulls last, _seq desc"
@@ -97,17 +97,18 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
         A few of them in words, for the run's metadata.
     """
     links = {f.column: (f, link) for f, link in rel.entity.links if link.required}
+    partial = rel.entity.absent == "unknown"
     for column, (f, link) in links.items():
         alias = "p" if column in rel.entity.key else "r"
         connection.execute(
             sql.SQL(
-                "insert into sync.parked as x (system, entity, key, parent, parent_column, parent_key,"
-                " record, modified, run_id) select {system}, {entity}, {key}, {parent}, {column},"
-                " {value}::text, r._raw, p._modified, {run} from {plan} p"
+                "insert into sync.parked as x (system, entity, key, fingerprint, parent, parent_column,"
+                " parent_key, record, modified, run_id) select {system}, {entity}, {key}, md5(({key})::text),"
+                " {parent}, {column}, {value}::text, r._raw, p._modified, {run} from {plan} p"
                 " join {rows} r on r._seq = p._seq where p._parked_on = {column}"
-                " on conflict (system, entity, key) do update set parent = excluded.parent,"
+                " on conflict (system, entity, fingerprint) do update set parent = excluded.parent,"
                 " parent_column = excluded.parent_column, parent_key = excluded.parent_key,"
-                " record = excluded.record, modified = excluded.modified, run_id = excluded.run_id"
+                " record = {record}, modified = excluded.modified, run_id = excluded.run_id"
                 " where {newer}"
             ).format(
                 system=sql.Literal(rel.entity.system),
@@ -119,6 +120,8 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
                 run=sql.Literal(run_id),
                 plan=rel.plan,
                 rows=rel.rows,
+                # A partial record adds to what waits already; a complete one takes its place.
+                record=sql.SQL("x.record || excluded.record" if partial else "excluded.record"),
                 newer=_NOT_OLDER.format(ident("excluded", "modified")),
             )
         )

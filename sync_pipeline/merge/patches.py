@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sync_pipeline.merge import history
 from sync_pipeline.merge.relations import Relations, ident
-from sync_pipeline.merge.session import hold
+from sync_pipeline.merge.session import atomically
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
@@ -48,17 +48,20 @@ def run(
     started_at = dt.datetime.now(dt.UTC)
     entity, other = Relations(system[patch.entity]), Relations(system[patch.other])
     whose = _Run(run_id, everything)
-    with connection.transaction():
-        hold(connection, entity.entity, other.entity)
+
+    def work() -> PatchResult:
+        connection.execute("drop table if exists pg_temp.wish")
         if isinstance(patch, BackLink):
             result = _back_link(connection, patch, entity, other, whose)
         else:
             result = _copy_through(connection, patch, entity, other, whose)
-        _write(connection, patch, entity, run_id)
+        result.counts["set"] = _write(connection, patch, entity, run_id)
         facts: dict[str, Any] = result.counts | {"reports": result.reports}
         step = history.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
         history.add_step(connection, run_id, step)
-    return result
+        return result
+
+    return atomically(connection, [entity.entity, other.entity], work)
 
 
 @dataclass(frozen=True)
@@ -188,18 +191,23 @@ def _outcomes(connection: Connection) -> dict[str, int]:
     }
 
 
-def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> None:
-    """Set what is to be set, if the row is ours and still empty there, and keep before-images."""
-    connection.execute(
+def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> int:
+    """Set what is to be set, if the row is ours and still empty there, and keep before-images.
+
+    Both happen in one statement: its parts share a snapshot, so the image is of the row before.
+
+    Returns:
+        Rows written.
+    """
+    cursor = connection.execute(
         sql.SQL(
-            "with old as materialized (select t.ctid as place, t.{column} as held, w.key, w.other_key"
-            " from pg_temp.wish w join {target} t on t.{key} = w.key where w.outcome = 'set'"
-            " and coalesce(t.{column}, '') = '' and {ours} for update of t),"
-            " written as (update {target} t set {column} = old.other_key from old where t.ctid = old.place"
-            " returning old.*)"
+            "with written as (update {target} t set {column} = w.other_key from pg_temp.wish w"
+            " where t.{key} = w.key and w.outcome = 'set' and coalesce(t.{column}, '') = '' and {ours}"
+            " returning w.key, w.other_key)"
             " insert into sync.change (run_id, system, entity, key, action, before, after)"
-            " select {run}, {system}, {entity}, jsonb_build_object({key_name}, key), 'update',"
-            " jsonb_build_object({name}, held), jsonb_build_object({name}, other_key) from written"
+            " select {run}, {system}, {entity}, jsonb_build_object({key_name}, w.key), 'update',"
+            " jsonb_build_object({name}, t.{column}), jsonb_build_object({name}, w.other_key)"
+            " from written w join {target} t on t.{key} = w.key"
         ).format(
             target=entity.target,
             column=ident(patch.column),
@@ -212,3 +220,4 @@ def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID
             name=sql.Literal(patch.column),
         )
     )
+    return cursor.rowcount

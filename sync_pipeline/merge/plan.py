@@ -313,22 +313,19 @@ def moved_bases(connection: Connection, rel: Relations) -> int:
 
 
 def digest(connection: Connection, rel: Relations, summary: PlanSummary) -> str:
-    """Names exactly this plan: which rows would be written with which values.
+    """Names exactly this plan: which rows would be written with which values, and what they would replace.
 
     The order in which records arrived does not matter, so the same plan made again has the same name.
     """
-    values = columns(rel.value_columns, "r")
-    row_of = listed(
-        [
-            columns(rel.entity.key, "p"),
-            sql.SQL("p._state, p._d"),
-            *([values] if rel.value_columns else []),
-        ]
-    )
+    parts_of = [columns(rel.entity.key, "p"), sql.SQL("p._state, p._d")]
+    if rel.value_columns:
+        parts_of += [columns(rel.value_columns, "r"), columns(rel.value_columns, "t")]
+    row_of = listed(parts_of)
     query = sql.SQL(
         "select coalesce(sum(hash_record_extended(row({}), 0)::numeric), 0)::text from {} p"
-        " join {} r on r._seq = p._seq where p._state in ('inserted', 'updated', 'conflicted')"
-    ).format(row_of, rel.plan, rel.rows)
+        " join {} r on r._seq = p._seq left join {} t on {}"
+        " where p._state in ('inserted', 'updated', 'conflicted')"
+    ).format(row_of, rel.plan, rel.rows, rel.target, rel.same_key("t", "p"))
     parts: list[Any] = [rel.entity.system, rel.entity.name, connection.execute(query).fetchone()]
     if summary.missing:
         gone = sql.SQL(

@@ -18,7 +18,7 @@ import psycopg
 import stamina
 from psycopg import errors
 
-from sync_pipeline.errors import EntityBusy, TargetUnavailable
+from sync_pipeline.errors import EntityBusy, TargetRefused, TargetUnavailable
 from sync_pipeline.merge import plan
 from sync_pipeline.merge.stage import Connection, Stage
 from sync_pipeline.model.entity import Entity
@@ -93,6 +93,8 @@ class Session:
             "work_mem": self._target.work_memory,
             "idle_session_timeout": "0",  # between two pages a slow source takes the time it takes
             "temp_buffers": "64MB",
+            # Rows that a policy hides would look deleted; Postgres refuses instead.
+            "row_security": "off",
             "jit": "off",  # compiling the plan's expressions takes longer than running them
         }
         for name, value in settings.items():
@@ -203,22 +205,62 @@ def lock_name(entity: Entity) -> str:
     return f"sync_pipeline {entity.schema}.{entity.table}"
 
 
-def hold(connection: Connection, *entities: Entity) -> None:
-    """Keep syncs of these entities away until the transaction ends; for what is done in one go.
+def atomically(connection: Connection, entities: Sequence[Entity], work: Callable[[], T]) -> T:
+    """Do something to these entities in one go: no sync comes between, and no local writer unseen.
+
+    The locks are taken before the snapshot, so that it holds what the last run wrote. A row that somebody
+    else has changed since the snapshot takes the work back, and it is done again on what is there now.
 
     Raises:
-        EntityBusy: a run holds one of them, and did not let go within the session's lock timeout.
+        EntityBusy: a run holds one of the entities, and did not let go within the session's lock timeout.
+        TargetUnavailable: others kept writing the same rows.
+        TargetRefused: the target refuses for a lasting reason, such as a constraint.
     """
-    for entity in sorted(entities, key=lambda e: (e.schema, e.table)):
+    before = connection.isolation_level
+    with _holding(connection, entities):
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(entity)]
-            )
-        except errors.LockNotAvailable:
-            raise EntityBusy(
-                f"{entity.system}/{entity.name} is being synced by another run. Nothing was written; try"
-                " again when that one is done."
-            ) from None
+            for attempt in stamina.retry_context(on=CONTENTION, attempts=8, timeout=60):
+                with attempt, connection.transaction():
+                    return work()
+        except CONTENTION as error:
+            raise TargetUnavailable(
+                f"other sessions kept writing the same rows: {_one_line(error)}. Nothing was written; try"
+                " again when they are done."
+            ) from error
+        except psycopg.OperationalError as error:
+            raise TargetUnavailable(
+                f"{_one_line(error)}. Nothing was written; try again."
+            ) from error
+        except psycopg.DatabaseError as error:
+            raise TargetRefused(
+                f"the target refused: {_one_line(error)}. Nothing was written."
+            ) from error
+        finally:
+            if not connection.closed:
+                connection.isolation_level = before
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+@contextmanager
+def _holding(connection: Connection, entities: Sequence[Entity]) -> Iterator[None]:
+    held: list[str] = []
+    try:
+        for entity in sorted(entities, key=lambda e: (e.schema, e.table)):
+            name = lock_name(entity)
+            try:
+                connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+            except errors.LockNotAvailable:
+                raise EntityBusy(
+                    f"{entity.system}/{entity.name} is being synced by another run. Nothing was written;"
+                    " try again when that one is done."
+                ) from None
+            held.append(name)
+        yield
+    finally:
+        if not connection.closed:
+            for name in held:
+                connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
 def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:

@@ -263,6 +263,7 @@ def _record_tables(meta: sa.MetaData) -> None:
         _identity(),
         *_place(),
         sa.Column("key", pg.JSONB, nullable=False),
+        _text("fingerprint", nullable=False),
         _text("parent", nullable=False),
         _text("parent_column", nullable=False),
         _text("parent_key", nullable=False),
@@ -270,7 +271,7 @@ def _record_tables(meta: sa.MetaData) -> None:
         _moment("modified"),
         sa.Column("run_id", sa.Uuid, nullable=False),
         _moment("parked_at", now=True),
-        sa.Index("parked_record_key", "system", "entity", "key", unique=True),
+        sa.Index("parked_record_key", "system", "entity", "fingerprint", unique=True),
         schema=BOOK_SCHEMA,
     )
 
@@ -288,7 +289,7 @@ def _change_tables(meta: sa.MetaData) -> None:
         sa.Column("after", pg.JSONB, nullable=False),
         _moment("changed_at", now=True),
         sa.Index("change_run_id_idx", "run_id", "entity"),
-        sa.Index("change_row_idx", "system", "entity", "key"),
+        sa.Index("change_row_idx", "key", postgresql_using="hash"),  # keys of any length
         schema=BOOK_SCHEMA,
     )
     sa.Table(
@@ -307,7 +308,7 @@ def _change_tables(meta: sa.MetaData) -> None:
         _moment("created_at", now=True),
         _moment("resolved_at"),
         _text("resolution"),
-        sa.Index("conflict_row_idx", "system", "entity", "key"),
+        sa.Index("conflict_row_idx", "key", postgresql_using="hash"),
         schema=BOOK_SCHEMA,
     )
     sa.Table(

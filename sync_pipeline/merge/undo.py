@@ -14,11 +14,11 @@ from uuid import UUID
 from psycopg import sql
 
 from sync_pipeline.merge import history
-from sync_pipeline.merge.relations import AND, Relations, ident, listed
-from sync_pipeline.merge.session import hold
+from sync_pipeline.merge.missing import untouched
+from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.session import atomically
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
-from sync_pipeline.model.entity import Local
 
 
 @dataclass
@@ -58,10 +58,10 @@ def undo(
         EntityBusy: another run is syncing one of the entities.
     """
     started_at = dt.datetime.now(dt.UTC)
-    results: dict[str, Undone] = {}
-    with connection.transaction():
+
+    def work() -> dict[str, Undone]:
         history.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
-        hold(connection, *system.entities)
+        results: dict[str, Undone] = {}
         for entity in reversed(system.in_order()):
             result = _undo_entity(connection, Relations(entity), run_id, undo_id)
             if result != Undone():
@@ -71,6 +71,9 @@ def undo(
                     system.name, entity.name, "undo", "completed", started_at, facts=facts
                 )
                 history.add_step(connection, undo_id, step)
+        return results
+
+    results = atomically(connection, system.entities, work)
     history.close_run(connection, undo_id)
     return results
 
@@ -80,7 +83,7 @@ def _undo_entity(connection: Connection, rel: Relations, run_id: UUID, undo_id: 
     connection.execute(_gather(), names)
     result = Undone()
     result.restored = connection.execute(_restore(rel), names).rowcount
-    result.reinserted = connection.execute(_reinsert(rel), names).rowcount
+    result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
     result.deleted = connection.execute(_delete(rel), names).rowcount
     kept = connection.execute(_kept(rel), names).fetchall()
     result.kept = len(kept)
@@ -151,35 +154,26 @@ def _taken(rel: Relations) -> sql.Composed:
     )
 
 
-def _reinsert(rel: Relations) -> sql.Composed:
+def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
+    rows = connection.execute(
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
+        " and attgenerated = '' order by attnum",
+        [rel.target.as_string(connection)],
+    )
+    names = [name for (name,) in rows]
     return sql.SQL(
-        "with back as (insert into {target} as t overriding system value"
-        " select was.* from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
+        "with back as (insert into {target} as t ({names}) overriding system value"
+        " select {values} from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
         " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
         " returning {key} as key, to_jsonb(t.*) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image from back"
-    ).format(target=rel.target, key=rel.key_json("t"))
-
-
-def _untouched(rel: Relations) -> sql.Composed:
-    """Whether an inserted row is still as the run left it, local-only columns included."""
-    mapped = [
-        sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
-    ]
-    own = [
-        sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
-            c=ident(c.column),
-            d=sql.SQL(c.default) if c.default else sql.SQL("null"),  # pyright: ignore[reportArgumentType]
-        )
-        for c in rel.entity.columns
-        if isinstance(c, Local) and not (rel.entity.owner and c.column == rel.entity.owner.column)
-    ]
-    # Of a column that the entity does not declare nobody here knows the default.
-    strange = sql.SQL(
-        "not exists (select from jsonb_each(to_jsonb(t.*) - {}::text[]) x where x.value <> 'null')"
-    ).format(sql.Literal([c.column for c in rel.entity.columns]))
-    return AND.join([*mapped, *own, strange])
+    ).format(
+        target=rel.target,
+        names=columns(names),
+        values=columns(names, "was"),
+        key=rel.key_json("t"),
+    )
 
 
 def _delete(rel: Relations) -> sql.Composed:
@@ -198,7 +192,7 @@ def _delete(rel: Relations) -> sql.Composed:
         base=rel.base,
         same=rel.same_key("t", "b"),
         ours=rel.ours("t"),
-        untouched=_untouched(rel),
+        untouched=untouched(rel),
         key=rel.key_json("t"),
     )
 

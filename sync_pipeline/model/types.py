@@ -191,6 +191,13 @@ def _from_epoch_ms(value: float) -> dt.datetime:
         ) from None
 
 
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    """The same moment without another offset, which a column without time zone would drop unread."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=dt.UTC)
+    return moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
+
+
 def _parse_moment(text: str, zone: ZoneInfo | None) -> dt.datetime:
     if _EPOCH_MS.fullmatch(text):
         return _from_epoch_ms(float(text))
@@ -198,7 +205,7 @@ def _parse_moment(text: str, zone: ZoneInfo | None) -> dt.datetime:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return _parse_wordy(text, zone)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return _in_utc(moment)
 
 
 def _parse_wordy(text: str, zone: ZoneInfo | None) -> dt.datetime:
@@ -219,9 +226,9 @@ def _moment(zone: ZoneInfo | None) -> Callable[[Any], dt.datetime | None]:
                 moment = dt.datetime.fromisoformat(value)
             except ValueError:
                 return _parse_moment(value.strip(), zone)
-            return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+            return _in_utc(moment)
         if isinstance(value, dt.datetime):
-            return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+            return _in_utc(value)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise ConversionError(f"{shown(value)} is not a date")
         if isinstance(value, (int, float)):

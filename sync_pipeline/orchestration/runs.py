@@ -217,7 +217,9 @@ def report(
             "select entity, rows from sync.plan where run_id = %s order by entity", [run_id]
         )
         found.changes = dict(rows.fetchall())
-    found.errors = list(dict.fromkeys([*failures, *found.errors]))
+    errors = dict.fromkeys([*failures, *found.errors])
+    # What a step says of itself is often part of what the run says of it.
+    found.errors = [e for e in errors if not any(e != other and e in other for other in errors)]
     return found
 
 
@@ -235,7 +237,7 @@ def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
     )
     found.api_calls += facts.get("api_calls", 0)
     found.stopped |= step["status"] == "stopped"
-    if step["error"] and step["status"] != "stopped":
+    if step["error"]:
         found.errors.append(step["error"])
     found.errors += facts.get("problems", [])
     found.errors += [

@@ -63,7 +63,7 @@ def begin_again(bench: Workbench) -> None:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     print_blob=True,

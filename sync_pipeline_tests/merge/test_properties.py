@@ -228,7 +228,7 @@ def pair(server: EmbeddedServer) -> Iterator[Workbench]:
 
 
 HISTORIES = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -195,7 +195,6 @@ def test_a_row_that_the_run_deleted_is_inserted_again_whole(
     bench: Workbench, strict: System
 ) -> None:
     synced(bench, shop("s1", Size=3), shop("s2"))
-    bench.edit("s1", note="mind the step")
     before = bench.shop("s1")
     run = synced(bench, shop("s2"), complete=True, mode="full")
     assert [r["shop_id"] for r in bench.rows("select shop_id from shop")] == ["s2"]

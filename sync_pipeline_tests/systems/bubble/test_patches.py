@@ -23,6 +23,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
 
 LINKS, CUSTOMERS = PATCHES
 LINK, BACK = "Linked SEDA registration", "Linked Invoice"
+ENDS = ("invoice", "seda_registration")
 
 
 def patch(world: World, *, everything: bool = True) -> Run:
@@ -30,6 +31,11 @@ def patch(world: World, *, everything: bool = True) -> Run:
     ops = {f"bubble__{name}": {"config": {"everything": everything}} for name in PATCHES}
     keys = [dg.AssetKey(["bubble", name]) for name in PATCHES]
     return world.launch("bubble_sync", {"ops": ops}, keys)
+
+
+def sync(world: World, job: str = "bubble_sync", **scope: Any) -> Run:
+    """Sync both ends, and patch what that touched."""
+    return world.run(job, *ENDS, *PATCHES, **scope)
 
 
 def found(run: Run, name: str) -> dict[str, int]:
@@ -159,7 +165,7 @@ def test_a_person_decides_between_rivals_and_that_stands(tiny: World, side: Side
     assert link_of(tiny) == chosen
     tiny.edit_there("invoice", INVOICE, visit=7)
     for job in ("bubble_sync", "bubble_full"):
-        tiny.run(job)
+        sync(tiny, job)
         assert link_of(tiny) == chosen
     assert len(disputes(tiny)) == 1
 
@@ -181,7 +187,7 @@ def test_of_two_registrations_that_name_an_unlinked_invoice_the_oldest_is_taken_
 def test_the_oldest_is_taken_even_if_only_the_younger_one_was_touched(unlinked: World) -> None:
     rival = unlinked.create_there("seda_registration", **{BACK: [INVOICE]})
 
-    run = unlinked.run("bubble_sync")
+    run = sync(unlinked)
 
     assert run.counts("seda_registration") == {"read": 1, "inserted": 1}
     assert link_of(unlinked) == SEDA
@@ -279,7 +285,7 @@ def test_the_oldest_invoice_is_taken_even_if_only_the_younger_one_was_touched(
 ) -> None:
     without_customer.create_there("invoice", **{LINK: SEDA, "Linked Customer": uid(90)})
 
-    run = without_customer.run("bubble_sync")
+    run = sync(without_customer)
 
     assert customer_of(without_customer) == CUSTOMER
     assert found(run, CUSTOMERS)["ties"] == 1
@@ -320,24 +326,23 @@ def test_patching_again_writes_nothing(unlinked: World) -> None:
 
 
 def test_a_run_patches_the_rows_that_it_touched_and_no_others(unlinked: World) -> None:
-    unlinked.edit_there("customer", CUSTOMER, State="Atlantis")
-    assert found(unlinked.run(), LINKS) == {}
+    assert found(sync(unlinked), LINKS) == {}
     assert link_of(unlinked) is None
 
     unlinked.edit_there("invoice", INVOICE, visit=7)
 
-    assert found(unlinked.run(), LINKS) == {"candidates": 1, "set": 1}
+    assert found(sync(unlinked), LINKS) == {"candidates": 1, "set": 1}
     assert link_of(unlinked) == SEDA
 
 
 def test_a_registration_that_was_touched_patches_its_invoices_too(unlinked: World) -> None:
     unlinked.edit_there("seda_registration", SEDA, CITY="Kota Contoh")
 
-    assert found(unlinked.run(), LINKS) == {"candidates": 1, "set": 1}
+    assert found(sync(unlinked), LINKS) == {"candidates": 1, "set": 1}
 
 
 def test_a_full_sync_patches_everything(unlinked: World) -> None:
-    run = unlinked.run("bubble_full")
+    run = sync(unlinked, "bubble_full")
 
     assert run.total("updated") == 0
     assert found(run, LINKS) == {"candidates": 1, "set": 1}
@@ -355,8 +360,7 @@ def test_patched_links_stay_through_everything_while_the_app_has_nothing_there(
     patch(unlinked)
     unlinked.edit_there("invoice", INVOICE, visit=7)
     for job in ("bubble_sync", "bubble_full", "bubble_sync"):
-        run = unlinked.run(job)
-        assert run.success
+        assert sync(unlinked, job).success
         assert link_of(unlinked) == SEDA
     assert unlinked.here("invoice", INVOICE)["visit"] == 7
     assert unlinked.rows("select from sync.conflict") == []
@@ -408,9 +412,9 @@ def test_patches_are_undone_like_any_run_and_a_full_sync_patches_again(
     }
     assert (link_of(unlinked), customer_of(unlinked)) == (None, None)
     unlinked.clock.advance(hours=1)
-    unlinked.run("bubble_sync")
+    sync(unlinked)
     assert (link_of(unlinked), customer_of(unlinked)) == (None, None)
-    unlinked.run("bubble_full")
+    sync(unlinked, "bubble_full")
     assert (link_of(unlinked), customer_of(unlinked)) == (SEDA, CUSTOMER)
 
 
@@ -424,7 +428,7 @@ def test_undoing_gives_an_empty_text_back_as_it_was(unlinked: World) -> None:
 
 
 def test_a_patch_of_a_dry_run_writes_nothing(unlinked: World) -> None:
-    run = unlinked.run("bubble_full", mode="full", dry_run=True)
+    run = sync(unlinked, "bubble_full", mode="full", dry_run=True)
 
     assert run.success
     assert run.report.patches == {}

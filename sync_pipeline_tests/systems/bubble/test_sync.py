@@ -112,7 +112,7 @@ def test_a_delta_reads_only_what_changed_and_moves_the_watermark(synced: World) 
     after = synced.watermarks()
     assert after["payment"] == changed_at
     assert {e for e in ENTITIES if after[e] != before[e]} == {"customer", "payment"}
-    assert synced.run().total("read") == 0
+    assert synced.run("bubble_sync", "customer", "payment").total("read") == 0
 
 
 def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: World) -> None:
@@ -125,11 +125,11 @@ def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: World) ->
     }
     synced.clock.advance(seconds=30)
     synced.touch_there("customer", seen, State="Lemuria")
-    assert synced.run().counts("customer") == {"read": 1, "updated": 1}
+    assert synced.run("bubble_sync", "customer").counts("customer")["updated"] == 1
 
     synced.clock.advance(seconds=30)
     put_as_it_is(synced, "customer", hidden)
-    run = synced.run()
+    run = synced.run("bubble_sync", "customer")
 
     assert run.counts("customer") == {"read": 2, "updated": 1, "unchanged": 1}
     assert synced.here("customer", late)["state"] == "Atlantis"
@@ -159,7 +159,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: World) -> None:
     new = synced.create_there("payment", Amount=5)
     before, watermarks = synced.writes(), synced.watermarks()
 
-    run = synced.run(dry_run=True)
+    chosen = ("customer", "payment", "invoice", "seda_registration", *PATCHES)
+    run = synced.run("bubble_sync", *chosen, dry_run=True)
 
     assert run.counts("customer") == {"read": 1, "updated": 1}
     assert run.counts("payment") == {"read": 1, "inserted": 1}
@@ -168,7 +169,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: World) -> None:
     assert synced.watermarks() == watermarks
     assert new not in synced.keys("payment")
     assert all("skipped" in run.metadata(patch)["status"] for patch in PATCHES)
-    assert synced.run().counts("customer") == {"read": 1, "updated": 1}
+    assert synced.run("bubble_sync", "customer").counts("customer") == {"read": 1, "updated": 1}
 
 
 # -- what it leaves alone
@@ -481,7 +482,7 @@ def test_a_page_that_fails_for_ever_fails_its_table_and_nothing_of_it_is_written
     assert step["facts"]["api_calls"] > 5
 
     world.bubble.faults.clear()
-    again = world.run()
+    again = world.run("bubble_sync", "invoice_item")
 
     assert again.counts("invoice_item")["inserted"] == len(world.records("invoice_item")) - 1
     assert again.success
