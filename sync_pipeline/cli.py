@@ -331,7 +331,7 @@ def up(*, port: int, as_json: bool) -> int:
     from sync_pipeline import serving
 
     home = Settings.read().home
-    with serving.alone(home, say=say), _stand_ins() as settings:
+    with serving.alone(home, say=say), _stand_ins(executes=False) as settings:
         _migrate(settings)
         return serving.serve(home, port, say=say, as_json=as_json)
 

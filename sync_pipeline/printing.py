@@ -7,7 +7,9 @@ never read as markup.
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -190,14 +192,25 @@ def _plans(console: Console, report: RunReport) -> None:
 
 
 def hints(console: Console, reports: Sequence[RunReport]) -> None:
-    """Where to go from a demo."""
+    """What to make of a demo, and where to go from it."""
+    rejected = sum(counts["rejected"] for r in reports for counts in r.entities.values())
+    program = "sync-pipeline" if shutil.which("sync-pipeline") else os.path.relpath(sys.argv[0])
+    shown = {
+        f"{program} rejected": "records that could not be merged, and why",
+        f"{program} conflicts": "what both sides claim",
+        f"{program} history": "the runs so far",
+        f"{program} up": "the same with the Dagster UI",
+    }
     console.print()
-    console.print("Where to look next, with the tables as they are now:")
-    if any(r.errors for r in reports):
-        console.print("  sync-pipeline rejected        the records that nobody could sync, and why")
-    console.print("  sync-pipeline conflicts       what both sides claim")
-    console.print("  sync-pipeline history         the runs so far")
-    console.print("  make up                       the same with the Dagster UI")
+    if rejected:
+        console.print(
+            f"The simulated company holds {rejected} records that nobody could convert. They were kept with"
+            " their reasons, and the rest went on."
+        )
+    console.print("Where to look next, on the tables as they are now:")
+    width = max(map(len, shown))
+    for command, what in shown.items():
+        console.print(f"  {command:{width}}  {what}", soft_wrap=True)
 
 
 def runs(console: Console, rows: Sequence[Row]) -> None:

@@ -40,6 +40,7 @@ def stand_ins(
     sources: bool = True,
     dagster: bool = True,
     scale: float = 1.0,
+    executes: bool = True,
 ) -> Iterator[Settings]:
     """Start what the environment does not name, for the length of a block.
 
@@ -49,6 +50,7 @@ def stand_ins(
         sources: start the simulated sources too; commands that only read the target need none.
         dagster: provide Dagster's home and storage too.
         scale: size of the simulated company, if this starts it.
+        executes: this process executes runs itself, and may keep Dagster's connections.
 
     Yields:
         Settings that are complete.
@@ -67,14 +69,16 @@ def stand_ins(
             assert server
             environment["SYNC_TARGET_DSN"] = server.create_database("sync")
         if dagster:
-            environment |= _dagster(settings, server)
+            environment |= _dagster(settings, server, executes=executes)
         if sources and not settings.bubble_url:
             environment |= stack.enter_context(_bubble_simulator(settings.home, scale, say))
         stack.enter_context(_set(environment))
         yield Settings.read()
 
 
-def _dagster(settings: Settings, server: EmbeddedServer | None) -> dict[str, str]:
+def _dagster(
+    settings: Settings, server: EmbeddedServer | None, *, executes: bool
+) -> dict[str, str]:
     dsn = settings.dagster_dsn
     if dsn:
         # Dagster would try for a while, and then say it with a stack trace.
@@ -82,7 +86,8 @@ def _dagster(settings: Settings, server: EmbeddedServer | None) -> dict[str, str
     else:
         assert server
         dsn = server.create_database("dagster")
-    url = keeping(sqlalchemy_url(dsn, driver="psycopg2", variable="SYNC_DAGSTER_DSN"))
+    url = sqlalchemy_url(dsn, driver="psycopg2", variable="SYNC_DAGSTER_DSN")
+    url = keeping(url) if executes else url
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     wanted = (PROJECT / "dagster.yaml").read_bytes()

@@ -371,9 +371,9 @@ def test_rejected_and_parked_records_are_listed(command: Command) -> None:
     assert payment["payload"]["Amount"] == "n/a"
     assert "'n/a' is not a number" in command("rejected").words()
     command.run(
-        "insert into sync.parked (system, entity, key, parent, parent_column, parent_key, record, run_id)"
-        " values ('bubble', 'payment', '{\"bubble_id\": \"p[/red]1\"}', 'invoice', 'bubble_id', 'i1', '{}',"
-        " gen_random_uuid())"
+        "insert into sync.parked (system, entity, key, fingerprint, parent, parent_column, parent_key,"
+        " record, run_id) values ('bubble', 'payment', '{\"bubble_id\": \"p[/red]1\"}', 'p', 'invoice',"
+        " 'bubble_id', 'i1', '{}', gen_random_uuid())"
     )
     assert "p[/red]1" in command("parked").out
     [parked] = command("parked", "--json").json["parked"]

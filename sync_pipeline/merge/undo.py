@@ -82,8 +82,9 @@ def _undo_entity(connection: Connection, rel: Relations, run_id: UUID, undo_id: 
     names = {"run": run_id, "undo": undo_id, "system": rel.entity.system, "entity": rel.entity.name}
     connection.execute(_gather(), names)
     result = Undone()
-    result.restored = connection.execute(_restore(rel), names).rowcount
+    # Rows first: of one that was put back in part and then deleted, the part comes after the row.
     result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
+    result.restored = connection.execute(_restore(rel), names).rowcount
     result.deleted = connection.execute(_delete(rel), names).rowcount
     kept = connection.execute(_kept(rel), names).fetchall()
     result.kept = len(kept)
@@ -200,7 +201,7 @@ def _delete(rel: Relations) -> sql.Composed:
 def _kept(rel: Relations) -> sql.Composed:
     """Rows that still differ from how they were before the run, with what stands in the way."""
     return sql.SQL(
-        "select format('%%s: %%s hold something newer', x.key, string_agg(f.name, ', ' order by f.name))"
+        "select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))"
         " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
         " where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name"
         " group by x.key"

@@ -2,7 +2,10 @@
 
 A run of ten tables writes some two hundred events with six hundred queries. A connection costs 5 ms and
 a server process, which was two thirds of what a partial resync took. SQLAlchemy loads this plugin, an
-entry point of this package, in every process that is given a URL with `?plugin=kept_connections`.
+entry point of this package, where a URL says `?plugin=kept_connections`.
+
+It is for a process that executes one run. Web server, daemon and code servers make an instance of
+Dagster for every request, and each would keep connections of its own.
 """
 
 from __future__ import annotations

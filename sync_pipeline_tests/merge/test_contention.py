@@ -24,7 +24,6 @@ from sync_pipeline_tests.merge.trouble import (
     held,
     in_background,
     incoming,
-    sessions,
 )
 
 SOON = dt.timedelta(milliseconds=150)
@@ -44,21 +43,22 @@ def test_a_second_run_waits_for_the_first_and_reads_nothing_until_then(bench: Wo
     first = Source([shop(Size=1)], go_on.wait)
     second = Source([shop(day=2, Size=2)])
 
-    with (
-        in_background(lambda: bench.merge(first.stream(bench))) as one,
-        in_background(lambda: bench.merge(second.stream(bench))) as two,
-    ):
+    with in_background(lambda: bench.merge(first.stream(bench))) as one:
         try:
-            await_that(lambda: sessions(bench) == 2 and sessions(bench, "Lock") == 1)
-            waiting = first if second.asked else second
-            assert waiting.asked == 0
+            await_that(lambda: first.asked == 1)
+            with in_background(lambda: bench.merge(second.stream(bench))) as two:
+                try:
+                    await_blocked(bench, two)
+                    assert second.asked == 0
+                finally:
+                    go_on.set()
         finally:
             go_on.set()
         counts = [counted(work.result()[0]) for work in (one, two)]
 
-    assert first.asked == second.asked == 1
+    assert second.asked == 1
+    assert counts == [{"read": 1, "inserted": 1}, {"read": 1, "updated": 1}]
     assert bench.shop()["size"] == 2
-    assert {"read": 1, "inserted": 1} in counts
 
 
 def test_a_run_that_has_waited_long_enough_names_the_holder(bench: Workbench) -> None:
@@ -248,19 +248,19 @@ def test_waiting_for_another_run_is_not_bounded_by_the_time_for_a_statement(
     go_on = threading.Event()
     source = Source([shop()], go_on.wait)
 
-    with (
-        in_background(lambda: bench.merge(source.stream(bench))) as first,
-        in_background(
-            lambda: bench.merge(
-                bench.stream([shop("s2")]),
-                target=bench.target(statement_timeout=dt.timedelta(milliseconds=500)),
-            )
-        ) as second,
-    ):
+    def second_run() -> None:
+        hasty = bench.target(statement_timeout=dt.timedelta(seconds=1))
+        bench.merge(bench.stream([shop("s2")]), target=hasty)
+
+    with in_background(lambda: bench.merge(source.stream(bench))) as first:
         try:
-            await_that(lambda: sessions(bench, "Lock") == 1)
-            waited = threading.Event()
-            waited.wait(0.7)
+            await_that(lambda: source.asked == 1)
+            with in_background(second_run) as second:
+                try:
+                    await_blocked(bench, second)
+                    threading.Event().wait(1.2)
+                finally:
+                    go_on.set()
         finally:
             go_on.set()
         first.result()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from sync_pipeline.errors import TargetUnavailable
@@ -169,16 +172,25 @@ def test_what_another_run_merged_while_the_target_was_away_is_not_overwritten(
     bench: Workbench, fragile: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "CHUNK", 1)
+    back = threading.Event()
+    back.set()
+
+    def connect_when_back(name: str) -> psycopg.Connection[Any]:
+        if not back.is_set():
+            raise TargetUnavailable("not for this run yet")
+        return connect(bench.dsn, application_name=name)
 
     def meanwhile() -> None:
+        back.clear()
         crash(fragile, bench)
         bench.sync(shop("s2", 5, Size=5))
+        back.set()
 
     source = Source([shop("s2", Size=1)], [shop("s1", Size=1)], meanwhile, [shop("s3")])
     with pytest.raises(
         TargetUnavailable, match="another run merged shop while the target was away"
     ):
-        bench.merge(source.stream(bench))
+        bench.merge(source.stream(bench), target=Target(connect_when_back))
 
     assert bench.shop("s2")["size"] == 5
     assert bench.base("s2")["size"] == 5

@@ -65,8 +65,12 @@ def _stop_signals() -> Event:
 
 
 def _announce(bubble: BubbleSimulator, ready_file: Path | None) -> None:
-    ready = {"url": bubble.url, "token": bubble.token, "admin_url": bubble.admin_url}
-    ready["pid"] = os.getpid()
+    ready = {
+        "url": bubble.url,
+        "token": bubble.token,
+        "admin_url": bubble.admin_url,
+        "pid": os.getpid(),
+    }
     line = orjson.dumps(ready) + b"\n"
     if ready_file is not None:
         # Renamed into place, so that whoever waits for the file never reads half of it.

@@ -228,7 +228,7 @@ def _require_usable(url: str, token: str) -> None:
 def _remedy(status: int, path: str) -> str:
     match status:
         case 0:
-            return "Try again later, or check BUBBLE_API_URL; SYNC_SOURCE_OUTAGE says how long a call is tried."
+            return "Try again later, or check BUBBLE_API_URL; a call is tried for SYNC_SOURCE_OUTAGE seconds."
         case 401 | 403:
             return (
                 "Check BUBBLE_API_TOKEN: it has to be an API token of this app, made in "

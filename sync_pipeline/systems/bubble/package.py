@@ -22,7 +22,7 @@ from sync_pipeline.systems.bubble.listing import Constraint, Record
 log = logging.getLogger(__name__)
 
 SINGLE_SEARCHES = 12
-"""In packages of up to this many invoices SEDAs are searched for one by one; in larger ones a quarter is."""
+"""For each of up to this many invoices SEDAs are searched for one by one; of more, for half at the most."""
 
 ONE_PACKAGE = 12
 """Calls that one invoice's package may cost."""
@@ -143,25 +143,29 @@ class _Fetcher:
         self._by_ids("submitted_payment", "submit_payment", unverified)
 
     def _sedas(self) -> None:
-        """SEDA registrations: by the invoice's link, by what is known here, by customer, then one by one."""
+        """SEDA registrations: by the invoice's link, by what is known here, by customer, then one by one.
+
+        Only asking for each invoice by itself finds what nothing else points at, or a second registration
+        that names the same invoice; a list of invoices cannot be asked for, because the field is a list.
+        """
         known = (seda for invoice in self._invoices for seda in self._known.sedas.get(invoice, []))
         wanted = [*self._linked("Linked SEDA registration"), *known]
         self._by_ids("seda_registration", "seda_registration", wanted)
-        unfound = [i for i in self._invoices if not self._seda_of(i)]
-        customers = [c for i in unfound for c in ids(self._invoices[i], "Linked Customer")]
-        self._by_ids("seda_registration", "seda_registration", customers, "Linked Customer")
-        unfound = [i for i in unfound if not self._seda_of(i)]
-        allowed = (
-            SINGLE_SEARCHES if len(self._invoices) <= SINGLE_SEARCHES else len(self._invoices) // 4
-        )
-        for invoice in unfound[:allowed]:
+        searched = list(self._invoices)
+        if len(searched) > SINGLE_SEARCHES:
+            unfound = [i for i in searched if not self._seda_of(i)]
+            customers = [c for i in unfound for c in ids(self._invoices[i], "Linked Customer")]
+            self._by_ids("seda_registration", "seda_registration", customers, "Linked Customer")
+            unfound = [i for i in unfound if not self._seda_of(i)]
+            searched = unfound[: len(searched) // 2]
+            if len(unfound) > len(searched):
+                log.info(
+                    "%d invoices have no SEDA by id or customer and were not searched for one by one;"
+                    " the hourly sync brings what points at them",
+                    len(unfound) - len(searched),
+                )
+        for invoice in searched:
             self._search_seda(invoice)
-        if unfound[allowed:]:
-            log.info(
-                "%d invoices have no SEDA by id or customer and were not searched for one by one;"
-                " the hourly sync brings what points at them",
-                len(unfound) - allowed,
-            )
 
     def _seda_of(self, invoice: str) -> list[str]:
         linked = set(ids(self._invoices[invoice], "Linked SEDA registration"))

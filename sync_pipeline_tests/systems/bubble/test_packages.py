@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -66,26 +67,31 @@ def larger(worlds: Worlds, larger_company: Company) -> Iterator[World]:
         yield world
 
 
-def calls(world: World, *invoices: str) -> int:
-    """Calls that fetching these packages takes, as the server counts them."""
+@contextmanager
+def counting(world: World) -> Iterator[Callable[..., int]]:
+    """Counts, at the server, the calls that fetching packages takes."""
     source = BubbleSource()
-    world.bubble.stats.reset()
-    try:
+
+    def calls(*invoices: str) -> int:
+        world.bubble.stats.reset()
         packages = source.packages(Scope(mode="keys", keys=invoices, of="invoice"))
-    finally:
-        source.close()
-    assert set(packages.members) == set(invoices)
-    return world.bubble.stats.total
+        assert set(packages.members) == set(invoices)
+        return world.bubble.stats.total
+
+    yield calls
+    source.close()
 
 
 def test_no_invoice_costs_more_than_twelve_calls_where_nothing_is_known_yet(world: World) -> None:
-    cost = {invoice: calls(world, invoice) for invoice in world.ids("invoice")}
+    with counting(world) as calls:
+        cost = {invoice: calls(invoice) for invoice in world.ids("invoice")}
 
     assert max(cost.values()) <= ONE, {i: n for i, n in cost.items() if n > ONE}
 
 
 def test_no_invoice_costs_more_than_twelve_calls_where_all_is_known(synced: World) -> None:
-    cost = {invoice: calls(synced, invoice) for invoice in synced.ids("invoice")}
+    with counting(synced) as calls:
+        cost = {invoice: calls(invoice) for invoice in synced.ids("invoice")}
 
     assert max(cost.values()) <= ONE, {i: n for i, n in cost.items() if n > ONE}
 
@@ -97,7 +103,8 @@ def test_a_hundred_invoices_cost_at_most_eighty_calls_where_nothing_is_known_yet
     invoices = larger.ids("invoice")[first : first + 100]
     assert len(invoices) == 100
 
-    assert calls(larger, *invoices) <= HUNDRED
+    with counting(larger) as calls:
+        assert calls(*invoices) <= HUNDRED
 
 
 def test_a_hundred_invoices_cost_at_most_eighty_calls_where_all_is_known(
@@ -106,13 +113,15 @@ def test_a_hundred_invoices_cost_at_most_eighty_calls_where_all_is_known(
     with worlds.of(larger_company) as world:
         assert world.run("bubble_full").success
         invoices = world.ids("invoice")
-        for first in (0, 60, 112):
-            assert calls(world, *invoices[first : first + 100]) <= HUNDRED
+        with counting(world) as calls:
+            for first in (0, 60, 112):
+                assert calls(*invoices[first : first + 100]) <= HUNDRED
 
 
 def test_a_run_makes_no_call_beyond_those_of_its_package(synced: World) -> None:
     invoice = synced.ids("invoice")[0]
-    cost = calls(synced, invoice)
+    with counting(synced) as calls:
+        cost = calls(invoice)
     synced.bubble.stats.reset()
 
     run = resync(synced, invoice)
@@ -135,6 +144,11 @@ def test_a_hundred_invoices_in_one_run_cost_at_most_eighty_calls(
         assert run.report.packages["total"] == 100
         assert world.bubble.stats.total == run.report.api_calls <= HUNDRED
         assert world.keys("invoice") == set(invoices)
+        ruined = {b.uid for b in larger_company.beyond_use}
+        rivals = {uid for case in larger_company.claims.disputed for uid in case.registrations}
+        for entity in ("payment", "invoice_item", "seda_registration"):
+            wanted = belonging(world, entity, set(invoices)) - ruined - rivals
+            assert wanted <= world.keys(entity), entity
 
 
 # -- what it brings
@@ -259,6 +273,18 @@ def test_a_registration_that_only_points_back_is_brought_and_linked(
     assert new in tiny.keys("seda_registration")
     assert tiny.here("invoice", INVOICE)["linked_seda_registration"] == new
     assert run.report.patches["invoice_seda_links"]["set"] == 1
+
+
+def test_a_second_registration_that_names_the_invoice_is_brought_and_is_a_conflict(
+    tiny: World,
+) -> None:
+    rival = tiny.create_there("seda_registration", **{"Linked Invoice": [INVOICE]})
+
+    run = resync(tiny, INVOICE, only=("invoice", "seda_registration", *PATCHES))
+
+    assert rival in tiny.keys("seda_registration")
+    assert tiny.here("invoice", INVOICE)["linked_seda_registration"] == SEDA
+    assert run.report.patches["invoice_seda_links"]["conflict"] == 1
 
 
 def test_people_are_found_by_their_login_and_through_others(tiny: World) -> None:

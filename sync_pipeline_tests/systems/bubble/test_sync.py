@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from sync_pipeline.definitions import defs
 from sync_pipeline.merge.tables import base_name
 from sync_pipeline.model.entity import source_value
 from sync_pipeline.simulators.clock import ManualClock
@@ -21,6 +23,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     SEDA,
+    SILENT,
     Run,
     World,
     Worlds,
@@ -170,6 +173,22 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: World) -> None:
     assert new not in synced.keys("payment")
     assert all("skipped" in run.metadata(patch)["status"] for patch in PATCHES)
     assert synced.run("bubble_sync", "customer").counts("customer") == {"read": 1, "updated": 1}
+
+
+def test_materializing_one_table_from_its_page_needs_no_configuration(synced: World) -> None:
+    customer = synced.ids("customer")[0]
+    synced.edit_there("customer", customer, State="Atlantis")
+    key = dg.AssetKey(["bubble", "customer"])
+
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=synced.instance, run_config=SILENT, asset_selection=[key]
+    )
+
+    assert result.success
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["updated"].value == 1
+    assert event.materialization.metadata["scope"].value == "delta"
+    assert synced.here("customer", customer)["state"] == "Atlantis"
 
 
 # -- what it leaves alone
@@ -454,6 +473,30 @@ def test_a_wrong_token_fails_every_root_at_once_and_says_what_to_check(
     assert "Check BUBBLE_API_TOKEN" in run.failure("agent")
     assert run.status == "failed"
     assert run.materialized == set()
+
+
+PASSING = {
+    "agent": Fault(kind="truncate"),
+    "customer_profile": Fault(kind="reset"),
+    "user": Fault(kind="status", status=429, body="plain"),
+    "invoice": Fault(kind="status", status=429, headers={"Retry-After": "0"}),
+    "payment": Fault(kind="cut"),
+    "submit_payment": Fault(kind="garbage", body="html"),
+    "invoice_item": Fault(kind="status", status=502, body="html"),
+    "seda_registration": Fault(kind="status", status=503, body="plain"),
+}
+
+
+def test_faults_that_pass_cost_a_retry_and_no_record(world: World) -> None:
+    for kind, fault in PASSING.items():
+        world.bubble.faults.add(replace(fault, type=kind, times=1))
+
+    run = world.run()
+
+    assert world.bubble.faults.fired == len(PASSING) == len(ENTITIES)
+    assert run.success, run.errors
+    assert run.total("inserted") == 657
+    assert run.total("rejected") == len(world.bubble_company.beyond_use)
 
 
 def test_a_page_that_fails_for_ever_fails_its_table_and_nothing_of_it_is_written(
