@@ -40,7 +40,7 @@ class _Refused:
     error: psycopg.DatabaseError
 
 
-def _is_of_a_row(error: psycopg.DatabaseError) -> bool:
+def is_of_a_row(error: psycopg.DatabaseError) -> bool:
     """Whether one row can cause the error; what a trigger raises counts as such, whatever its code."""
     raised = (error.sqlstate or "").startswith("P0") or type(error) is psycopg.DatabaseError
     return raised or isinstance(error, ROW_ERRORS)
@@ -130,7 +130,7 @@ class Writer:
         try:
             return self._run_range(statement, low, high)
         except psycopg.DatabaseError as error:
-            if not _is_of_a_row(error):
+            if not is_of_a_row(error):
                 raise
             if len(refused) >= MOST_REJECTIONS:
                 raise TargetRefused(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 
+from sync_pipeline.merge.apply import is_of_a_row
 from sync_pipeline.merge.plan import missing_table
 from sync_pipeline.merge.relations import AND, Relations, ident
 from sync_pipeline.merge.stage import Connection
@@ -17,8 +19,11 @@ def conclude(connection: Connection, rel: Relations, run_id: UUID) -> None:
     if rel.entity.missing == "flag":
         connection.execute(_flag(rel, run_id))
     elif rel.entity.missing == "delete":
-        connection.execute(_dispute_edited(rel, run_id))
-        connection.execute(_delete(rel, run_id))
+        row = connection.execute(
+            sql.SQL("select max(_seq) from {}").format(missing_table(rel))
+        ).fetchone()
+        _delete_range(connection, _delete(rel, run_id), 1, row[0] if row else 0)
+        connection.execute(_dispute_kept(rel, run_id))
     connection.execute(
         sql.SQL("update {} b set _missing_since = now(), _run = {} from {} m where {}").format(
             rel.base, sql.Literal(run_id), missing_table(rel), rel.same_key("b", "m")
@@ -101,25 +106,40 @@ def untouched(rel: Relations) -> sql.Composed:
     return AND.join([*mapped, *own, strange])
 
 
+def _delete_range(connection: Connection, statement: sql.Composed, low: int, high: int) -> None:
+    """Delete a range of the missing rows, all but those that the database holds on to."""
+    try:
+        with connection.transaction():
+            connection.execute(statement, {"low": low, "high": high})
+            return
+    except psycopg.DatabaseError as error:
+        if not is_of_a_row(error):
+            raise
+    if low < high:
+        middle = (low + high) // 2
+        _delete_range(connection, statement, low, middle)
+        _delete_range(connection, statement, middle + 1, high)
+
+
 def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
     """Delete rows nobody here has edited, keeping the whole row as its before-image."""
     return sql.SQL(
         "with gone as (delete from {target} t using {missing} m, {base} b"
         " where {same} and {base_same} and {ours} and {unedited}"
-        " returning {key} as key, to_jsonb(t.*) as image),"
+        " and m._seq between %(low)s and %(high)s returning {key} as key, to_jsonb(t.*) as image),"
         " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
     ).format(**_names(rel, run_id), unedited=untouched(rel), base_key=rel.key_json("b"))
 
 
-def _dispute_edited(rel: Relations, run_id: UUID) -> sql.Composed:
+def _dispute_kept(rel: Relations, run_id: UUID) -> sql.Composed:
+    """What is left of them: rows that people have edited, or that others still refer to."""
     return sql.SQL(
         "insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)"
         " select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}"
-        " from {missing} m join {target} t on {same} join {base} b on {base_same}"
-        " where {ours} and not ({unedited})"
-    ).format(**_names(rel, run_id), unedited=untouched(rel))
+        " from {missing} m join {target} t on {same} join {base} b on {base_same} where {ours}"
+    ).format(**_names(rel, run_id))
 
 
 def _names(rel: Relations, run_id: UUID) -> dict[str, sql.Composable]:

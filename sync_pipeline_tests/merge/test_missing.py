@@ -122,6 +122,26 @@ def test_a_missing_row_with_a_local_edit_is_kept_and_that_is_a_conflict(bench: W
     assert conflict["local"]["size"] == 9
 
 
+def test_missing_rows_that_others_refer_to_are_kept_and_the_rest_deleted(
+    bench: Workbench,
+) -> None:
+    keys = [f"s{i}" for i in range(1, 9)]
+    scan(bench, *keys, entity=DELETING)
+    bench.run("create table till (shop_id text references shop (shop_id))")
+    bench.run("insert into till values ('s3'), ('s6')")
+
+    scan(bench, "s1", entity=DELETING)
+
+    rows = bench.rows("select shop_id from shop order by shop_id")
+    assert [row["shop_id"] for row in rows] == ["s1", "s3", "s6"]
+    assert [(c["kind"], c["key"]["shop_id"]) for c in bench.conflicts()] == [
+        ("missing", "s3"),
+        ("missing", "s6"),
+    ]
+    assert len(bench.changes()) == 5
+    assert missing_since(bench, "s3") is not None
+
+
 def test_a_missing_row_that_is_also_deleted_locally_is_only_marked(bench: Workbench) -> None:
     scan(bench, "s1", "s2", entity=DELETING)
     bench.run("delete from shop where shop_id = 's2'")

@@ -71,7 +71,7 @@ def test_a_field_that_was_edited_since_is_kept_and_reported_and_the_others_go_ba
     row = bench.shop()
     assert (row["name"], row["size"], row["note"]) == ("Edited", 3, "mind the step")
     assert undone["shop"].restored == undone["shop"].kept == 1
-    assert undone["shop"].examples == ['{"shop_id": "s1"}: name hold something newer']
+    assert undone["shop"].examples == ['{"shop_id": "s1"}: name holds something newer']
 
 
 def test_a_field_that_a_later_run_has_written_is_kept(bench: Workbench) -> None:
