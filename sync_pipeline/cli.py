@@ -7,6 +7,7 @@ because Dagster takes a second to import, and help and usage errors need not wai
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -117,6 +118,16 @@ def _keys(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
         # Without keys the run would be another one than was asked for.
         raise click.BadParameter("names no record; give one id or several, separated by commas")
     return keys
+
+
+def _day(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        dt.datetime.fromisoformat(value or "2026-01-31")
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no date; write 2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from None
+    return value
 
 
 def _entity_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -232,9 +243,19 @@ def _described(scope: Scope) -> str:
     " unless another entity is named.",
 )
 @click.option(
-    "--from", "since", metavar="D", help="Records modified from this ISO date or time on, included."
+    "--from",
+    "since",
+    callback=_day,
+    metavar="D",
+    help="Records modified from this ISO date or time on, included.",
 )
-@click.option("--to", "until", metavar="D", help="… until this one, included; now when left out.")
+@click.option(
+    "--to",
+    "until",
+    callback=_day,
+    metavar="D",
+    help="… until this one, included; now when left out.",
+)
 @click.option(
     "--force", is_flag=True, help="Re-assert the source over local edits of mapped fields."
 )

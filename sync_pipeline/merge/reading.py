@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_pipeline.merge.relations import Relations, columns, ident
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Relation:
@@ -78,5 +80,8 @@ class Relation:
 
     def frame(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """The whole table, in memory."""
+        # It takes as long to import as a small run takes to run, and hardly any run needs it.
+        import pandas as pd  # noqa: PLC0415
+
         wanted = list(names) if names else [c.column for c in self.entity.columns]
         return pd.DataFrame([row for chunk in self.iter(wanted) for row in chunk], columns=wanted)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import UUID
 
 import dagster as dg
-import pandas as pd
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import engine, history, inspection, overrides
@@ -28,6 +28,9 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration import metadata
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class MergeIOManager(dg.IOManager):
             TypeError: the asset returned something else.
         """
         system, entity = self._entity(context.asset_key)
-        if isinstance(obj, pd.DataFrame):
+        if _is_frame(obj):
             obj = from_frame(entity, obj, self._scope.resolve())
         if not isinstance(obj, EntityBatches):
             raise TypeError(
@@ -132,6 +135,12 @@ def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
             yield manager
 
     return build
+
+
+def _is_frame(value: object) -> TypeGuard[pd.DataFrame]:
+    # Whoever returns a DataFrame has imported pandas; all others need not wait for it.
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
 def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatches:
