@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sync_pipeline.errors import ConversionError, SyncError
 from sync_pipeline.merge.relations import listed
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.merge.stream import Progress
 from sync_pipeline.merge.tables import column_type
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity, Field, source_value
@@ -43,7 +44,7 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
     """
     source = source_of(system.name)
     try:
-        stream = source.read(entity, Scope(mode="keys", keys=(key,)), None)
+        stream = source.read(entity, Scope(mode="keys", keys=(key,)), Progress())
         records = [record for batch in stream.batches for record in batch]
     except SyncError as error:
         return AtSource(problem=str(error))

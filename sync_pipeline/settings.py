@@ -28,6 +28,7 @@ class Settings:
         bubble_url: root of the Data API; None: the simulator.
         bubble_token: its token.
         bubble_requests_per_minute: of the app's limit, what this project may use.
+        desktop_dsn: libpq URI of the desktop database; None: a simulated one.
         overlap: how long a source may take to show a change; the watermark stays this far behind.
         lock_wait: how long a run waits for another run of the same entity.
         statement_timeout: for each statement of a merge.
@@ -42,6 +43,7 @@ class Settings:
     bubble_url: str | None
     bubble_token: str | None = field(repr=False)
     bubble_requests_per_minute: int
+    desktop_dsn: str | None = field(repr=False)
     overlap: timedelta
     lock_wait: timedelta
     statement_timeout: timedelta
@@ -64,6 +66,7 @@ class Settings:
             bubble_url=env.text("BUBBLE_API_URL"),
             bubble_token=env.text("BUBBLE_API_TOKEN"),
             bubble_requests_per_minute=env.number("BUBBLE_REQUESTS_PER_MINUTE", 900),
+            desktop_dsn=env.text("DESKTOP_DSN"),
             overlap=env.seconds("SYNC_OVERLAP", 300),
             lock_wait=env.seconds("SYNC_LOCK_WAIT", 120),
             statement_timeout=env.seconds("SYNC_STATEMENT_TIMEOUT", 600),
@@ -85,10 +88,28 @@ class Settings:
             raise SettingsError(
                 f"{missing} is not set; BUBBLE_API_URL and BUBBLE_API_TOKEN go together"
             )
+        if self.desktop_dsn and self.desktop_dsn == self.target_dsn:
+            raise SettingsError(
+                "DESKTOP_DSN and SYNC_TARGET_DSN name the same database, whose tables would be synced with"
+                " themselves"
+            )
         if self.bubble_url and not self.bubble_url.startswith(("http://", "https://")):
             raise SettingsError(
                 "BUBBLE_API_URL is not a URL; it looks like https://app.example.com/version-live/api/1.1"
             )
+
+    def desktop(self) -> str:
+        """The desktop database's DSN.
+
+        Raises:
+            SettingsError: there is none, and no simulated one was made for this process.
+        """
+        if self.desktop_dsn:
+            return self.desktop_dsn
+        raise SettingsError(
+            "DESKTOP_DSN is not set and no simulated desktop was made here; set it, or start through"
+            " `sync-pipeline up`, `demo` or `sync`"
+        )
 
     def target(self) -> str:
         """The target's DSN.

@@ -238,13 +238,19 @@ class Writer:
             names.append(entity.owner.column)
             values.append(sql.Literal(entity.owner.mark))
         # A row of the same key that was committed since our snapshot makes this fail with 40001, and the
-        # whole plan is made again; it is never overwritten unseen.
+        # whole plan is made again; it is never overwritten unseen. Without an index the table is locked.
+        arbiter = sql.SQL("on conflict ({}) do nothing").format(columns(entity.key))
         return sql.SQL(
             "with written as (insert into {} ({}) select {} from {} p join {} r on r._seq = p._seq"
             " where p._state = 'inserted' and p._seq between %(low)s and %(high)s"
-            " on conflict ({}) do nothing returning 1) select count(*) from written"
+            " {} returning 1) select count(*) from written"
         ).format(
-            rel.target, columns(names), listed(values), rel.plan, rel.rows, columns(entity.key)
+            rel.target,
+            columns(names),
+            listed(values),
+            rel.plan,
+            rel.rows,
+            arbiter if entity.unique_key else sql.SQL(""),
         )
 
     def _move_base(self) -> None:

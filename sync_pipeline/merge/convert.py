@@ -56,12 +56,14 @@ class Keyed:
         keys: converted keys, one tuple per record.
         digests: hexadecimal, one per record.
         modified: the source's modification times; None where unknown.
+        elsewhere: whether the record says that another owner's row is meant.
     """
 
     records: list[Record] = field(default_factory=list)
     keys: list[tuple[Any, ...]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     modified: list[dt.datetime | None] = field(default_factory=list)
+    elsewhere: list[bool] = field(default_factory=list)
 
     def extend(self, other: Keyed) -> None:
         """Add the records of another chunk."""
@@ -69,11 +71,16 @@ class Keyed:
         self.keys += other.keys
         self.digests += other.digests
         self.modified += other.modified
+        self.elsewhere += other.elsewhere
 
     def part(self, which: slice) -> Keyed:
         """Some of the records."""
         return Keyed(
-            self.records[which], self.keys[which], self.digests[which], self.modified[which]
+            self.records[which],
+            self.keys[which],
+            self.digests[which],
+            self.modified[which],
+            self.elsewhere[which],
         )
 
 
@@ -111,7 +118,16 @@ class Converter:
             usable = [i for i in range(len(records)) if i not in failures]
             records, keys = [records[i] for i in usable], [keys[i] for i in usable]
         digests = [self._digest(record) for record in records]
-        return Keyed(list(records), keys, digests, self._moments(records)), rejections
+        elsewhere = self._elsewhere(records)
+        return Keyed(list(records), keys, digests, self._moments(records), elsewhere), rejections
+
+    def _elsewhere(self, records: Sequence[Record]) -> list[bool]:
+        """Whether each record speaks of another owner's row."""
+        owner = self.entity.owner
+        if owner is None or owner.source is None:
+            return [False] * len(records)
+        marks = {mark: not owner.owns(mark) for mark in {r.get(owner.source) for r in records}}
+        return [marks[record.get(owner.source)] for record in records]
 
     def _key_column(
         self, f: Field, records: Sequence[Record], failures: dict[int, str]
@@ -160,7 +176,8 @@ class Converter:
         return list(zip(absent, *columns, strict=True)), failures
 
     def _absent(self, record: Record) -> str | None:
-        gone = [f.column for f in self.entity.values if not any(n in record for n in f.sources)]
+        given = (f for f in self.entity.values if not f.lookup)
+        gone = [f.column for f in given if not any(n in record for n in f.sources)]
         return lines.array(gone or None)
 
 
@@ -175,6 +192,8 @@ def _column(
         failures: receives the reason per position that cannot be converted; its value is None.
         always: convert even values that are already of the type's plain Python type.
     """
+    if f.lookup:
+        return [None] * len(records)
     if len(f.sources) == 1:
         name = f.sources[0]
         raw = [record.get(name) for record in records]

@@ -1,7 +1,8 @@
 """Conflicts: recorded with all three values when a plan is applied, and settled by a person later.
 
 Kinds: `field` (both sides changed it), `owner` (the source wants a row of another owner), `deleted` (the
-source changed a row that was deleted locally), `missing` (the source dropped a row with local edits).
+source changed a row that was deleted locally), `missing` (the source dropped a row with local edits),
+`repeated` (the target has several rows of the key, so nobody can say which one is meant).
 """
 
 from __future__ import annotations
@@ -15,18 +16,33 @@ from sync_pipeline.merge.relations import Relations, ident, listed
 from sync_pipeline.merge.stage import Connection
 
 
-def record(connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID) -> None:
-    """Record what the plan disputes; to be called before the plan is applied, while local values stand."""
+def record(
+    connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID
+) -> dict[str, int]:
+    """Record what the plan disputes; to be called before the plan is applied, while local values stand.
+
+    Returns:
+        How many conflicts of each kind were recorded.
+    """
+    found: dict[str, sql.Composed] = {}
     if summary.disputed:
-        _store(connection, rel, run_id, _field_conflicts(rel, summary))
+        found["field"] = _field_conflicts(rel, summary)
     if summary.states.get("owned_elsewhere"):
-        _store(connection, rel, run_id, _owner_conflicts(rel))
+        found["owner"] = _owner_conflicts(rel)
     if summary.states.get("deleted_locally"):
-        _store(connection, rel, run_id, _deleted_conflicts(rel))
+        found["deleted"] = _deleted_conflicts(rel)
+    if summary.states.get("conflicted") and not rel.entity.unique_key:
+        found["repeated"] = _repeated_conflicts(rel)
+    counts = {kind: _store(connection, rel, run_id, query) for kind, query in found.items()}
+    return {kind: count for kind, count in counts.items() if count}
 
 
-def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Composed) -> None:
-    """Insert conflicts; an older unresolved one about the same field has been overtaken."""
+def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Composed) -> int:
+    """Insert conflicts; an older unresolved one about the same field has been overtaken.
+
+    Returns:
+        How many were inserted.
+    """
     statement = sql.SQL(
         "with found as ({found}), overtaken as (update sync.conflict c set resolved_at = now(),"
         " resolution = 'overtaken' from found where c.resolved_at is null and c.system = {system}"
@@ -40,7 +56,7 @@ def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Comp
         entity=sql.Literal(rel.entity.name),
         run=sql.Literal(run_id),
     )
-    connection.execute(statement)
+    return connection.execute(statement).rowcount
 
 
 def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
@@ -76,8 +92,12 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     )
 
 
-def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composed:
-    """Fields in which two aliases differ, as a jsonb object of one of them; null when none does."""
+def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
+    """Fields in which two aliases differ, as a jsonb object of one of them; null when none does.
+
+    What is looked up on the target is no wish of the source, so it is not among them.
+    """
+    looked_up = {f.column for f, _ in rel.entity.lookups}
     parts = (
         sql.SQL(
             "case when {given} and {l} is distinct from {r}"
@@ -90,6 +110,7 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Compose
             shown=ident(shown, c),
         )
         for c in rel.value_columns
+        if c not in looked_up
     )
     return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(listed(parts))
 
@@ -98,7 +119,7 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
         " {local} as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r._seq = p._seq join {target} t on {same}"
+        " join {rows} r on r._seq = p._seq join {held} t on {same}"
         " where p._state = 'owned_elsewhere' and not p._stale) x where source is not null"
     ).format(
         key=rel.key_json("p"),
@@ -106,7 +127,22 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
         source=_differing(rel, "r", "t", "r"),
         plan=rel.plan,
         rows=rel.rows,
-        target=rel.target,
+        held=rel.held,
+        same=rel.same_key("t", "p"),
+    )
+
+
+def _repeated_conflicts(rel: Relations) -> sql.Composed:
+    return sql.SQL(
+        "select {key} as key, 'repeated' as kind, null::text as field, null::jsonb as base,"
+        " jsonb_build_object('rows', t._times) as local, to_jsonb(r.*) - '_seq' - '_raw' - '_absent'"
+        " as source, 'local' as kept from {plan} p join {rows} r on r._seq = p._seq"
+        " join {held} t on {same} where p._state = 'conflicted' and t._times > 1"
+    ).format(
+        key=rel.key_json("p"),
+        plan=rel.plan,
+        rows=rel.rows,
+        held=rel.held,
         same=rel.same_key("t", "p"),
     )
 
@@ -126,6 +162,19 @@ def _deleted_conflicts(rel: Relations) -> sql.Composed:
         base_table=rel.base,
         same=rel.same_key("b", "p"),
     )
+
+
+def examples(connection: Connection, rel: Relations, run_id: UUID, limit: int) -> list[str]:
+    """Some conflicts of a run in words, those over rows of other owners first."""
+    found = connection.execute(
+        "select format('%%s %%s%%s', kind, (select string_agg(value, ', ') from jsonb_each_text(key)),"
+        " ': ' || coalesce(field, (select string_agg(name, ', ') from jsonb_object_keys("
+        "case when jsonb_typeof(source) = 'object' then source else '{}' end) as name))) from sync.conflict"
+        " where system = %s and entity = %s and run_id = %s and resolved_at is null"
+        " order by kind <> 'owner', id limit %s",
+        [rel.entity.system, rel.entity.name, run_id, limit],
+    )
+    return [text for (text,) in found]
 
 
 def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list[int]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -19,7 +20,16 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
-from sync_pipeline.merge import disputes, guard, history, missing, parking, plan, prepared
+from sync_pipeline.merge import (
+    disputes,
+    guard,
+    history,
+    lookups,
+    missing,
+    parking,
+    plan,
+    prepared,
+)
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.apply import Writer
 from sync_pipeline.merge.preview import FieldChange, field_changes
@@ -32,7 +42,7 @@ from sync_pipeline.model.entity import Entity
 log = logging.getLogger(__name__)
 
 PLAN_ROWS = 200  # field changes that are kept with a plan, for people
-EXAMPLES = 5  # rejections that are named in a run's metadata
+EXAMPLES = 5  # of rejections, repeated keys and disputed rows that are named in a run's metadata
 PROGRESS_EVERY = 5.0  # seconds between two lines of progress
 
 
@@ -68,7 +78,9 @@ class _Part:
     stage: Stage
     started_at: dt.datetime
     released: int = 0
+    looked_up: int = 0
     duplicates: int = 0
+    repeated: list[str] = field(default_factory=list)
     summary: plan.PlanSummary = field(default_factory=plan.PlanSummary)
     over_budget: list[str] = field(default_factory=list)
     digest: str | None = None
@@ -174,16 +186,18 @@ def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]
     part.released = len(waiting)
     stage.add(waiting)
     last = time.monotonic()
-    for batch in _batches(stream):
-        stage.add(batch)
-        if time.monotonic() - last > PROGRESS_EVERY:
-            last = time.monotonic()
-            log.info("%s: %s records read", part.label, f"{stage.read:,}")
+    # Closed at once when staging fails: the next entity may be read over the same connection.
+    with closing(_batches(stream)) as batches:
+        for batch in batches:
+            stage.add(batch)
+            if time.monotonic() - last > PROGRESS_EVERY:
+                last = time.monotonic()
+                log.info("%s: %s records read", part.label, f"{stage.read:,}")
     stage.finish()
     return part
 
 
-def _batches(stream: EntityBatches) -> Iterator[Batch]:
+def _batches(stream: EntityBatches) -> Generator[Batch]:
     try:
         yield from stream.batches
     except psycopg.Error as error:
@@ -227,6 +241,8 @@ def _plan(
 ) -> None:
     scope = part.stream.scope
     part.duplicates = part.stage.settle()
+    part.repeated = part.stage.repeated(EXAMPLES) if part.duplicates else []
+    part.looked_up = lookups.fill(connection, part.rel, parents, complete=part.complete)
     part.summary = plan.build(
         connection,
         part.rel,
@@ -245,7 +261,7 @@ def _plan(
 
 def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     rel, summary = part.rel, part.summary
-    disputes.record(connection, rel, summary, run_id)
+    disputed = disputes.record(connection, rel, summary, run_id)
     missing.welcome(connection, rel, run_id)
     writer = Writer(connection, rel, summary, run_id)
     writer.write()
@@ -261,9 +277,16 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     result = _result(part, counts, "completed")
     result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
     result.facts["parked_examples"] = waiting
+    for kind, count in disputed.items():
+        result.facts[f"{kind}_conflicts"] = count
+    if disputed:
+        result.facts["conflict_examples"] = disputes.examples(connection, rel, run_id, EXAMPLES)
     result.watermark = history.mark(
         connection, part.entity, moment=_moment(connection, part), counts=counts
     )
+    outcome = part.stream.outcome
+    if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
+        history.keep_cursor(connection, part.entity, outcome.cursor)
     _enter_step(connection, part, result, run_id)
     part.result = result
     return result
@@ -291,7 +314,7 @@ def _tally(part: _Part, writer: Writer | None = None) -> Counts:
     for state, count in (writer.refused_states if writer else {}).items():
         states[state] -= count
     return Counts(
-        read=part.stage.read,
+        read=part.stage.read + part.looked_up,
         inserted=states.get("inserted", 0),
         updated=states.get("updated", 0),
         unchanged=states.get("unchanged", 0) + states.get("stale", 0),
@@ -313,6 +336,8 @@ def _result(part: _Part, counts: Counts, status: Literal["completed", "planned"]
         "complete_scan": outcome.complete,
         "missing": summary.missing,
         "released": part.released,
+        "looked_up": part.looked_up,
+        "duplicate_examples": part.repeated,
         "stale": summary.states.get("stale", 0),
         "blanked": {c: n for c, n in summary.blanked.items() if n},
         "problems": list(outcome.problems),

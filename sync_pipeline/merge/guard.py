@@ -75,7 +75,9 @@ def _blanking(
     enough = 2 if complete else budget.vanished
     for column, (had, still) in _filled(connection, rel, list(summary.blanked)).items():
         blanked = summary.blanked[column]
-        source = " or ".join(repr(s) for s in rel.entity.field(column).sources)
+        source = (
+            " or ".join(repr(s) for s in rel.entity.field(column).sources) or "what is looked up"
+        )
         if still == 0 and had >= enough and blanked:
             yield (
                 f"{source} is in none of the delivered records although {had:,} of them had it before;"

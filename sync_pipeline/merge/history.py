@@ -20,6 +20,7 @@ from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.convert import payload_text
 from sync_pipeline.merge.relations import Relations, columns
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 
@@ -143,6 +144,25 @@ def watermark(connection: Connection, entity: Entity) -> dt.datetime | None:
         "select last_sync_timestamp from _sync_metadata where table_name = %s", [entity.table]
     ).fetchone()
     return row[0] if row and row[0] > EPOCH else None
+
+
+def progress(connection: Connection, entity: Entity) -> Progress:
+    """How far an entity was read by the runs that landed."""
+    row = connection.execute(
+        "select state from sync.cursor where system = %s and entity = %s",
+        [entity.system, entity.name],
+    ).fetchone()
+    return Progress(watermark(connection, entity), row[0] if row else None)
+
+
+def keep_cursor(connection: Connection, entity: Entity, state: Any) -> None:
+    """Keep how far the source was read; in the transaction of the rows. The same again writes nothing."""
+    connection.execute(
+        "insert into sync.cursor as c (system, entity, state) values (%s, %s, %s)"
+        " on conflict (system, entity) do update set state = excluded.state, updated_at = now()"
+        " where c.state <> excluded.state",
+        [entity.system, entity.name, Jsonb(state)],
+    )
 
 
 def mark(

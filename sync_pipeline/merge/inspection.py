@@ -89,13 +89,135 @@ class LastMerge:
     counts: dict[str, int]
     finished_at: dt.datetime
     error: str | None
+    facts: dict[str, Any]
+    started_at: dt.datetime
+
+    @property
+    def took(self) -> dt.timedelta:
+        """From the beginning of its reading to the commit."""
+        return self.finished_at - self.started_at
 
 
 def last_merge(connection: Connection, entity: Entity) -> LastMerge | None:
     """The entity's last step, whatever became of it; None before the first."""
     row = connection.execute(
-        "select status, coalesce(counts, '{}'), finished_at, error from sync.step where system = %s"
-        " and entity = %s and action = 'merge' order by id desc limit 1",
+        "select status, coalesce(counts, '{}'), finished_at, error, facts, started_at from sync.step"
+        " where system = %s and entity = %s and action = 'merge' order by id desc limit 1",
         [entity.system, entity.name],
     ).fetchone()
     return LastMerge(*row) if row else None
+
+
+def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[int, list[str]]:
+    """How many conflicts of a kind nobody has settled, and the keys of some of them."""
+    row: Any = connection.execute(
+        "select count(*), (array_agg((select string_agg(value, ', ') from jsonb_each_text(key))"
+        " order by id))[:5] from sync.conflict"
+        " where system = %s and entity = %s and kind = %s and resolved_at is null",
+        [entity.system, entity.name, kind],
+    ).fetchone()
+    return row[0], row[1] or []
+
+
+def unmarked_rows(connection: Connection, entity: Entity) -> int:
+    """Rows that do not say whose they are."""
+    assert entity.owner
+    query = sql.SQL("select count(*) from {} where {} is null").format(
+        Relations(entity).target, ident(entity.owner.column)
+    )
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Why the source's count and the table's differ.
+
+    Attributes:
+        at_source: records, when the source was last read; None where it does not tell.
+        complete: whether that read was of everything.
+        on_target: rows.
+        known: records that the sync has accepted, and that the source still had when last looked for.
+        waiting: records that are parked or rejected, and so not accepted.
+        duplicates: records that lost to another of the same key, in that read.
+        not_here: accepted records without a row: deleted here, or another owner's that is gone.
+        others: rows of other owners that the source does not have.
+        ours_alone: rows of ours that the source does not have.
+        repeats: further rows of a key that the table repeats.
+    """
+
+    at_source: int | None
+    complete: bool
+    on_target: int
+    known: int
+    waiting: int
+    duplicates: int
+    not_here: int
+    others: int
+    ours_alone: int
+    repeats: int
+
+    @property
+    def unexplained(self) -> int:
+        """Records at the source that nothing accounts for; only a complete read can tell."""
+        if self.at_source is None or not self.complete:
+            return 0
+        return self.at_source - self.known - self.waiting - self.duplicates
+
+    def table(self) -> list[tuple[str, int]]:
+        """The way from one count to the other, a line each."""
+        first = [] if self.at_source is None else [("at the source", self.at_source)]
+        return [
+            *first,
+            ("− repeated keys", self.duplicates),
+            ("− parked or rejected", self.waiting),
+            ("− not on the target: deleted here", self.not_here),
+            ("+ other owners' rows that the source does not have", self.others),
+            ("+ our rows that the source does not have", self.ours_alone),
+            ("+ rows that repeat a key", self.repeats),
+            ("= on the target", self.on_target),
+        ]
+
+
+def difference(connection: Connection, entity: Entity) -> Difference:
+    """Account for the difference between the source's count and the table's."""
+    rel = Relations(entity)
+    last: Any = connection.execute(
+        "select (facts ->> 'source_rows')::int, coalesce((facts ->> 'complete_scan')::boolean, false),"
+        " coalesce((counts ->> 'duplicates')::int, 0) from sync.step where system = %s and entity = %s"
+        " and action = 'merge' and status = 'completed' order by id desc limit 1",
+        [entity.system, entity.name],
+    ).fetchone() or (None, False, 0)
+    query = sql.SQL(
+        "with rows as (select {ours} as ours, b.ctid is not null and b._missing_since is null as known"
+        " from {target} t left join {base} b on {same})"
+        " select (select count(*) from rows),"
+        " (select count(*) from {base} where _missing_since is null),"
+        " (select count(*) from {base} b where _missing_since is null"
+        " and not exists (select from {target} t where {same})),"
+        " (select count(*) from rows where not known and not ours),"
+        " (select count(*) from rows where not known and ours)"
+    ).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
+    counted: Any = connection.execute(query).fetchone()
+    on_target, known, not_here, others, ours_alone = counted
+    waiting: Any = connection.execute(
+        sql.SQL(
+            "select count(*) from (select key, fingerprint from sync.parked where system = %(s)s"
+            " and entity = %(e)s union all select key, fingerprint from sync.rejected where system = %(s)s"
+            " and entity = %(e)s) w where key is null or not exists"
+            " (select from {} b where b._missing_since is null and {} = w.key)"
+        ).format(rel.base, rel.key_json("b")),
+        {"s": entity.system, "e": entity.name},
+    ).fetchone()
+    return Difference(
+        at_source=last[0],
+        complete=last[1],
+        on_target=on_target,
+        known=known,
+        waiting=waiting[0],
+        duplicates=last[2],
+        not_here=not_here,
+        others=others,
+        ours_alone=ours_alone,
+        repeats=on_target - others - ours_alone - (known - not_here),
+    )

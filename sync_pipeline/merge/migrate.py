@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from sync_pipeline.merge.adopt import Note, adopt
+from sync_pipeline.merge.tables import BASE_SCHEMA, BOOK_SCHEMA
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import PROJECT
 
@@ -34,6 +35,30 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
             Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)
         ]
         return [*created, *adopt(connection, meta)]
+
+
+def open_account(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Note]:
+    """Create our own account in a database whose tables belong to another program.
+
+    Args:
+        dsn: libpq URI of the database.
+        meta: what `tables.guest_metadata` says.
+        variable: the environment variable that the DSN came from, for messages.
+
+    Returns:
+        What was created.
+    """
+    engine = sa.create_engine(sqlalchemy_url(dsn, variable=variable), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        name = sa.literal("sync_pipeline migrate")
+        connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
+        )
+        for schema in (BOOK_SCHEMA, BASE_SCHEMA):
+            # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
+            if not sa.inspect(connection).has_schema(schema):
+                connection.execute(sa.schema.CreateSchema(schema))
+        return adopt(connection, meta)
 
 
 def config(connection: sa.Connection | None = None) -> Config:

@@ -253,6 +253,8 @@ def _write_side(
     match conflict["kind"]:
         case "deleted":
             statement = _insert_from_base(rel)
+        case "repeated":
+            return False  # the sync takes the row up again when its key is one row's
         case "missing":
             statement = _delete(rel)
         case "field" | "patch":
@@ -282,6 +284,11 @@ def _still_disputed(
     if not rows:
         raise LookupError(
             f"conflict {conflict['id']}: its row is no longer there; sync the entity again"
+        )
+    if len(rows) > 1:
+        raise LookupError(
+            f"conflict {conflict['id']}: {rel.entity.table} has {len(rows)} rows of this key; make them one"
+            " first"
         )
     image, other = rows[0]["image"], "local" if side == "source" else "source"
     if not rows[0]["ours"] and conflict["kind"] != "owner":

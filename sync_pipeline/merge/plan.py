@@ -97,20 +97,22 @@ def _wide_plan(
         " when _d && {taking} then 'updated' else 'unchanged' end as _state from ("
         "select s._seq, {keys}, s._digest, s._modified, b.ctid is not null as _has_base,"
         " {stale} as _stale, _parked_on, case when _parked_on is not null then 'parked'"
-        " when t.ctid is not null and not {ours} then 'owned_elsewhere'"
+        " when {elsewhere} then 'owned_elsewhere'"
         " when t.ctid is null and b.ctid is not null then 'deleted_locally'"
-        " when t.ctid is null then 'inserted' when {stale} then 'stale' else 'present' end as _found,"
-        " case when t.ctid is not null and {ours} and not {stale} and _parked_on is null"
-        " then array[{decisions}]::smallint[] end as _d"
+        " when t.ctid is null then 'inserted' when {stale} then 'stale'"
+        " when {repeats} then 'conflicted' else 'present' end as _found,"
+        " case when t.ctid is not null and not {elsewhere} and not {stale} and not {repeats}"
+        " and _parked_on is null then array[{decisions}]::smallint[] end as _d"
         " from {seen} s join {rows} r on r._seq = s._seq"
-        " left join {base} b on {base_key} left join {target} t on {target_key}"
+        " left join {base} b on {base_key} left join {held} t on {target_key}"
         " cross join lateral (select {parked_on} as _parked_on offset 0) k"
         " where s._state is null and s._wide offset 0) x"
     ).format(
         plan=rel.plan,
         keys=columns(rel.entity.key, "s"),
         parked_on=_parked_on(rel, parents, together, stale=_stale(force=force)),
-        ours=rel.ours("t"),
+        elsewhere=sql.SQL("(s._elsewhere or t.ctid is not null and not {})").format(rel.ours("t")),
+        repeats=rel.repeats,
         stale=_stale(force=force),
         taking=TAKING,
         withholding=WITHHOLDING,
@@ -119,7 +121,7 @@ def _wide_plan(
         rows=rel.rows,
         base=rel.base,
         base_key=rel.same_key("b", "s"),
-        target=rel.target,
+        held=rel.held,
         target_key=rel.same_key("t", "s"),
     )
 
@@ -191,7 +193,9 @@ def _parked_on(
     ]
     if not tests:
         return sql.SQL("null::text")
-    return sql.SQL("case when {} then null {} end").format(stale, sql.SQL(" ").join(tests))
+    # What the source does not own is not held back, nor what comes from the base: it has landed before.
+    free = sql.SQL("{} or s._elsewhere or r._raw is null").format(stale)
+    return sql.SQL("case when {} then null {} end").format(free, sql.SQL(" ").join(tests))
 
 
 def _orphaned(
@@ -278,10 +282,10 @@ def _count_blanked(
 def _narrow_states(rel: Relations) -> sql.Composed:
     """Counts of the records that the base already holds: their rows are left alone, whatever they are."""
     return sql.SQL(
-        "select case when {} then 'deleted_locally' when not {} then 'owned_elsewhere'"
-        " else 'unchanged' end, count(*) from {} s left join {} t on {}"
-        " where s._state is null and not s._wide group by 1"
-    ).format(rel.unmatched("t"), rel.ours("t"), rel.seen, rel.target, rel.same_key("t", "s"))
+        "select case when s._elsewhere then 'owned_elsewhere' when {} then 'deleted_locally'"
+        " when not {} then 'owned_elsewhere' else 'unchanged' end, count(*)"
+        " from {} s left join {} t on {} where s._state is null and not s._wide group by 1"
+    ).format(rel.unmatched("t"), rel.ours("t"), rel.seen, rel.held, rel.same_key("t", "s"))
 
 
 def missing_table(rel: Relations) -> sql.Identifier:

@@ -59,7 +59,8 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         wanted = rel.mapped_columns if relation is rel.base else _written(entity)
         for column in (c for c in wanted if c not in types[-1]):
             yield Finding(name, f"{what} {text} has no column {column}", _MIGRATE)
-        yield from _index_findings(connection, name, f"{what} {text}", text, entity.key)
+        if entity.unique_key or relation is rel.base:
+            yield from _index_findings(connection, name, f"{what} {text}", text, entity.key)
     for column in rel.mapped_columns:
         found, declared = types[0].get(column), types[1].get(column)
         if found and declared and not _comparable(connection, found, declared):

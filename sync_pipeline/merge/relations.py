@@ -46,6 +46,24 @@ class Relations:
         return ident(self.entity.schema, self.entity.table)
 
     @cached_property
+    def held(self) -> sql.Composable:
+        """The target's rows, one for each key, to be read under the alias `t`.
+
+        Of a table that repeats keys, one that is not ours stands for the others.
+        """
+        if self.entity.unique_key:
+            return self.target
+        return sql.SQL(
+            "(select distinct on ({keys}) x.ctid, x.*, count(*) over (partition by {keys}) as _times"
+            " from {target} x order by {keys}, {ours})"
+        ).format(keys=columns(self.entity.key, "x"), target=self.target, ours=self.ours("x"))
+
+    @cached_property
+    def repeats(self) -> sql.SQL:
+        """Whether several rows of the target have the key of the alias `t`, which is `held`."""
+        return sql.SQL("false" if self.entity.unique_key else "coalesce(t._times > 1, false)")
+
+    @cached_property
     def base(self) -> sql.Identifier:
         """What the source last delivered."""
         return ident(BASE_SCHEMA, base_name(self.entity))

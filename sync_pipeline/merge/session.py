@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import psycopg
 import stamina
-from psycopg import errors
+from psycopg import errors, sql
 
 from sync_pipeline.errors import EntityBusy, TargetRefused, TargetUnavailable
 from sync_pipeline.merge import plan
+from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Connection, Stage
 from sync_pipeline.model.entity import Entity
 
@@ -183,6 +184,7 @@ class Session:
         while True:
             try:
                 with self.connection.transaction():
+                    lock_tables(self.connection, self._entities)
                     self.connection.execute("set constraints all immediate")
                     if self.restaged:
                         self._refuse_moved_bases()
@@ -222,6 +224,7 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
         try:
             for attempt in stamina.retry_context(on=CONTENTION, attempts=8, timeout=60):
                 with attempt, connection.transaction():
+                    lock_tables(connection, entities)
                     return work()
         except CONTENTION as error:
             raise TargetUnavailable(
@@ -240,6 +243,18 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
             if not connection.closed:
                 connection.isolation_level = before
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def lock_tables(connection: Connection, entities: Sequence[Entity]) -> None:
+    """Keep other writers out of tables without a unique index on the key, until the transaction ends.
+
+    To be called before the transaction has a snapshot, or what was committed while we waited for the lock
+    would not be seen.
+    """
+    tables = [Relations(e).target for e in entities if not e.unique_key]
+    if tables:
+        lock = sql.SQL("lock table {} in share row exclusive mode")
+        connection.execute(lock.format(listed(tables)))
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Sent:
 
     Attributes:
         sequence: the chunk's numbers, consecutive.
-        seen: JSON arrays of the chunk's keys, one for each column, digests and modification times.
+        seen: JSON arrays of the chunk's keys, one for each column, digests, modification times, and
+            whether each record is another owner's.
         lines: converted values of the records that the base does not hold in the same form.
     """
 
@@ -106,7 +107,7 @@ class Stage:
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
         seen = sql.SQL(
             "create temporary table {} (_seq bigint not null, {}, _digest uuid not null,"
-            " _modified timestamptz, _wide boolean not null, _state text)"
+            " _modified timestamptz, _elsewhere boolean not null, _wide boolean not null, _state text)"
         ).format(rel.seen, listed(keys))
         rows = sql.SQL("create temporary table {} ({})").format(
             rel.rows, listed([sql.SQL("_seq bigint not null, _raw jsonb, _absent text[]"), *values])
@@ -160,7 +161,12 @@ class Stage:
 
     def _send(self, keyed: Keyed, sequence: range) -> None:
         """Stage one chunk; in the sender's thread."""
-        columns_ = [*zip(*keyed.keys, strict=True), keyed.digests, keyed.modified]
+        columns_ = [
+            *zip(*keyed.keys, strict=True),
+            keyed.digests,
+            keyed.modified,
+            keyed.elsewhere,
+        ]
         sent = Sent(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
         try:
             wide = self._surely(lambda: self._see(sent))
@@ -208,10 +214,11 @@ class Stage:
         rel = self.relations
         keys = rel.entity.key
         statement = sql.SQL(
-            "with entered as (insert into {seen} (_seq, {names}, _digest, _modified, _wide)"
-            " select {first} + u._n, {given}, u._digest, u._modified, {wide} from (select _n - 1 as _n,"
-            " {typed}, _digest::uuid, _modified::timestamptz from rows from ({arrays}) with ordinality"
-            " as x({names}, _digest, _modified, _n)) u left join {base} b on {same} returning _seq, _wide)"
+            "with entered as (insert into {seen} (_seq, {names}, _digest, _modified, _elsewhere, _wide)"
+            " select {first} + u._n, {given}, u._digest, u._modified, u._elsewhere, {wide}"
+            " from (select _n - 1 as _n, {typed}, _digest::uuid, _modified::timestamptz, _elsewhere::boolean"
+            " from rows from ({arrays}) with ordinality as x({names}, _digest, _modified, _elsewhere, _n)) u"
+            " left join {base} b on {same} returning _seq, _wide)"
             " select _seq from entered where _wide"
         ).format(
             seen=rel.seen,
@@ -294,7 +301,10 @@ class Stage:
 
     def _reject_sent(self, seq: int, reason: str, sent: Sent) -> None:
         """Reject a row of which only the spool is left."""
-        key = [orjson.loads(a)[seq - sent.sequence.start] for a in sent.seen[:-2]]
+        key = [
+            orjson.loads(a)[seq - sent.sequence.start]
+            for a in sent.seen[: len(self.relations.entity.key)]
+        ]
         (row,) = (v for v in map(lines.values, sent.lines) if v[0] == seq)
         self._reject(
             seq, reason, key, dict(zip(self.relations.value_columns, row[3:], strict=True))
@@ -311,11 +321,12 @@ class Stage:
     def settle(self) -> int:
         """Settle keys that were delivered more than once, and gather statistics for the planner.
 
-        The newest wins, by the source's modification time and then by arrival; a rejected record
-        competes with nobody.
+        The newest wins, by the source's modification time. Where that does not tell, what the base holds
+        already wins, so that a source which repeats keys does not change its mind from run to run; then
+        what arrived last. A rejected record competes with nobody.
 
         Returns:
-            How many records lost to a newer one of the same key.
+            How many records lost to another one of the same key.
         """
         rel = self.relations
         # Without the marks a few rows are expected where most are found, and each is looked up by itself.
@@ -325,7 +336,7 @@ class Stage:
         statement = sql.SQL(
             "with again as (select {keys} from {seen} where _state is null group by {keys}"
             " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
-            " {s_keys} order by s._modified desc nulls last, s._seq desc) as _place from {seen} s"
+            " {s_keys} order by s._modified desc nulls last, s._wide, s._seq desc) as _place from {seen} s"
             " join again a on {same} where s._state is null)"
             " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and _place > 1"
         ).format(
@@ -335,6 +346,27 @@ class Stage:
             same=rel.same_key("a", "s"),
         )
         return self._connection.execute(statement).rowcount
+
+    def repeated(self, limit: int) -> list[str]:
+        """Keys of some of the records that lost to another one, with how often they were delivered."""
+        rel = self.relations
+        query = sql.SQL(
+            "select format('%%s (%%s times)', {shown}, count(*)) from {seen} s where {same_again}"
+            " group by {keys} order by count(*) desc, 1 limit {limit}"
+        ).format(
+            shown=sql.SQL("concat_ws(', ', {})").format(
+                listed(
+                    sql.SQL("coalesce({}::text, '∅')").format(ident("s", c)) for c in rel.entity.key
+                )
+            ),
+            seen=rel.seen,
+            same_again=sql.SQL(
+                "exists (select from {} d where d._state = 'duplicate' and {})"
+            ).format(rel.seen, rel.same_key("d", "s")),
+            keys=columns(rel.entity.key, "s"),
+            limit=sql.Literal(limit),
+        )
+        return [text for (text,) in self._connection.execute(query)]
 
 
 def column_types(

@@ -14,6 +14,19 @@ Record = Mapping[str, Any]
 Batch = Sequence[Record]
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far an entity was read by the runs that landed.
+
+    Attributes:
+        watermark: the highest modification time that is known to be merged; None before the first run.
+        cursor: what the source itself left to be kept.
+    """
+
+    watermark: dt.datetime | None = None
+    cursor: Any = None
+
+
 @dataclass
 class SourceOutcome:
     """Filled by the source while its batches are read; final when they end.
@@ -26,6 +39,8 @@ class SourceOutcome:
         bytes: bytes received.
         notes: further facts for the run's metadata.
         problems: parts that could not be read although the rest went on, a line each.
+        cursor: how far the source was read, in its own words; what JSON can hold. It is committed with
+            the rows and handed to the next read.
     """
 
     complete: bool = False
@@ -35,6 +50,7 @@ class SourceOutcome:
     bytes: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    cursor: Any = None
 
 
 @dataclass

@@ -64,6 +64,18 @@ def metadata(systems: Iterable[System]) -> sa.MetaData:
     return meta
 
 
+def guest_metadata(systems: Iterable[System]) -> sa.MetaData:
+    """What the project creates in a database whose tables belong to another program: only its own account.
+
+    Nothing of it is in `public`, and the tables that are synced are not among it.
+    """
+    meta = sa.MetaData()
+    for entity in (e for system in systems for e in system.entities):
+        base_table(entity, meta)
+    bookkeeping(meta, public=BOOK_SCHEMA)
+    return meta
+
+
 def target_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
     """The entity's table, with its key's unique index."""
     serial = any(isinstance(c, Serial) for c in entity.columns)
@@ -103,7 +115,8 @@ def _add_unique(
 
 def _target_column(entity: Entity, column: Column) -> sa.Column:
     if isinstance(column, Serial):
-        return sa.Column(column.column, sa.Integer, primary_key=True, autoincrement=True)
+        kind = column_type(column.type)
+        return sa.Column(column.column, kind, primary_key=True, autoincrement=True)
     not_null = column.column in entity.key and not getattr(column, "null_counts", False)
     nullable = not not_null and getattr(column, "nullable", True)
     default = sa.text(column.default) if column.default is not None else None
@@ -149,13 +162,19 @@ def _base_marks() -> list[sa.Column]:
     ]
 
 
-def bookkeeping(meta: sa.MetaData) -> None:
-    """The tables in which the sync keeps account of itself."""
-    _public_tables(meta)
+def bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
+    """The tables in which the sync keeps account of itself.
+
+    Args:
+        meta: receives them.
+        public: schema of those that stand in `public` on a target of our own.
+    """
+    _public_tables(meta, public)
     _step_table(meta)
     _record_tables(meta)
     _change_tables(meta)
     _request_table(meta)
+    _cursor_table(meta)
 
 
 def _moment(name: str, *, nullable: bool = True, now: bool = False) -> sa.Column:
@@ -181,7 +200,7 @@ def _count(name: str) -> sa.Column:
     return sa.Column(name, sa.Integer, nullable=False, server_default=sa.text("0"))
 
 
-def _public_tables(meta: sa.MetaData) -> None:
+def _public_tables(meta: sa.MetaData, schema: str | None) -> None:
     sa.Table(
         "_sync_metadata",
         meta,
@@ -197,6 +216,7 @@ def _public_tables(meta: sa.MetaData) -> None:
         _text("error_message"),
         _moment("created_at", now=True),
         _moment("updated_at", now=True),
+        schema=schema,
     )
     sa.Table(
         "sync_history",
@@ -217,6 +237,7 @@ def _public_tables(meta: sa.MetaData) -> None:
             name="sync_history_status_check",
         ),
         sa.Index("sync_history_created_at_idx", "created_at"),
+        schema=schema,
     )
 
 
@@ -344,5 +365,17 @@ def _request_table(meta: sa.MetaData) -> None:
         sa.Index(
             "request_waiting_idx", "requested_at", postgresql_where=sa.text("finished_at is null")
         ),
+        schema=BOOK_SCHEMA,
+    )
+
+
+def _cursor_table(meta: sa.MetaData) -> None:
+    sa.Table(
+        "cursor",
+        meta,
+        *_place(),
+        sa.Column("state", pg.JSONB, nullable=False),
+        _moment("updated_at", now=True),
+        sa.PrimaryKeyConstraint("system", "entity"),
         schema=BOOK_SCHEMA,
     )

@@ -23,6 +23,8 @@ class System:
         entities: in any order; links decide the order of the sync.
         groups: entities that must change together share one transaction.
         patches: repairs of links, after every sync.
+        place: where its assets stand in the graph: their group, and the first parts of their keys; its
+            name unless it is one direction of two.
         levels: depth of each entity in the link graph, by name.
 
     Raises:
@@ -33,11 +35,14 @@ class System:
     entities: tuple[Entity, ...]
     groups: tuple[tuple[str, ...], ...] = ()
     patches: tuple[Patch, ...] = ()
+    place: tuple[str, ...] = ()
     levels: dict[str, int] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the links and compute the levels."""
-        object.__setattr__(self, "entities", tuple(e.within(self.name) for e in self.entities))
+        object.__setattr__(self, "place", self.place or (self.name,))
+        entities = tuple(e.within(self.name, self.place) for e in self.entities)
+        object.__setattr__(self, "entities", entities)
         for problem in self._problems():
             raise DeclarationError(f"system {self.name!r}: {problem}")
         object.__setattr__(self, "levels", _levels(self.entities))
@@ -65,6 +70,7 @@ class System:
         by_name = {e.name: e for e in self.entities}
         for entity in self.entities:
             yield from _link_problems(entity, by_name)
+            yield from _lookup_problems(entity, by_name, self.groups)
         for name in (n for group in self.groups for n in group if n not in by_name):
             yield f"group names {name!r}, which is not an entity"
         for patch in self.patches:
@@ -94,6 +100,23 @@ def _link_problems(entity: Entity, by_name: dict[str, Entity]) -> Iterator[str]:
                 yield f"{at}, which is not an entity; it can be one of {', '.join(by_name)}"
             else:
                 yield from (f"{at}, {p}" for p in _match_problems(link, by_name[parent]))
+
+
+def _lookup_problems(
+    entity: Entity, by_name: dict[str, Entity], groups: tuple[tuple[str, ...], ...]
+) -> Iterator[str]:
+    for f, lookup in entity.lookups:
+        at = f"entity {entity.name!r} ({entity.where}): field {f.column!r} is looked up in {lookup.to!r}"
+        if lookup.to not in by_name:
+            yield f"{at}, which is not an entity; it can be one of {', '.join(by_name)}"
+            continue
+        columns = {c.column for c in by_name[lookup.to].columns}
+        for column in (
+            c for c in (lookup.take, *(there for _, there in lookup.by)) if c not in columns
+        ):
+            yield f"{at}, whose column {column!r} does not exist"
+        if any({entity.name, lookup.to} <= set(group) for group in groups):
+            yield f"{at}, which shares its transaction: the value would be one run old"
 
 
 def _match_problems(link: Link, parent: Entity) -> Iterator[str]:
@@ -130,5 +153,6 @@ def _cycle_message(by_name: dict[str, Entity], cycle: tuple[str, ...]) -> str:
             for f, link in by_name[child].links
             if parent in link.parents and not link.deferred
         ]
+        via += [f.column for f, lookup in by_name[child].lookups if lookup.to == parent]
         edges.append(f"{child}.{via[0]} → {parent}" if via else f"{child} after {parent}")
     return f"hard links form a cycle: {', '.join(edges)}; declare one of them deferred=True"

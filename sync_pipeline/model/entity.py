@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from sync_pipeline.errors import DeclarationError
-from sync_pipeline.model.types import Type
+from sync_pipeline.model.types import Type, integer
 
 Policy = Literal["source", "local", "ask"]
 Absent = Literal["cleared", "unknown"]
@@ -50,15 +50,35 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """A value that the target itself holds: a column of another entity's row, found by equal columns.
+
+    It is merged like a value from the source: when the other row's changes, it follows, unless somebody
+    here has edited it. Of several rows the one with the lowest key decides.
+
+    Attributes:
+        to: the entity whose row holds the value; it is synced first.
+        by: pairs of a column here, mapped and not looked up itself, and the column there that equals it.
+        take: the column there whose value is taken.
+    """
+
+    to: str
+    by: tuple[tuple[str, str], ...]
+    take: str
+
+
+@dataclass(frozen=True)
 class Field:
     """A mapped column.
 
     Attributes:
         column: the target column.
         type: the conversion and column type.
-        source: name in the source record; of several names the first that is filled wins.
+        source: name in the source record; of several names the first that is filled wins. Empty for a
+            value that is looked up.
         policy: who wins when both sides changed the field since the base.
         link: what the value points at.
+        lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
         null_counts: in a key, null is a value like any other; elsewhere without meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
@@ -70,6 +90,7 @@ class Field:
     source: str | tuple[str, ...]
     policy: Policy = "source"
     link: Link | None = None
+    lookup: Lookup | None = None
     default: str | None = None
     null_counts: bool = False
     personal: bool = False
@@ -78,7 +99,9 @@ class Field:
     @property
     def sources(self) -> tuple[str, ...]:
         """Source names in order of preference."""
-        return (self.source,) if isinstance(self.source, str) else self.source
+        if isinstance(self.source, str):
+            return (self.source,) if self.source else ()
+        return self.source
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,7 @@ class Serial:
     """The surrogate key that the database numbers by itself."""
 
     column: str = "id"
+    type: Type = integer
 
 
 Column = Field | Local | Stamp | Serial
@@ -128,12 +152,21 @@ class Owner:
         ours: marks of rows that the sync may write.
         unmarked_is_ours: whether a row without a mark may be written too.
         mark: what inserted rows carry.
+        source: field of the source record that says whose record it is, where the source keeps other
+            owners' rows as well. Such a record counts as owned elsewhere and is never inserted; it may
+            be a copy of a row that has been deleted here.
     """
 
     column: str
     ours: tuple[str, ...]
     mark: str
     unmarked_is_ours: bool = True
+    source: str | None = None
+
+    def owns(self, mark: Any) -> bool:
+        """Whether a row or record of this mark is ours."""
+        text = "" if mark is None else str(mark).rstrip()
+        return self.unmarked_is_ours if mark is None else text in self.ours
 
 
 @dataclass(frozen=True)
@@ -186,6 +219,10 @@ class Entity:
         unique: further unique column sets of the table.
         indexes: further indexed column sets.
         schema: schema of the table.
+        unique_key: an index on the target keeps the key unique. False for a table that we may not index
+            and that may repeat keys: the sync locks it against other writers while it applies, and a
+            record whose key it repeats is a conflict.
+        place: where the entity's asset stands: the first parts of its asset key.
     """
 
     name: str
@@ -204,7 +241,9 @@ class Entity:
     budget: Budget = field(default_factory=Budget)
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    unique_key: bool = True
     system: str = ""
+    place: tuple[str, ...] = ()
     where: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -247,9 +286,15 @@ class Entity:
         return ((f, f.link) for f in self.fields if f.link)
 
     @property
+    def lookups(self) -> Iterator[tuple[Field, Lookup]]:
+        """Mapped fields whose value is found on the target."""
+        return ((f, f.lookup) for f in self.fields if f.lookup)
+
+    @property
     def hard_parents(self) -> tuple[str, ...]:
         """Entities that must be synced before this one, each once, in order of declaration."""
-        linked = (p for _, link in self.links if not link.deferred for p in link.parents)
+        linked = [p for _, link in self.links if not link.deferred for p in link.parents]
+        linked += [lookup.to for _, lookup in self.lookups]
         return tuple(dict.fromkeys(p for p in (*linked, *self.after) if p != self.name))
 
     def field(self, column: str) -> Field:
@@ -263,9 +308,9 @@ class Entity:
                 return f
         raise KeyError(f"{self.name} maps no column {column!r}")
 
-    def within(self, system: str) -> Entity:
-        """The same entity as a part of `system`."""
-        return dataclasses.replace(self, system=system)
+    def within(self, system: str, place: tuple[str, ...] = ()) -> Entity:
+        """The same entity as a part of `system`, whose assets stand at `place`."""
+        return dataclasses.replace(self, system=system, place=place or (system,))
 
 
 def _caller() -> str:
@@ -290,9 +335,23 @@ def _problems(entity: Entity) -> Iterator[str]:
         yield f"modified={entity.modified!r} is not a mapped column"
     yield from _stamp_problems(entity, mapped)
     yield from _reference_problems(entity, {c.column for c in entity.columns})
+    yield from _lookup_problems(entity, mapped)
     for name in (n for n in (entity.schema, entity.table, *columns) if "%" in n):
         yield f"name {name!r} contains %, which psycopg takes for a parameter; rename it on the target"
     yield from _word_problems(entity)
+
+
+def _lookup_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
+    looked_up = {f.column for f, _ in entity.lookups}
+    for f in entity.fields:
+        if bool(f.sources) == bool(f.lookup):
+            yield f"field {f.column!r} needs either a source name or a lookup"
+        if f.lookup and f.column in entity.key:
+            yield f"key column {f.column!r} is looked up; a key comes from the record"
+    for f, lookup in entity.lookups:
+        for column, _ in lookup.by:
+            if column not in mapped - looked_up:
+                yield f"lookup of {f.column!r} goes by {column!r}, which no record holds"
 
 
 def _word_problems(entity: Entity) -> Iterator[str]:
@@ -342,4 +401,4 @@ def source_value(f: Field, record: Mapping[str, Any]) -> Any:
         value = record.get(name)
         if value is not None and value != "":
             return value
-    return record.get(f.sources[0])
+    return record.get(f.sources[0]) if f.sources else None

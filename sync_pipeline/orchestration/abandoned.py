@@ -4,6 +4,8 @@ Dagster's launcher does not watch its processes, and a run of the command line h
 watch. Until such a run is settled, schedules skip their ticks and the queue holds back runs of its source.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
@@ -18,8 +20,10 @@ MESSAGE = (
 )
 
 
-def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
-    """Close abandoned runs, in Dagster and in the history.
+def settle(
+    instance: dg.DagsterInstance, connection: Connection, database: TargetDatabase
+) -> list[str]:
+    """Close abandoned runs, in Dagster and in the history of a database.
 
     Returns:
         Their ids.
@@ -29,7 +33,7 @@ def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
         run = instance.get_run_by_id(str(run_id))
         if run and run.is_finished:
             # It ended as it should, and only its history was not closed yet.
-            close_unnoticed(TargetDatabase(), run)
+            close_unnoticed(database, run)
             continue
         if run:
             instance.report_run_failed(run, MESSAGE)
@@ -38,17 +42,25 @@ def settle(instance: dg.DagsterInstance, connection: Connection) -> list[str]:
     return settled
 
 
-@dg.sensor(
-    name="settle_abandoned",
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Closes runs whose process was killed, so that they hold nobody up.",
-)
-def settle_abandoned(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Look for runs without a process."""
-    try:
-        with TargetDatabase().connect() as connection:
-            settled = settle(context.instance, connection)
-    except SyncError as error:
-        return dg.SkipReason(str(error))
-    return dg.SkipReason(f"closed {', '.join(settled)}" if settled else "every run has its process")
+def settling_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinition:
+    """Looks for runs without a process, in the target and in other databases that keep account."""
+
+    @dg.sensor(
+        name="settle_abandoned",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Closes runs whose process was killed, so that they hold nobody up.",
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        settled: list[str] = []
+        try:
+            for database in (TargetDatabase(), *(d for d in others if d.keeps_account())):
+                with database.connect() as connection:
+                    settled += settle(context.instance, connection, database)
+        except SyncError as error:
+            return dg.SkipReason(str(error))
+        return dg.SkipReason(
+            f"closed {', '.join(settled)}" if settled else "every run has its process"
+        )
+
+    return tick

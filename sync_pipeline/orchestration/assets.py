@@ -1,12 +1,15 @@
 """Asset factories: an asset per entity, one per patch, an external asset per source type."""
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history, patches
+from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.patch import Patch
@@ -33,38 +36,54 @@ def source_assets(system: System) -> list[dg.AssetSpec]:
     ]
 
 
-def entity_assets(system: System, *, source: str) -> list[dg.AssetsDefinition]:
-    """One asset per entity; the links between entities are the lineage.
+@dataclass(frozen=True)
+class Wiring:
+    """The resources of a system's assets, by their keys, and where their data comes from.
 
-    Args:
-        system: whose entities.
-        source: key of the resource that reads them, a `resources.Source`.
+    Attributes:
+        source: reads the entities, a `resources.Source`.
+        target: the database that they are merged into, a `resources.TargetDatabase`.
+        merge: the IO manager that merges into it.
+        origin: the asset that an entity's records come from.
     """
-    return [_entity_asset(system, entity, source) for entity in system.in_order()]
+
+    source: str
+    target: str = "target"
+    merge: str = "merge"
+    origin: Callable[[Entity], dg.AssetKey] = source_key
 
 
-def _entity_asset(system: System, entity: Entity, source: str) -> dg.AssetsDefinition:
+def entity_assets(system: System, wiring: Wiring) -> list[dg.AssetsDefinition]:
+    """One asset per entity; the links between entities are the lineage."""
+    return [_entity_asset(system, entity, wiring) for entity in system.in_order()]
+
+
+def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDefinition:
     level = system.levels[entity.name]
+    origin = wiring.origin(entity)
 
     @dg.asset(
         key=asset_key(entity),
-        deps=[source_key(entity), *(asset_key(system[p]) for p in entity.hard_parents)],
-        group_name=system.name,
+        deps=[origin, *(asset_key(system[p]) for p in entity.hard_parents)],
+        group_name=system.place[0],
         description=f"{entity.description} Level {level}. Merged three ways from {entity.source}.",
-        kinds={"postgres", system.name},
-        tags={"sync/level": str(level), SOURCE_TAG: system.name},
+        kinds={"postgres", system.place[0]},
+        tags={"sync/level": str(level), SOURCE_TAG: system.place[0]},
         owners=["team:data"],
-        metadata=metadata.defined(entity, level),
+        metadata=metadata.defined(entity, level, origin),
         freshness_policy=STALE,
-        required_resource_keys={source, "target", "scope"},
-        io_manager_key="merge",
+        required_resource_keys={wiring.source, wiring.target, "scope"},
+        io_manager_key=wiring.merge,
     )
     def sync(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        reader = getattr(context.resources, source)
+        reader = getattr(context.resources, wiring.source)
+        target = getattr(context.resources, wiring.target)
         try:
             scope = context.resources.scope.resolve()
-            with context.resources.target.connect() as connection:
-                since = history.watermark(connection, entity) if scope.mode == "delta" else None
+            with target.connect() as connection:
+                since = (
+                    history.progress(connection, entity) if scope.mode == "delta" else Progress()
+                )
             return dg.MaterializeResult(value=reader.read(entity, scope, since))
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error

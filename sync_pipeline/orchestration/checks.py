@@ -16,20 +16,30 @@ from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.naming import asset_key
+from sync_pipeline.orchestration.resources import TargetDatabase
 
 LATE = dt.timedelta(hours=26)
+LONG = dt.timedelta(minutes=10)
+MOST_ERRORS = 10
 DROP_PERCENT = 5.0
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
-def entity_checks(system: System) -> list[dg.AssetChecksDefinition]:
-    """The checks of every entity; few steps per entity, because a step costs more than a query."""
-    return [made for entity in system.in_order() for made in _checks_of(system, entity)]
+def entity_checks(
+    system: System, target: str = TargetDatabase.key
+) -> list[dg.AssetChecksDefinition]:
+    """The checks of every entity; few steps per entity, because a step costs more than a query.
+
+    Args:
+        system: whose entities.
+        target: key of the resource of the database that they are merged into.
+    """
+    return [made for entity in system.in_order() for made in _checks_of(system, entity, target)]
 
 
-def _checks_of(system: System, entity: Entity) -> Iterator[dg.AssetChecksDefinition]:
+def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.AssetChecksDefinition]:
     specs = _specs(entity)
-    yield _checks(system, entity, specs, "checks", _results)
+    yield _checks(system, entity, specs, target, "checks", _results)
     if any(True for _ in entity.links):
         # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
         later = [p for _, link in entity.links if link.deferred for p in link.parents]
@@ -39,19 +49,28 @@ def _checks_of(system: System, entity: Entity) -> Iterator[dg.AssetChecksDefinit
             description="Every link points at a row that is there.",
             additional_deps=[asset_key(system[name]) for name in dict.fromkeys(later)],
         )
-        yield _checks(system, entity, [links], "links", _link_results)
+        yield _checks(system, entity, [links], target, "links", _link_results)
 
 
 def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
     described = {
         "accounting": "Every record of the last run ended in exactly one count.",
-        "unique_index": "The key is backed by a valid, total unique index.",
-        "no_duplicate_keys": "No key stands in the table twice.",
         "row_count": f"The table has not lost more than {DROP_PERCENT:g} % of its rows since the run before.",
         "freshness": f"The last merge succeeded, and less than {LATE.total_seconds() / 3600:g} hours ago.",
+        "duration": f"The last run merged this table within {LONG.total_seconds() / 60:g} minutes.",
+        "errors": f"The last run rejected no more than {MOST_ERRORS} records.",
     }
+    if entity.unique_key:
+        described["unique_index"] = "The key is backed by a valid, total unique index."
+        described["no_duplicate_keys"] = "No key stands in the table twice."
     if entity.owner:
         described["owner_rows"] = "Rows of other owners have not become fewer."
+        described["owner_conflicts"] = "The source wants no row of another owner."
+        described["counts_explained"] = (
+            "The difference between the source's count and the table's is explained row by row."
+        )
+    if entity.owner and entity.owner.unmarked_is_ours:
+        described["owner_marks"] = "Every row says whose it is."
     return [
         dg.AssetCheckSpec(name, asset=asset_key(entity), description=text)
         for name, text in described.items()
@@ -63,18 +82,23 @@ Look = Callable[
 ]
 
 
-def _checks(
-    system: System, entity: Entity, specs: Sequence[dg.AssetCheckSpec], name: str, look: Look
+def _checks(  # noqa: PLR0917  all of them are what a definition is made of
+    system: System,
+    entity: Entity,
+    specs: Sequence[dg.AssetCheckSpec],
+    target: str,
+    name: str,
+    look: Look,
 ) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         specs=specs,
         name=f"{system.name}__{entity.name}__{name}",
-        required_resource_keys={"target"},
+        required_resource_keys={target},
         can_subset=True,
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
-        with context.resources.target.connect() as connection:
+        with getattr(context.resources, target).connect() as connection:
             if not prepared.exists(connection, Relations(entity)):
                 why = "the table does not exist; migrate first"
                 yield from (_result(entity, each, passed=False, why=why) for each in wanted)
@@ -91,15 +115,19 @@ def _results(
 ) -> Iterator[dg.AssetCheckResult]:
     del system
     yield _accounting(connection, entity)
-    yield _unique_index(connection, entity)
-    repeated = inspection.repeated_keys(connection, entity)
-    yield _result(
-        entity, "no_duplicate_keys", passed=repeated == 0, metadata={"repeated_keys": repeated}
-    )
     yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
     yield _freshness(connection, entity)
+    yield _duration(connection, entity)
+    yield _errors(connection, entity)
+    if entity.unique_key:
+        yield _unique_index(connection, entity)
+        yield _duplicate_keys(connection, entity)
     if entity.owner:
         yield _history_check(context, entity, "owner_rows", "rows_of_other_owners", 0.0)
+        yield _owner_conflicts(connection, entity)
+        yield _counts_explained(connection, entity)
+    if entity.owner and entity.owner.unmarked_is_ours:
+        yield _owner_marks(connection, entity)
 
 
 def _link_results(
@@ -141,6 +169,81 @@ def _unique_index(connection: Connection, entity: Entity) -> dg.AssetCheckResult
     found = list(prepared.findings(connection, Relations(entity)))
     why = "; ".join(f"{f.problem}: {f.remedy}" for f in found)
     return _result(entity, "unique_index", passed=not found, why=why)
+
+
+def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    repeated = inspection.repeated_keys(connection, entity)
+    return _result(
+        entity, "no_duplicate_keys", passed=repeated == 0, metadata={"repeated_keys": repeated}
+    )
+
+
+def _duration(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    last = inspection.last_merge(connection, entity)
+    took = last.took if last else dt.timedelta(0)
+    why = f"it took {took.total_seconds() / 60:.1f} minutes" if took > LONG else ""
+    facts = {"minutes": took.total_seconds() / 60}
+    return _result(entity, "duration", passed=took <= LONG, severity=WARN, why=why, metadata=facts)
+
+
+def _errors(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    last = inspection.last_merge(connection, entity)
+    rejected = last.counts.get("rejected", 0) if last else 0
+    why = f"{rejected:,} records were rejected; see: sync-pipeline rejected --entity {entity.name}"
+    return _result(
+        entity,
+        "errors",
+        passed=rejected <= MOST_ERRORS,
+        severity=WARN,
+        why=why if rejected > MOST_ERRORS else "",
+        metadata={"rejected": rejected},
+    )
+
+
+def _owner_conflicts(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    """What the source wanted of rows that it does not own, until somebody has decided."""
+    open_, examples = inspection.open_conflicts(connection, entity, "owner")
+    why = f"{open_:,} rows of other owners differ from what the source wants: {'; '.join(examples)}"
+    return _result(
+        entity,
+        "owner_conflicts",
+        passed=open_ == 0,
+        severity=WARN,
+        why=why if open_ else "",
+        metadata={"open": open_},
+    )
+
+
+def _owner_marks(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    unmarked = inspection.unmarked_rows(connection, entity)
+    why = f"{unmarked:,} rows do not say whose they are, and count as the source's"
+    return _result(
+        entity,
+        "owner_marks",
+        passed=unmarked == 0,
+        severity=WARN,
+        why=why if unmarked else "",
+        metadata={"unmarked": unmarked},
+    )
+
+
+def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    found = inspection.difference(connection, entity)
+    lost = found.unexplained
+    why = f"{lost:+,} records at the source are unaccounted for" if lost else ""
+    rows = "\n".join(f"| {what} | {count:,} |" for what, count in found.table())
+    return _result(
+        entity,
+        "counts_explained",
+        passed=lost == 0,
+        severity=WARN,
+        why=why,
+        metadata={
+            "at_source": found.at_source if found.at_source is not None else "not known",
+            "on_target": found.on_target,
+            "explanation": dg.MetadataValue.md(f"| | rows |\n|---|---:|\n{rows}"),
+        },
+    )
 
 
 def _freshness(connection: Connection, entity: Entity) -> dg.AssetCheckResult:

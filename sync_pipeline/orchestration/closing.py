@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
 
 from sync_pipeline.merge import history, requests
-from sync_pipeline.orchestration.naming import SOURCE_TAG
+from sync_pipeline.orchestration.naming import SOURCE_TAG, TARGET_TAG
 from sync_pipeline.orchestration.resources import TargetDatabase
 
 REQUEST_TAG = "sync/request"
 """Runs that a request asked for carry its number."""
+
+
+def close_everywhere(
+    others: Sequence[TargetDatabase], run: dg.DagsterRun, *, failed: bool, error: str = ""
+) -> None:
+    """Close a run in the target's history and in that of other databases it may have written."""
+    close(TargetDatabase(), run, failed=failed, error=error)
+    for database in others:
+        if database.keeps_account():
+            close(database, run, failed=failed, error=error)
 
 
 def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: str = "") -> None:
@@ -22,13 +32,14 @@ def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: 
     A sync that failed before its first merge, or was killed, gets a row too, which says why.
     """
     run_id = UUID(run.run_id)
+    into_this = run.tags.get(TARGET_TAG, TargetDatabase.key) == database.key
     with database.connect() as connection, connection.transaction():
-        if failed and SOURCE_TAG in run.tags:
+        if failed and into_this and SOURCE_TAG in run.tags:
             history.open_run(connection, run_id, _mode(run), system=run.tags[SOURCE_TAG])
             history.annotate(connection, run_id, {"error": error})
         history.close_run(connection, run_id, failed=failed)
         request = run.tags.get(REQUEST_TAG)
-        if request:
+        if request and database.key == TargetDatabase.key:
             requests.settle(connection, int(request), run_id, error=error if failed else None)
 
 

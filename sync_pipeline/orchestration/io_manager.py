@@ -27,6 +27,7 @@ from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration import metadata
+from sync_pipeline.orchestration.naming import asset_key
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class MergeIOManager(dg.IOManager):
         self._database = database
         self._scope = scope
         self._sign = Sign(database.connect)
-        self._entities = {(s.name, e.name): (s, e) for s in systems for e in s.entities}
+        self._entities = {asset_key(e): (s, e) for s in systems for e in s.entities}
 
     def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
         """Merge what an asset returned.
@@ -78,9 +79,8 @@ class MergeIOManager(dg.IOManager):
         self._sign.close()
 
     def _entity(self, key: dg.AssetKey) -> tuple[System, Entity]:
-        system, name = key.path[-2:]
         try:
-            return self._entities[system, name]
+            return self._entities[key]
         except KeyError:
             raise TypeError(
                 f"{key.to_user_string()} is no declared entity; use another IO manager"
@@ -123,15 +123,18 @@ class MergeIOManager(dg.IOManager):
             return relation.frame()
 
 
-def merge_io_manager(systems: Sequence[System]) -> dg.IOManagerDefinition:
-    """The IO manager for these systems; it needs the resources `target` and `scope`."""
+def merge_io_manager(
+    systems: Sequence[System], target: str = TargetDatabase.key
+) -> dg.IOManagerDefinition:
+    """The IO manager for these systems; it needs the resource `scope` and that of the database."""
 
     @dg.io_manager(  # pyright: ignore[reportArgumentType]  Dagster takes generators, its types do not
-        required_resource_keys={"target", "scope"}, description="Three-way merge into the target."
+        required_resource_keys={target, "scope"}, description="Three-way merge into the target."
     )
     def build(context: dg.InitResourceContext) -> Iterator[MergeIOManager]:
         resources = context.resources
-        with closing(MergeIOManager(resources.target, systems, resources.scope)) as manager:
+        database = getattr(resources, target)
+        with closing(MergeIOManager(database, systems, resources.scope)) as manager:
             yield manager
 
     return build
@@ -157,7 +160,7 @@ def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatc
     Raises:
         TypeError: a column is neither, or two are the same, or a part of the key is missing.
     """
-    names = {f.column: f.sources[0] for f in entity.fields}
+    names = {f.column: f.sources[0] for f in entity.fields if f.sources}
     known = {name for f in entity.fields for name in f.sources}
     stray = [str(c) for c in frame.columns if c not in names and c not in known]
     if stray:

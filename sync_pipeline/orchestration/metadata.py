@@ -11,17 +11,16 @@ from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.preview import cell, markdown
 from sync_pipeline.merge.tables import column_type
 from sync_pipeline.model.entity import Column, Entity, Field, Serial, Stamp
-from sync_pipeline.orchestration.naming import source_key
 
 
-def defined(entity: Entity, level: int) -> dict[str, Any]:
-    """Schema, lineage and place of an entity's table."""
+def defined(entity: Entity, level: int, origin: dg.AssetKey) -> dict[str, Any]:
+    """Schema, lineage and place of an entity's table; its records come from `origin`."""
     return {
         "dagster/table_name": f"{entity.schema}.{entity.table}",
         "dagster/column_schema": dg.TableSchema(
             columns=[_column(entity, c) for c in entity.columns]
         ),
-        "dagster/column_lineage": _lineage(entity),
+        "dagster/column_lineage": _lineage(entity, origin),
         "level": level,
         "key": ", ".join(entity.key),
         "mapped_columns": len(entity.fields),
@@ -45,17 +44,18 @@ def _column(entity: Entity, column: Column) -> dg.TableColumn:
 def _described(column: Column) -> str:
     if isinstance(column, Field):
         link = f" → {' or '.join(column.link.parents)}" if column.link else ""
+        if column.lookup:
+            return f"from {column.lookup.to}.{column.lookup.take} on the target{link}"
         return f"from {' or '.join(column.sources)}{link}"
     return (
         "set by the sync" if isinstance(column, Stamp) else "local-only: never written by the sync"
     )
 
 
-def _lineage(entity: Entity) -> dg.TableColumnLineage:
-    source = source_key(entity)
+def _lineage(entity: Entity, origin: dg.AssetKey) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(
         {
-            f.column: [dg.TableColumnDep(asset_key=source, column_name=name) for name in f.sources]
+            f.column: [dg.TableColumnDep(asset_key=origin, column_name=name) for name in f.sources]
             for f in entity.fields
         }
     )
@@ -81,7 +81,14 @@ def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> d
     }
     if overrides:
         metadata["local_overrides_by_column"] = dg.MetadataValue.json(dict(overrides))
-    for name in ("problems", "rejected_examples", "parked_examples", "blanked"):
+    for name in (
+        "problems",
+        "rejected_examples",
+        "parked_examples",
+        "duplicate_examples",
+        "conflict_examples",
+        "blanked",
+    ):
         if facts.get(name):
             metadata[name] = dg.MetadataValue.json(facts[name])
     if result.watermark:

@@ -12,9 +12,13 @@ SOURCE_TAG = "sync/source"
 """Runs of one source carry it, so that the instance lets only one full sync of a source run at a time."""
 
 
+TARGET_TAG = "sync/target"
+"""Runs into another database than the target carry the key of its resource."""
+
+
 def asset_key(entity: Entity) -> dg.AssetKey:
-    """`[system, entity]`."""
-    return dg.AssetKey([entity.system, entity.name])
+    """`[system, entity]`; of the way back of a system that goes both ways, `[system, way, entity]`."""
+    return dg.AssetKey([*entity.place, entity.name])
 
 
 def source_key(entity: Entity) -> dg.AssetKey:

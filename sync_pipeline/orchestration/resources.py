@@ -6,16 +6,16 @@ Clients of sources are resources too, but belong to their systems; they satisfy 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import dagster as dg
 import stamina
 from pydantic import Field
 
-from sync_pipeline.errors import SettingsError, TargetUnavailable
+from sync_pipeline.errors import SettingsError, SyncError, TargetUnavailable
 from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stage import Connection
-from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Mode, Scope
 from sync_pipeline.postgres.connect import connect
@@ -25,19 +25,25 @@ from sync_pipeline.settings import Settings
 class Source(Protocol):
     """What an entity asset needs of its system's client."""
 
-    def read(self, entity: Entity, scope: Scope, since: dt.datetime | None) -> EntityBatches:
+    def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope.
 
         Args:
             entity: what is read.
             scope: how much of it.
-            since: the watermark, for a delta; None: there is none yet, read everything.
+            since: how far earlier runs have read; for a delta, without it everything is read.
         """
         ...
 
 
 class TargetDatabase(dg.ConfigurableResource):
-    """The database that is kept in step; where it is comes from the environment only."""
+    """The database that is kept in step; where it is comes from the environment only.
+
+    A system that goes both ways has a second one, of a class of its own.
+    """
+
+    key: ClassVar[str] = "target"
+    """The key of the resource; what runs into another database than this are tagged with."""
 
     patient: bool = Field(
         default=False,
@@ -56,12 +62,24 @@ class TargetDatabase(dg.ConfigurableResource):
             wait_max=5.0,
         ):
             with attempt:
-                return connect(
-                    settings.target(),
-                    application_name=name,
-                    statement_timeout=settings.statement_timeout,
-                )
+                return self._open(settings, name)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _open(self, settings: Settings, name: str) -> Connection:
+        return connect(
+            settings.target(),
+            application_name=name,
+            statement_timeout=settings.statement_timeout,
+        )
+
+    def keeps_account(self) -> bool:
+        """Whether the database is named, answers, and has bookkeeping tables."""
+        try:
+            with self.connect() as connection:
+                row = connection.execute("select to_regclass('sync.step')").fetchone()
+        except SyncError:
+            return False
+        return bool(row and row[0])
 
     def target(self) -> Target:
         """How the merge reaches the database."""

@@ -5,6 +5,8 @@ materialization of every asset stays visible, because the last runs are within t
 """
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -22,40 +24,50 @@ ENDED = [
 ]
 
 
-@dg.op(description="Removes bookkeeping and Dagster runs older than SYNC_RETENTION_DAYS.")
-def remove_old(context: dg.OpExecutionContext) -> None:
-    """Purge the target's bookkeeping, then Dagster's own."""
-    keep = Settings.read().retention
-    try:
-        with TargetDatabase().connect() as connection:
-            removed = history.purge(connection, keep=keep)
-    except SyncError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-    before = dt.datetime.now(dt.UTC) - keep
-    old = context.instance.get_run_records(
-        dg.RunsFilter(statuses=ENDED, created_before=before), limit=RUNS_PER_NIGHT
+def retention_job(others: Sequence[TargetDatabase]) -> dg.JobDefinition:
+    """The nightly clean-up.
+
+    Args:
+        others: databases beside the target that keep account.
+    """
+
+    @dg.op(description="Removes bookkeeping and Dagster runs older than SYNC_RETENTION_DAYS.")
+    def remove_old(context: dg.OpExecutionContext) -> None:
+        keep = Settings.read().retention
+        removed: Counter[str] = Counter()
+        try:
+            for database in (TargetDatabase(), *(d for d in others if d.keeps_account())):
+                with database.connect() as connection:
+                    removed.update(history.purge(connection, keep=keep))
+        except SyncError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        before = dt.datetime.now(dt.UTC) - keep
+        old = context.instance.get_run_records(
+            dg.RunsFilter(statuses=ENDED, created_before=before), limit=RUNS_PER_NIGHT
+        )
+        for record in old:
+            context.instance.delete_run(record.dagster_run.run_id)
+        context.add_output_metadata({**removed, "dagster_runs": len(old)})
+
+    @dg.job(
+        name="retention",
+        description="Removes what is older than SYNC_RETENTION_DAYS; unresolved conflicts, rejections and"
+        " parked records stay.",
+        executor_def=dg.in_process_executor,
     )
-    for record in old:
-        context.instance.delete_run(record.dagster_run.run_id)
-    context.add_output_metadata({**removed, "dagster_runs": len(old)})
+    def retention() -> None:
+        remove_old()
+
+    return retention
 
 
-@dg.job(
-    name="retention",
-    description="Removes what is older than SYNC_RETENTION_DAYS; unresolved conflicts, rejections and parked"
-    " records stay.",
-    executor_def=dg.in_process_executor,
-)
-def retention() -> None:
-    """The nightly clean-up."""
-    remove_old()
-
-
-retention_nightly = dg.ScheduleDefinition(
-    name="retention_nightly",
-    job=retention,
-    cron_schedule="15 4 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Old bookkeeping goes every night.",
-)
+def nightly(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """When the clean-up runs by itself."""
+    return dg.ScheduleDefinition(
+        name="retention_nightly",
+        job=job,
+        cron_schedule="15 4 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Old bookkeeping goes every night.",
+    )

@@ -40,6 +40,8 @@ class SystemRuns:
         package_of: the entity whose records have packages; empty where none has.
         package: packages by key.
         package_range: packages by date range.
+        ranges: whether the source can tell what was modified between two dates.
+        database: the database that the system is merged into.
     """
 
     system: System
@@ -49,6 +51,8 @@ class SystemRuns:
     package_of: str = ""
     package: str = ""
     package_range: str = ""
+    ranges: bool = True
+    database: TargetDatabase = field(default_factory=TargetDatabase)
 
     def selection(self, entities: Sequence[str]) -> list[dg.AssetKey]:
         """These entities and the patches after them."""
@@ -66,6 +70,7 @@ class Wish:
     job: str
     scope: Scope
     selection: list[dg.AssetKey] | None = None
+    database: TargetDatabase = field(default_factory=TargetDatabase)
 
     @property
     def run_config(self) -> dict[str, Any]:
@@ -100,14 +105,18 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
     selection = runs.selection(named) or None
     if scope.mode in {"keys", "range"} and named in ([], [runs.package_of]) and runs.package_of:
         job = runs.package if scope.mode == "keys" else runs.package_range
-        return Wish(job, dataclasses.replace(scope, of=runs.package_of))
+        return Wish(job, dataclasses.replace(scope, of=runs.package_of), database=runs.database)
+    if scope.mode == "range" and not runs.ranges:
+        raise SettingsError(
+            f"{runs.system.place[0]} keeps no modification times, so dates mean nothing to it; leave them out"
+            " (what changed is found by itself), or name records with --keys"
+        )
     if scope.mode == "keys" and len(named) != 1:
         raise SettingsError(
             "keys belong to one entity: name exactly one, such as: sync bubble payment --keys …"
         )
-    if scope.mode == "keys":
-        return Wish(runs.partial, scope, selection)
-    return Wish(runs.full if scope.mode == "full" else runs.delta, scope, selection)
+    job = {"keys": runs.partial, "full": runs.full}.get(scope.mode, runs.delta)
+    return Wish(job, scope, selection, runs.database)
 
 
 @dataclass
@@ -154,10 +163,10 @@ def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunRe
     """
     run_id = uuid4()
     job = definitions.resolve_job_def(wished.job)
-    database = TargetDatabase()
+    database = wished.database
     with dg.DagsterInstance.get() as instance, closing(Sign(database.connect)) as sign:
         with database.connect() as connection:
-            for ended in abandoned.settle(instance, connection):
+            for ended in abandoned.settle(instance, connection, database):
                 log.info("run %s was killed before it was done; its history is closed", ended[:8])
         sign.show(run_id, wished.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger)
         result = job.execute_in_process(

@@ -4,7 +4,7 @@ Dagster has no "skip while running" of its own; it is here, once. Sensors are bo
 cursors; what a person or an app asked for waits in `sync.request` until a run has done it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,7 +13,7 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import requests
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
-from sync_pipeline.orchestration.closing import REQUEST_TAG, close, close_unnoticed
+from sync_pipeline.orchestration.closing import REQUEST_TAG, close_everywhere, close_unnoticed
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.runs import SystemRuns
@@ -45,6 +45,14 @@ def _concerns(run: dg.DagsterRun, system: str) -> bool:
     )
 
 
+Unready = Callable[[], "str | None"]
+"""Why a system's runs would fail before they begin, such as a source that nobody has named; None: nothing."""
+
+
+def _always_ready() -> str | None:
+    return None
+
+
 def skipping_schedule(
     job: AssetJob,
     system: System,
@@ -53,8 +61,9 @@ def skipping_schedule(
     name: str,
     time_zone: str,
     description: str,
+    unready: Unready = _always_ready,
 ) -> dg.ScheduleDefinition:
-    """A schedule that skips its tick while a run of the same source is still going."""
+    """A schedule that skips its tick while a run of the same source is still going, whichever way."""
 
     @dg.schedule(
         job=job,
@@ -65,10 +74,13 @@ def skipping_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        busy = running(context.instance, system.name)
+        why = unready()
+        if why:
+            return dg.SkipReason(why)
+        busy = running(context.instance, system.place[0])
         if busy:
             return dg.SkipReason(
-                f"{busy.job_name} {busy.run_id[:8]} of {system.name} is still running"
+                f"{busy.job_name} {busy.run_id[:8]} of {system.place[0]} is still running"
             )
         return dg.RunRequest(tags={"sync/trigger": "schedule"})
 
@@ -91,18 +103,24 @@ def keys_request(
     scope = SyncScope(mode="keys", ids=list(keys), force=force)
     return dg.RunRequest(
         run_key=run_key,
+        job_name=runs.partial,
         asset_selection=runs.selection([entity]),
         run_config=dg.RunConfig(resources={"scope": scope}),
-        tags={"sync/trigger": trigger, SOURCE_TAG: runs.system.name},
+        tags={"sync/trigger": trigger, SOURCE_TAG: runs.system.place[0]},
     )
 
 
-def request_sensor(systems: Sequence[SystemRuns], job: AssetJob) -> dg.SensorDefinition:
-    """Turns what waits in `sync.request` into runs."""
+def request_sensor(systems: Sequence[SystemRuns], jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
+    """Turns what waits in `sync.request` into runs.
+
+    Args:
+        systems: whose records may be requested.
+        jobs: the partial job of each.
+    """
     by_name = {runs.system.name: runs for runs in systems}
 
     @dg.sensor(
-        job=job,
+        jobs=jobs,
         name="sync_requests",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -159,8 +177,12 @@ def _settle_unnoticed(instance: dg.DagsterInstance) -> None:
                 close_unnoticed(database, run)
 
 
-def history_sensors() -> list[Any]:
-    """Close the history row of every run that ends, whichever way."""
+def history_sensors(others: Sequence[TargetDatabase]) -> list[Any]:
+    """Close the history row of every run that ends, whichever way.
+
+    Args:
+        others: databases beside the target that keep account.
+    """
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
@@ -170,7 +192,7 @@ def history_sensors() -> list[Any]:
         description="Sums a finished run up in sync_history, and settles the request that asked for it.",
     )
     def succeeded(context: dg.RunStatusSensorContext) -> None:
-        close(TargetDatabase(), context.dagster_run, failed=False)
+        close_everywhere(others, context.dagster_run, failed=False)
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.CANCELED,
@@ -180,7 +202,7 @@ def history_sensors() -> list[Any]:
         description="Closes the history row of a run that was canceled.",
     )
     def canceled(context: dg.RunStatusSensorContext) -> None:
-        close(TargetDatabase(), context.dagster_run, failed=True, error="canceled")
+        close_everywhere(others, context.dagster_run, failed=True, error="canceled")
 
     @dg.run_failure_sensor(
         name="close_history_of_failed",
@@ -190,6 +212,6 @@ def history_sensors() -> list[Any]:
     )
     def failed(context: dg.RunFailureSensorContext) -> None:
         message = context.failure_event.message or "the run failed"
-        close(TargetDatabase(), context.dagster_run, failed=True, error=message)
+        close_everywhere(others, context.dagster_run, failed=True, error=message)
 
     return [succeeded, canceled, failed]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sync_pipeline.orchestration.resources import Source
 from sync_pipeline.systems.bubble.source import BubbleSource
+from sync_pipeline.systems.desktop.databases import DesktopSource, MobileSource
 
 
 class ClosingSource(Source, Protocol):
@@ -16,10 +18,17 @@ class ClosingSource(Source, Protocol):
         ...
 
     def fields(self) -> dict[str, list[str]]:
-        """Field names of each record type, as the source itself describes them."""
+        """Field names of each record type in lower case, as the source itself describes them."""
         ...
+
+
+_SOURCES: dict[str, Callable[[], ClosingSource]] = {
+    "bubble": BubbleSource,
+    "desktop": DesktopSource,
+    "desktop_reverse": MobileSource,
+}
 
 
 def source_of(system: str) -> ClosingSource:
     """A client of the system's source, to be closed by the caller."""
-    return {"bubble": BubbleSource}[system]()
+    return _SOURCES[system]()

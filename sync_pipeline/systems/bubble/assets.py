@@ -6,14 +6,14 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import history
-from sync_pipeline.orchestration.assets import entity_assets, patch_assets, source_assets
+from sync_pipeline.orchestration.assets import Wiring, entity_assets, patch_assets, source_assets
 from sync_pipeline.orchestration.checks import entity_checks
 from sync_pipeline.orchestration.naming import SOURCE_TAG, patch_key
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.source import outcome_of
 
 SOURCES = source_assets(BUBBLE)
-ENTITIES = entity_assets(BUBBLE, source="bubble")
+ENTITIES = entity_assets(BUBBLE, Wiring("bubble"))
 PATCHED = patch_assets(BUBBLE)
 CHECKS = entity_checks(BUBBLE)
 

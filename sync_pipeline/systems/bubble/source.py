@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.reading import Relation
-from sync_pipeline.merge.stream import EntityBatches, SourceOutcome
+from sync_pipeline.merge.stream import EntityBatches, Progress, SourceOutcome
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
@@ -83,7 +83,7 @@ class BubbleSource(dg.ConfigurableResource):
             self._client = client.__enter__()
         return self._client
 
-    def read(self, entity: Entity, scope: Scope, since: dt.datetime | None) -> EntityBatches:
+    def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope; see `orchestration.resources.Source`."""
         outcome = SourceOutcome()
         if scope.of:
@@ -91,7 +91,7 @@ class BubbleSource(dg.ConfigurableResource):
         elif scope.mode == "keys":
             batches = self._by_keys(entity, scope, outcome)
         else:
-            batches = self._scanned(entity, scope, since, outcome)
+            batches = self._scanned(entity, scope, since.watermark, outcome)
         overlap = Settings.read().overlap
         return EntityBatches(entity, self._counted(batches, outcome), scope, outcome, overlap)
 

@@ -1,0 +1,179 @@
+"""Lookups: values that records do not hold, taken from rows of other entities on the target.
+
+They are filled in before the plan is made, and so are merged like any value from the source. A row whose
+record has not changed, but whose looked-up value has, is staged again from its base: the rule then sees a
+change at the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg import sql
+
+from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Entity, Field, Lookup
+
+
+def fill(
+    connection: Connection, rel: Relations, parents: Mapping[str, Entity], *, complete: bool
+) -> int:
+    """Fill in what is looked up, and stage again what has moved.
+
+    To be called within the run's transaction, when repeated keys are settled.
+
+    Args:
+        connection: in the run's transaction.
+        rel: the entity's tables.
+        parents: entities in which values are looked up, by name.
+        complete: the scan has seen every record: a row that it did not see is missing, and not staged.
+
+    Returns:
+        How many rows were staged again although the source did not deliver them.
+    """
+    looked_up = list(rel.entity.lookups)
+    if not looked_up:
+        return 0
+    connection.execute(_fill_staged(rel, looked_up, parents))
+    connection.execute(_find_moved(rel, looked_up, parents))
+    added = 0
+    if not complete:
+        added = connection.execute(_see_moved(rel)).rowcount
+    connection.execute(_stage_moved(rel))
+    return added
+
+
+def _found(
+    rel: Relations,
+    looked_up: list[tuple[Field, Lookup]],
+    parents: Mapping[str, Entity],
+    aliases: Mapping[str, str],
+) -> tuple[sql.Composable, list[sql.Composed]]:
+    """Outer joins to what is looked up, and the values that they find.
+
+    Args:
+        rel: the entity's tables.
+        looked_up: its lookups.
+        parents: entities in which values are looked up.
+        aliases: the alias that holds each of our columns.
+    """
+    joins: list[sql.Composable] = []
+    values: list[sql.Composed] = []
+    for place, (_, lookup) in enumerate(looked_up):
+        parent, alias = Relations(parents[lookup.to]), f"_l{place}"
+        there = [there for _, there in lookup.by]
+        # Of several rows the lowest key's, so that the answer is the same in every run.
+        order = [*there, *(c for c in parent.entity.key if c not in there)]
+        same = AND.join(
+            sql.SQL("{} = {}").format(ident(alias, b), ident(aliases[a], a)) for a, b in lookup.by
+        )
+        joins.append(
+            sql.SQL(
+                "left join (select distinct on ({by}) {by}, {take} as _taken from {parent}"
+                " order by {order}) {alias} on {same}"
+            ).format(
+                by=columns(there),
+                take=ident(lookup.take),
+                parent=parent.target,
+                order=columns(order),
+                alias=ident(alias),
+                same=same,
+            )
+        )
+        values.append(sql.SQL("{}").format(ident(alias, "_taken")))
+    return sql.SQL(" ").join(joins), values
+
+
+def _aliases(rel: Relations, key: str, value: str) -> dict[str, str]:
+    return dict.fromkeys(rel.value_columns, value) | dict.fromkeys(rel.entity.key, key)
+
+
+def _fill_staged(
+    rel: Relations, looked_up: list[tuple[Field, Lookup]], parents: Mapping[str, Entity]
+) -> sql.Composed:
+    joins, values = _found(rel, looked_up, parents, _aliases(rel, "s", "w"))
+    names = [f.column for f, _ in looked_up]
+    return sql.SQL(
+        "update {rows} r set {sets} from (select s._seq, {values} from {seen} s join {rows} w"
+        " on w._seq = s._seq {joins} where s._state is null) v where v._seq = r._seq"
+    ).format(
+        rows=rel.rows,
+        sets=listed(sql.SQL("{} = v.{}").format(ident(n), ident(n)) for n in names),
+        values=listed(
+            sql.SQL("{} as {}").format(v, ident(n)) for v, n in zip(values, names, strict=True)
+        ),
+        seen=rel.seen,
+        joins=joins,
+    )
+
+
+def _moved(rel: Relations) -> sql.Identifier:
+    return ident("pg_temp", f"moved_{rel.entity.name}"[:63])
+
+
+def _find_moved(
+    rel: Relations, looked_up: list[tuple[Field, Lookup]], parents: Mapping[str, Entity]
+) -> sql.Composed:
+    """Rows of ours as the source delivered them last, with what is looked up now, where that differs."""
+    joins, values = _found(rel, looked_up, parents, _aliases(rel, "b", "b"))
+    named = {f.column: value for (f, _), value in zip(looked_up, values, strict=True)}
+    given = [
+        sql.SQL("{} as {}").format(named.get(c, ident("b", c)), ident(c))
+        for c in rel.mapped_columns
+    ]
+    return sql.SQL(
+        "create temporary table {moved} on commit drop as"
+        " select {given}, b._digest, b._modified, b._unknown,"
+        " row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next"
+        " from {base} b join {target} t on {same} {joins}"
+        " where b._missing_since is null and {ours} and ({differ})"
+        " and not exists (select from {seen} s where s._wide and s._state is null and {seen_key})"
+    ).format(
+        moved=_moved(rel),
+        given=listed(given),
+        seen=rel.seen,
+        base=rel.base,
+        target=rel.target,
+        same=rel.same_key("t", "b"),
+        joins=joins,
+        ours=rel.ours("t"),
+        differ=sql.SQL(" or ").join(
+            sql.SQL("{} is distinct from {}").format(value, ident("b", column))
+            for column, value in named.items()
+        ),
+        seen_key=rel.same_key("s", "b"),
+    )
+
+
+def _see_moved(rel: Relations) -> sql.Composed:
+    """Enter the rows that the source did not deliver in this run, as if it had."""
+    return sql.SQL(
+        "insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)"
+        " select _next, {given}, m._digest, m._modified, false, false from {moved} m"
+        " where not exists (select from {seen} s where s._state is null and {same})"
+    ).format(
+        seen=rel.seen,
+        keys=columns(rel.entity.key),
+        given=columns(rel.entity.key, "m"),
+        moved=_moved(rel),
+        same=rel.same_key("s", "m"),
+    )
+
+
+def _stage_moved(rel: Relations) -> sql.Composed:
+    """Give their values to records that were taken for unchanged."""
+    return sql.SQL(
+        "with widened as (update {seen} s set _wide = true from {moved} m"
+        " where s._state is null and not s._wide and {same} returning s._seq, {keys})"
+        " insert into {rows} (_seq, _absent, {values}) select s._seq, m._unknown, {given}"
+        " from widened s join {moved} m on {same}"
+    ).format(
+        seen=rel.seen,
+        moved=_moved(rel),
+        same=rel.same_key("s", "m"),
+        keys=columns(rel.entity.key, "s"),
+        rows=rel.rows,
+        values=columns(rel.value_columns),
+        given=columns(rel.value_columns, "m"),
+    )

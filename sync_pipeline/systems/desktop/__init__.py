@@ -1,0 +1,1 @@
+"""The desktop system: an accountants' practice's desktop database and its mobile app's, both ways."""

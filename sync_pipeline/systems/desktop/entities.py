@@ -1,0 +1,424 @@
+"""The fifteen tables of the desktop system, as data.
+
+Columns are those of the mobile database, in its order; sources are the desktop's columns. Keys are the real
+ones: desktop tables have no primary keys and repeat some keys. A required link is one that the mobile
+database declares as a foreign key; where it declares none, up to two thirds of the values dangle, so the
+row loads and the check of the links tells.
+
+Rows with `source` D or null belong to the desktop, those with M to the mobile users. The desktop holds
+copies of mobile rows, which the way back has put there; its own `source` column tells them apart.
+"""
+
+from __future__ import annotations
+
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity, Field, Link, Local, Lookup, Owner, Serial
+from sync_pipeline.model.types import (
+    bigint,
+    char,
+    date,
+    integer,
+    numeric,
+    time,
+    timestamp,
+    timestamptz,
+    varchar,
+)
+
+OWNER = Owner("source", ours=("D",), mark="D", source="source")
+
+# What every mobile table ends with.
+TAIL = (
+    Local("source", char(1), default="'D'"),
+    Local("created_at", timestamptz, default="now()"),
+    Local("updated_at", timestamptz, default="now()"),
+)
+
+ORG = Field("org_id", numeric(3), "org_id", link=Link("orgmaster", required=True))
+LOC = Field("loc_id", numeric(3), "loc_id", link=Link("locmaster", required=True))
+CON = Field("con_id", integer, "con_id", link=Link("conmaster"))
+CLIENT = Field("client_id", numeric(7), "client_id", link=Link("climaster"))
+STAFF = Field("staff_id", numeric(8), "staff_id", link=Link("mbstaff"))
+TASK = Field("task_id", numeric(7), "task_id", link=Link("taskmaster"))
+JOB = Field("job_id", numeric(10), "job_id", link=Link("jobshead", match=("job_id",)))
+
+ORGMASTER = Entity(
+    name="orgmaster",
+    source="orgmaster",
+    key=("org_id",),
+    absent="cleared",
+    description="Organisations of the practice.",
+    owner=OWNER,
+    columns=(
+        Field("org_id", numeric(3), "org_id"),
+        Field("orgname", varchar(100), "orgname"),
+        *TAIL,
+    ),
+)
+
+LOCMASTER = Entity(
+    name="locmaster",
+    source="locmaster",
+    key=("loc_id",),
+    absent="cleared",
+    description="Locations of an organisation.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        Field("loc_id", numeric(3), "loc_id"),
+        Field("locname", varchar(100), "locname"),
+        *TAIL,
+    ),
+)
+
+CONMASTER = Entity(
+    name="conmaster",
+    source="conmaster",
+    key=("con_id",),
+    absent="cleared",
+    description="Constitutions and contacts under which clients are grouped.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        Field("con_id", integer, "con_id"),
+        Field("conname", varchar(60), "conname"),
+        Field("conmail", varchar(60), "conmail", personal=True),
+        Field("conphone", varchar(25), "conphone", personal=True),
+        *TAIL,
+    ),
+)
+
+CLIMASTER = Entity(
+    name="climaster",
+    source="climaster",
+    key=("client_id",),
+    absent="cleared",
+    description="Clients of the practice.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Field("client_id", numeric(7), "client_id"),
+        Field("clientname", varchar(80), "clientname", personal=True),
+        Field("clientmail", varchar(60), "clientmail", personal=True),
+        Field("clientphone", varchar(25), "clientphone", personal=True),
+        *TAIL,
+    ),
+)
+
+CLIUNIMASTER = Entity(
+    name="cliunimaster",
+    source="cliunimaster",
+    key=("cliunit_id",),
+    absent="cleared",
+    description="Units of clients, with their addresses.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        CLIENT,
+        Field("cliunit_id", numeric(7), "cliunit_id"),
+        Field("cliunitname", varchar(80), "cliunitname"),
+        Field("cliunitadd1", varchar(50), "cliunitadd1", personal=True),
+        Field("cliunitadd2", varchar(50), "cliunitadd2", personal=True),
+        Field("cliunitcity", varchar(50), "cliunitcity"),
+        Field("cliunitpin", varchar(8), "cliunitpin"),
+        Field("cliunitstate", varchar(35), "cliunitstate"),
+        Field("cliunitcountry", varchar(35), "cliunitcountry"),
+        Field("clientgeolocation", varchar(100), "clientgeolocation", personal=True),
+        Field("cliunitmail", varchar(40), "cliunitmail", personal=True),
+        Field("cliunitphone", varchar(25), "cliunitphone", personal=True),
+        Field("cliunitcontactname", varchar(60), "cliunitcontactname", personal=True),
+        *TAIL,
+    ),
+)
+
+TASKMASTER = Entity(
+    name="taskmaster",
+    source="taskmaster",
+    key=("task_id",),
+    absent="cleared",
+    description="Kinds of tasks.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Field("task_id", numeric(7), "task_id"),
+        Field("task_desc", varchar(40), "task_desc"),
+        Field("task_status", numeric(1), "task_status"),
+        *TAIL,
+    ),
+)
+
+JOBMASTER = Entity(
+    name="jobmaster",
+    source="jobmaster",
+    key=("job_id",),
+    absent="cleared",
+    description="Kinds of jobs.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Field("job_id", numeric(10), "job_id"),
+        Field("jobdesc", varchar(100), "jobdesc"),
+        Field("jobstatus", char(1), "jobstatus"),
+        *TAIL,
+    ),
+)
+
+MBSTAFF = Entity(
+    name="mbstaff",
+    source="mbstaff",
+    key=("staff_id",),
+    absent="cleared",
+    description="Staff of the practice, with their accounts in the app.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Field("staff_id", numeric(8), "staff_id"),
+        Field("app_username", varchar(50), "app_username", personal=True),
+        Field("app_pw", varchar(50), "app_pw", personal=True),
+        Field("stafftype", numeric(1), "stafftype"),
+        Field("name", varchar(50), "name", personal=True),
+        Field("phonumber", varchar(30), "phonumber", personal=True),
+        Field("dob", date, "dob", personal=True),
+        Field("email", varchar(50), "email", personal=True),
+        Field("whetherca", varchar(10), "whetherca"),
+        Field("ca_mem_no", varchar(10), "ca_mem_no", personal=True),
+        Field("desc_id", numeric(8), "desc_id"),
+        Field("spdoj", date, "spdoj"),
+        Field("createdby", varchar(15), "createdby"),
+        Field("createddate", date, "createddate"),
+        Field("suspendedby", varchar(15), "suspendedby"),
+        Field("suspendeddate", date, "suspendeddate"),
+        Field("revokedby", varchar(15), "revokedby"),
+        Field("revokeddate", date, "revokeddate"),
+        Field("terminatedby", varchar(15), "terminatedby"),
+        Field("terminateddate", date, "terminateddate"),
+        Field("active_status", numeric(1), "active_status"),
+        *TAIL,
+    ),
+)
+
+JOBSHEAD = Entity(
+    name="jobshead",
+    source="jobshead",
+    key=("job_id", "sporg_id"),  # one job_id stands for up to 24 rows of the desktop
+    absent="cleared",
+    description="Jobs for clients.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Field("job_id", numeric(10), "job_id"),
+        Field("job_uid", varchar(25), "job_uid"),
+        Field("sporg_id", numeric(8), "sporg_id"),
+        Field("year_id", numeric(8), "year_id"),
+        CLIENT,
+        Field("jobdate", date, "jobdate"),
+        Field("targetdate", date, "targetdate"),
+        Field("job_nature", char(1), "job_nature"),
+        Field("work_desc", varchar(100), "work_desc"),
+        Field("worklocation", varchar(15), "worklocation"),
+        Field("act_man_min", numeric(10), "act_man_min"),
+        Field("drivefolderpath", varchar(100), "drivefolderpath"),
+        Field("drivefolderkey", varchar(100), "drivefolderkey"),
+        Field("job_status", char(1), "job_status"),
+        *TAIL,
+    ),
+)
+
+JOBTASKS = Entity(
+    name="jobtasks",
+    source="jobtasks",
+    key=("job_id", "task_id"),
+    absent="cleared",
+    description="Tasks of jobs.",
+    owner=OWNER,
+    columns=(
+        Serial("jt_id", bigint),
+        ORG,
+        CON,
+        LOC,
+        JOB,
+        Field("year_id", numeric(8), "year_id"),
+        TASK,
+        Field("taskorder", numeric(10), "taskorder"),
+        Field("task_desc", varchar(40), "task_desc"),
+        Field("jobdet_man_hrs", numeric(8, 2), "jobdet_man_hrs"),
+        Field("actual_man_hrs", time, "actual_man_hrs"),
+        Field("actual_man_min", numeric(10), "actual_man_min"),
+        Field("checklistlinked", char(1), "checklistlinked"),
+        Field(
+            "client_id",
+            numeric(7),
+            "",
+            link=Link("climaster"),
+            lookup=Lookup("jobshead", by=(("job_id", "job_id"),), take="client_id"),
+            note="the desktop has no such column; it is the client of the task's job",
+        ),
+        Local("createdby", varchar(15)),
+        Local("createddate", date),
+        Local("task_status", numeric(1)),
+        *TAIL,
+    ),
+)
+
+TASKCHECKLIST = Entity(
+    name="taskchecklist",
+    source="taskchecklist",
+    key=("task_id", "checklistdesc"),
+    absent="cleared",
+    description="What is to be ticked off for a task.",
+    owner=OWNER,
+    columns=(
+        Serial("tc_id", bigint),
+        ORG,
+        LOC,
+        Local("job_id", numeric(10)),
+        Field("task_id", numeric(7), "task_id", link=Link("taskmaster"), null_counts=True),
+        Field("checklistdesc", varchar(100), "checklistdesc"),
+        Field("applicable", varchar(15), "applicable"),
+        Field("formatdoc", varchar(15), "formatdoc"),
+        Field("completedby", varchar(15), "completedby"),
+        Field("completeddate", date, "completeddate"),
+        Field("comments", varchar(100), "comments"),
+        Field("checkliststatus", numeric(1), "checkliststatus"),
+        *TAIL,
+    ),
+)
+
+WORKDIARY = Entity(
+    name="workdiary",
+    source="workdiary",
+    key=("wd_id",),
+    absent="cleared",
+    description="Time that staff spent on tasks; entered on mobile.",
+    owner=OWNER,
+    columns=(
+        Field("wd_id", numeric(8), "wd_id"),
+        ORG,
+        Field("con_id", integer, "con_id", link=Link("conmaster", required=True)),
+        LOC,
+        Field("staff_id", numeric(8), "staff_id", link=Link("mbstaff", required=True)),
+        JOB,
+        Field("task_id", numeric(7), "task_id", link=Link("taskmaster", required=True)),
+        Local("client_id", numeric(7)),
+        Local("cma_id", numeric(5)),
+        Field("date", date, "date"),
+        Field("timefrom", timestamp, "timefrom"),
+        Field("timeto", timestamp, "timeto"),
+        Field("minutes", numeric(4), "minutes"),
+        Field("tasknotes", varchar(50), "tasknotes"),
+        Field("attachment", char(1), "attachment"),
+        Field("doc_ref", varchar(15), "doc_ref"),
+        *TAIL,
+    ),
+)
+
+REMINDER = Entity(
+    name="reminder",
+    source="mbreminder",
+    key=("rem_id",),
+    absent="cleared",
+    description="Reminders of staff about clients.",
+    owner=OWNER,
+    columns=(
+        Field("rem_id", numeric(8), "rem_id"),
+        ORG,
+        LOC,
+        Field("year_id", numeric(9), "year_id"),
+        STAFF,
+        Field("remdate", date, "remdate"),
+        CLIENT,
+        Field("client_name", varchar(80), "client_name", personal=True),
+        Field("remtype", varchar(30), "remtype"),
+        Field("remnotes", varchar(100), "remnotes"),
+        Field("remduedate", date, "remduedate"),
+        Field("user_create", varchar(15), "user_create"),
+        Field("user_modify", varchar(15), "user_modify"),
+        Field("user_create_dt", date, "user_create_dt"),
+        Field("user_modify_dt", date, "user_modify_dt"),
+        Field("remtotype", char(1), "remtotype"),
+        Field("remstatus", numeric(1), "remstatus"),
+        Field("remtime", time, "remtime"),
+        Field("remtitle", varchar(100), "remtitle"),
+        Field("color", integer, "color"),
+        *TAIL,
+    ),
+)
+
+REMDETAIL = Entity(
+    name="remdetail",
+    source="mbremdetail",
+    key=("remdetid",),
+    absent="cleared",
+    description="Who has to answer a reminder, and what they answered.",
+    owner=OWNER,
+    columns=(
+        Field("remdetid", numeric(8), "remdetid"),
+        Field("rem_id", numeric(8), "rem_id", link=Link("reminder", required=True)),
+        STAFF,
+        Field("remresponse", varchar(150), "remresponse"),
+        Field("remresstatus", char(1), "remresstatus"),
+        *TAIL,
+    ),
+)
+
+LEAREQUEST = Entity(
+    name="learequest",
+    source="learequest",
+    key=("learequest_id",),
+    absent="cleared",
+    description="Requests for leave; entered on mobile.",
+    owner=OWNER,
+    columns=(
+        ORG,
+        CON,
+        LOC,
+        Local("staff_id", numeric(8)),
+        Field("learequest_id", numeric(5), "learequest_id"),
+        Field("requestdate", date, "requestdate"),
+        Field("fromdate", date, "fromdate"),
+        Field("todate", date, "todate"),
+        Field("fhvalue", char(2), "fhvalue"),
+        Field("shvalue", char(2), "shvalue"),
+        Field("leavetype", char(2), "leavetype"),
+        Field("leaveremarks", varchar(50), "leaveremarks"),
+        Field("createdby", varchar(15), "createdby"),
+        Field("createddate", date, "createddate"),
+        Field("approval_status", char(1), "approval_status"),
+        Field("approvedby", varchar(30), "approvedby"),
+        Field("approveddate", date, "approveddate"),
+        *TAIL,
+    ),
+)
+
+DESKTOP = System(
+    name="desktop",
+    entities=(
+        ORGMASTER,
+        LOCMASTER,
+        CONMASTER,
+        CLIMASTER,
+        CLIUNIMASTER,
+        TASKMASTER,
+        JOBMASTER,
+        MBSTAFF,
+        JOBSHEAD,
+        JOBTASKS,
+        TASKCHECKLIST,
+        WORKDIARY,
+        REMINDER,
+        REMDETAIL,
+        LEAREQUEST,
+    ),
+)

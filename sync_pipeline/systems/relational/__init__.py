@@ -1,0 +1,1 @@
+"""Reading any Postgres database: whole tables, ranges whose digest moved, or some keys, in one snapshot."""
