@@ -8,4 +8,5 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.bubble",
     "sync_pipeline_tests.fixtures.bubble_system",
     "sync_pipeline_tests.fixtures.command_line",
+    "sync_pipeline_tests.fixtures.desktop",
 ]

@@ -127,5 +127,5 @@ class Relations:
         # A char(1) column pads; trim so that the mark is compared, not its padding.
         test = sql.SQL("rtrim({}::text) = any({})").format(column, sql.Literal(list(owner.ours)))
         if owner.unmarked_is_ours:
-            return sql.SQL("({} is null or {})").format(column, test)
+            return sql.SQL("(coalesce(rtrim({}::text), '') = '' or {})").format(column, test)
         return sql.SQL("coalesce({}, false)").format(test)

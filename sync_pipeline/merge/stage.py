@@ -351,7 +351,7 @@ class Stage:
         """Keys of some of the records that lost to another one, with how often they were delivered."""
         rel = self.relations
         query = sql.SQL(
-            "select format('%%s (%%s times)', {shown}, count(*)) from {seen} s where {same_again}"
+            "select format('%s (%s times)', {shown}, count(*)) from {seen} s where {same_again}"
             " group by {keys} order by count(*) desc, 1 limit {limit}"
         ).format(
             shown=sql.SQL("concat_ws(', ', {})").format(

@@ -150,7 +150,7 @@ class Owner:
     Attributes:
         column: holds the owner's mark; set to `mark` on insert and never changed afterwards.
         ours: marks of rows that the sync may write.
-        unmarked_is_ours: whether a row without a mark may be written too.
+        unmarked_is_ours: whether a row without a mark, or with a blank one, may be written too.
         mark: what inserted rows carry.
         source: field of the source record that says whose record it is, where the source keeps other
             owners' rows as well. Such a record counts as owned elsewhere and is never inserted; it may
@@ -166,7 +166,7 @@ class Owner:
     def owns(self, mark: Any) -> bool:
         """Whether a row or record of this mark is ours."""
         text = "" if mark is None else str(mark).rstrip()
-        return self.unmarked_is_ours if mark is None else text in self.ours
+        return text in self.ours if text else self.unmarked_is_ours
 
 
 @dataclass(frozen=True)
