@@ -41,7 +41,7 @@ def upgrade() -> None:
     if "last_sync_records" in present and "records_synced" not in present:
         op.execute("UPDATE _sync_metadata SET records_synced = coalesce(last_sync_records, 0)")
     for name, value in FILLED.items():
-        op.execute(f"UPDATE _sync_metadata SET {name} = {value} WHERE {name} IS NULL")
+        op.execute(f"UPDATE _sync_metadata SET {name} = {value} WHERE {name} IS NULL")  # noqa: S608  ours
         op.execute(f"ALTER TABLE _sync_metadata ALTER COLUMN {name} SET DEFAULT {value}")
         op.execute(f"ALTER TABLE _sync_metadata ALTER COLUMN {name} SET NOT NULL")
 
