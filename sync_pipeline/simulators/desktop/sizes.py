@@ -1,0 +1,35 @@
+"""How many rows a practice has. Only the tables that grow with it follow its scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows on the desktop.
+
+    Attributes:
+        clients: in climaster.
+        jobs: in jobshead.
+        tasks: in jobtasks.
+        checklists: in taskchecklist.
+    """
+
+    clients: int
+    jobs: int
+    tasks: int
+    checklists: int
+
+    @classmethod
+    def at(cls, scale: float) -> Self:
+        """The sizes at a scale, 1 being the real practice; never too small for the planted dirt."""
+        return cls(
+            clients=max(round(729 * scale), 15),
+            jobs=max(round(24_568 * scale), 80),
+            tasks=max(round(64_542 * scale), 80),
+            checklists=max(round(2_894 * scale), 20),
+        )
