@@ -1,6 +1,13 @@
-"""Fixtures by concern; each module says what it offers."""
+"""Fixtures by concern; each module says what it offers. And which tests share a worker."""
 
 from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = [
     "sync_pipeline_tests.fixtures.postgres",
@@ -10,3 +17,24 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.command_line",
     "sync_pipeline_tests.fixtures.desktop",
 ]
+
+
+class ByFixtures(LoadScopeScheduling):
+    """Tests one by one, but the modules that make something dear for all of their tests in one go.
+
+    xdist's own groups do not reach pytest 9's items.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if _shares(self.config.rootpath / path) else nodeid
+
+
+@cache
+def _shares(path: Path) -> bool:
+    text = path.read_text()
+    return 'scope="module"' in text or "xdist_group" in text
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByFixtures(config, log)
