@@ -43,6 +43,10 @@ def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
         What was created, what differs, and what the data does not allow.
     """
     notes: list[Note] = []
+    for schema in sorted({t.schema for t in meta.sorted_tables if t.schema}):
+        # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
+        if not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
     for table in meta.sorted_tables:
         inspector = sa.inspect(connection)
         if not inspector.has_table(table.name, schema=table.schema):
@@ -102,7 +106,9 @@ def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -
     nullable = sa.Column(column.name, column.type, server_default=column.server_default)
     nullable._set_parent(sa.Table(table.name, sa.MetaData()), all_names={}, allow_replacements=True)  # noqa: SLF001
     ddl = CreateColumn(nullable).compile(dialect=connection.dialect)
-    connection.execute(sa.text(f"alter table {_quoted(connection, table)} add column {ddl}"))
+    alter = f"alter table {_quoted(connection, table)} add column {ddl}"
+    # A colon in a name is no parameter.
+    connection.execute(sa.text(alter.replace(":", r"\:")))
     if table.schema == BASE_SCHEMA:
         # What the source delivered for it in the past is not known; null would look like "was empty".
         unknown = sa.func.array_append(table.c["_unknown"], column.name)

@@ -7,7 +7,6 @@ from alembic import command
 from alembic.config import Config
 
 from sync_pipeline.merge.adopt import Note, adopt
-from sync_pipeline.merge.tables import BASE_SCHEMA, BOOK_SCHEMA
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import PROJECT
 
@@ -54,10 +53,6 @@ def open_account(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Note]:
         connection.execute(
             sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
         )
-        for schema in (BOOK_SCHEMA, BASE_SCHEMA):
-            # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
-            if not sa.inspect(connection).has_schema(schema):
-                connection.execute(sa.schema.CreateSchema(schema))
         return adopt(connection, meta)
 
 

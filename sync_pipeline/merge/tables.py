@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from sync_pipeline.errors import DeclarationError
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Column, Entity, Field, Serial
 from sync_pipeline.model.types import Type
@@ -55,9 +56,20 @@ def unique_name(table: str, columns: Iterable[str]) -> str:
 
 
 def metadata(systems: Iterable[System]) -> sa.MetaData:
-    """All tables that the project creates or adopts."""
+    """All tables that the project creates or adopts.
+
+    Raises:
+        DeclarationError: two entities are the same table.
+    """
     meta = sa.MetaData()
+    known: dict[tuple[str, str], Entity] = {}
     for entity in (e for system in systems for e in system.entities):
+        other = known.setdefault((entity.schema, entity.table), entity)
+        if other is not entity:
+            raise DeclarationError(
+                f"{other.system}/{other.name} and {entity.system}/{entity.name} ({entity.where}) are both"
+                f" table {entity.schema}.{entity.table}; give one of them table=..."
+            )
         target_table(entity, meta)
         base_table(entity, meta)
     bookkeeping(meta)

@@ -22,6 +22,11 @@ Absent = Literal["cleared", "unknown"]
 WhenMissing = Literal["keep", "flag", "delete"]
 BASE_MARKS = ("_digest", "_modified", "_unknown", "_missing_since", "_run", "_inserted_by")
 """Columns of every base table beside the mapped ones."""
+PLAN_MARKS = (
+    "_absent", "_d", "_elsewhere", "_found", "_has_base", "_n", "_parked_on", "_place", "_raw", "_seq",
+    "_stale", "_state", "_times", "_wide", "_writes",
+)  # fmt: skip
+"""Columns of the merge's temporary tables beside the mapped ones."""
 
 
 @dataclass(frozen=True)
@@ -363,8 +368,8 @@ def _word_problems(entity: Entity) -> Iterator[str]:
     for f in entity.fields:
         if f.policy not in get_args(Policy):
             yield f"policy={f.policy!r} of {f.column!r} is none of 'source', 'local' and 'ask'"
-        if f.column in BASE_MARKS:
-            yield f"column {f.column!r} has the name of a mark of the base; map it to another column"
+        if f.column in {*BASE_MARKS, *PLAN_MARKS}:
+            yield f"column {f.column!r} has the name of a mark of the merge; map it to another column"
 
 
 def _stamp_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:

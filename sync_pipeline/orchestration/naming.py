@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import dagster as dg
 
 from sync_pipeline.model.catalog import System
@@ -23,7 +25,9 @@ def asset_key(entity: Entity) -> dg.AssetKey:
 
 def source_key(entity: Entity) -> dg.AssetKey:
     """The record type at the source, an external asset, so that lineage begins there."""
-    return dg.AssetKey(["source", entity.system, entity.source.lower()])
+    plain = re.fullmatch(r"[A-Za-z0-9_]+", entity.source)
+    # Dagster takes no quotes, blanks or dots, which a table's name at a Postgres source may have.
+    return dg.AssetKey(["source", entity.system, entity.source.lower() if plain else entity.name])
 
 
 def patch_key(system: System, patch: Patch) -> dg.AssetKey:

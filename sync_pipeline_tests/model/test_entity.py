@@ -74,7 +74,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"columns": (*COLUMNS, Field("_run", text, "Run"))},
-        "column '_run' has the name of a mark of the base; map it to another column",
+        "column '_run' has the name of a mark of the merge; map it to another column",
     ),
     (
         {"columns": (*COLUMNS, Field("share %", integer, "Share %"))},

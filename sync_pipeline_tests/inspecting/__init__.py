@@ -1,0 +1,1 @@
+"""Any Postgres database declared as entities."""
