@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Literal
 
 import sqlalchemy as sa
@@ -12,13 +14,16 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import prepared
 from sync_pipeline.merge.adopt import differences
 from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.tables import metadata
 from sync_pipeline.model.catalog import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.coverage import column_like
-from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline.systems.sources import source_of
+from sync_pipeline.systems.desktop.databases import DesktopDatabase
+from sync_pipeline.systems.desktop.opening import VARIABLE, open_desktop
+from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.systems.wiring import source_of
 
 
 @dataclass(frozen=True)
@@ -31,33 +36,59 @@ class Finding:
     remedy: str
 
 
+# What the records of a source are kept in, and how one that is missing is mended.
+_KINDS = {"bubble": ("type", "enable it in the source's API settings")}
+_TABLE = ("table", "create it there, name its database, or let the role use its schema")
+
+
 def examine(settings: Settings) -> list[Finding]:
-    """Look at the target and at every source."""
+    """Look at the target, at every source, and at databases that runs go back into."""
     found = [*_target(settings), *_dagster(settings)]
+    is_broken = any(f.severity == "error" for f in found)
     for system in SYSTEMS:
-        found += _source(system)
+        variable = settings.missing(system.name)
+        if variable:
+            problem = f"{variable} is not set: its runs are skipped"
+            found.append(Finding("note", system.name, problem, "set it to sync this system"))
+            continue
+        at_source = list(_source(system))
+        found += at_source
+        reverse = REVERSES.get(system.name)
+        if reverse and not any(f.where == _source_of(system) for f in at_source):
+            found += _way_back(settings, reverse)
+            # What is wrong with the target has been said; there it is the source.
+            found += () if is_broken else _source(reverse, unmapped=False)
     return found
 
 
 def _target(settings: Settings) -> Iterator[Finding]:
     try:
         with connect(settings.target()) as connection:
-            for system in SYSTEMS:
-                for entity in system.entities:
-                    for f in prepared.findings(connection, Relations(entity)):
-                        yield Finding("error", f.entity, f.problem, f.remedy)
+            yield from _unprepared(connection, SYSTEMS)
     except SyncError as error:
         yield Finding("error", "target", str(error), "set SYNC_TARGET_DSN, or start the server")
         return
     engine = sa.create_engine(sqlalchemy_url(settings.target()), poolclass=sa.NullPool)
     with engine.connect() as connection:
-        for note in differences(connection, metadata(SYSTEMS)):
-            yield Finding(
-                "warning",
-                note.table,
-                note.text,
-                "harmless unless values do not fit; a migration may change it",
-            )
+        notes = differences(connection, metadata(SYSTEMS))
+    remedy = "harmless unless values do not fit; a migration may change it"
+    yield from _joined(Finding("warning", n.table, n.text, remedy) for n in notes)
+
+
+def _unprepared(connection: Connection, systems: Iterable[System]) -> Iterator[Finding]:
+    """What keeps entities from being merged into a database."""
+    for system in systems:
+        for entity in system.entities:
+            found = prepared.findings(connection, Relations(entity))
+            yield from _joined(Finding("error", f.entity, f.problem, f.remedy) for f in found)
+
+
+def _joined(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings of one place that are mended in one way, as one."""
+    same = attrgetter("severity", "where", "remedy")
+    for _, group in groupby(sorted(found, key=same), key=same):
+        first, *rest = group
+        yield replace(first, problem="; ".join(f.problem for f in (first, *rest)))
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:
@@ -69,31 +100,52 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", "dagster", str(error), remedy)
 
 
-def _source(system: System) -> Iterator[Finding]:
+def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
+    """Whether runs can go back into the desktop database."""
+    where = f"{system.place[0]}, reverse"
+    try:
+        settings.check_reverse()
+    except SyncError as error:
+        yield Finding("note", where, str(error), "until then only the way back is skipped")
+        return
+    if DesktopDatabase().keeps_account():
+        with open_desktop(settings) as connection:
+            yield from _unprepared(connection, [system])
+    else:
+        problem = f"the database that {VARIABLE} names has no bookkeeping yet, so no run goes back"
+        yield Finding("note", where, problem, "run: sync-pipeline migrate")
+
+
+def _source_of(system: System) -> str:
+    return f"{' '.join(system.place)} source"
+
+
+def _source(system: System, *, unmapped: bool = True) -> Iterator[Finding]:
+    """What a source lacks that the entities name; and what it has that they do not, if wanted."""
     source = source_of(system.name)
     try:
         described = source.fields()
     except SyncError as error:
         remedy = "mend what the message names; until then no run reads this source"
-        yield Finding("error", f"{system.name} source", str(error), remedy)
+        yield Finding("error", _source_of(system), str(error), remedy)
         return
     finally:
         source.close()
+    kind, remedy = _KINDS.get(system.name, _TABLE)
     for entity in system.entities:
         where = f"{system.name}/{entity.name}"
         fields = described.get(entity.source.lower())
         if fields is None:
-            yield Finding(
-                "error",
-                where,
-                f"the source has no type {entity.source}",
-                "enable it in the source's API settings",
-            )
+            yield Finding("error", where, f"the source has no {kind} {entity.source}", remedy)
             continue
-        yield from _fields(where, set(fields), {s for f in entity.fields for s in f.sources})
+        owner = {entity.owner.source} if entity.owner and entity.owner.source else set()
+        mapped = {s for f in entity.fields for s in f.sources} | owner
+        yield from _fields(where, set(fields), mapped, unmapped=unmapped)
 
 
-def _fields(where: str, present: set[str], mapped: set[str]) -> Iterator[Finding]:
+def _fields(
+    where: str, present: set[str], mapped: set[str], *, unmapped: bool
+) -> Iterator[Finding]:
     gone = sorted(mapped - present)
     if gone:
         yield Finding(
@@ -102,9 +154,15 @@ def _fields(where: str, present: set[str], mapped: set[str]) -> Iterator[Finding
             f"the source no longer describes {', '.join(gone)}",
             "renamed or hidden there? mend the entity's field",
         )
-    unmapped = sorted(present - mapped)
-    if unmapped:
-        columns = ", ".join(f"{name} ({column_like(name)})" for name in unmapped)
+    rest = sorted(present - mapped)
+    if rest and unmapped:
+        columns = ", ".join(_with_column(name) for name in rest)
         yield Finding(
             "note", where, f"not mapped: {columns}", "add a Field to the entity to sync it"
         )
+
+
+def _with_column(name: str) -> str:
+    """A source field, and the column that it would get where that is another name."""
+    column = column_like(name)
+    return name if column == name else f"{name} ({column})"

@@ -2,66 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import dagster as dg
 
 from sync_pipeline.orchestration.abandoned import settling_sensor
-from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.retention import nightly, retention_job
 from sync_pipeline.orchestration.scheduling import history_sensors, request_sensor
-from sync_pipeline.systems.bubble import assets as bubble_assets
-from sync_pipeline.systems.bubble import automation as bubble_automation
-from sync_pipeline.systems.bubble import jobs as bubble_jobs
-from sync_pipeline.systems.bubble.source import BubbleSource
-from sync_pipeline.systems.desktop import assets as desktop_assets
-from sync_pipeline.systems.desktop import automation as desktop_automation
-from sync_pipeline.systems.desktop import jobs as desktop_jobs
-from sync_pipeline.systems.desktop.databases import (
-    DesktopDatabase,
-    DesktopSource,
-    MobileSource,
-)
-from sync_pipeline.systems.registry import REVERSES, SYSTEMS
-from sync_pipeline.systems.runs import OTHERS
+from sync_pipeline.orchestration.wired import Wired
+from sync_pipeline.systems.wiring import OTHERS, WIRED
 
 
 def build() -> dg.Definitions:
     """All definitions, freshly wired."""
     retention = retention_job(OTHERS)
+    resources = [wired.resources for wired in WIRED]
     return dg.Definitions(
-        assets=[*bubble_assets.ASSETS, *desktop_assets.ASSETS],
-        asset_checks=[*bubble_assets.CHECKS, *desktop_assets.CHECKS],
-        jobs=[*bubble_jobs.JOBS, *desktop_jobs.JOBS, retention],
-        schedules=[
-            *bubble_automation.SCHEDULES,
-            *desktop_automation.SCHEDULES,
-            nightly(retention),
-        ],
+        assets=_of_all(lambda wired: wired.assets),
+        asset_checks=_of_all(lambda wired: wired.checks),
+        jobs=[*_of_all(lambda wired: wired.jobs), retention],
+        schedules=[*_of_all(lambda wired: wired.schedules), nightly(retention)],
         sensors=[
-            *bubble_automation.SENSORS,
-            request_sensor(
-                [bubble_jobs.RUNS, desktop_jobs.RUNS, desktop_jobs.REVERSE_RUNS],
-                [
-                    bubble_jobs.bubble_partial,
-                    desktop_jobs.desktop_partial,
-                    desktop_jobs.desktop_reverse_partial,
-                ],
-            ),
+            *_of_all(lambda wired: wired.sensors),
+            request_sensor([w.runs for w in WIRED], [w.partial for w in WIRED]),
             *history_sensors(OTHERS),
             settling_sensor(OTHERS),
         ],
         resources={
             "target": TargetDatabase(patient=True),
             "scope": SyncScope.configure_at_launch(),
-            "merge": merge_io_manager(SYSTEMS),
-            "bubble": BubbleSource(),
-            "desktop": DesktopSource(),
-            "mobile": MobileSource(),
-            "desktop_target": DesktopDatabase(patient=True),
-            "desktop_merge": merge_io_manager(tuple(REVERSES.values()), DesktopDatabase.key),
+            **{key: resource for each in resources for key, resource in each.items()},
         },
         executor=dg.in_process_executor,
     )
+
+
+def _of_all(what: Callable[[Wired], Iterable[Any]]) -> list[Any]:
+    return [one for wired in WIRED for one in what(wired)]
 
 
 defs = build()

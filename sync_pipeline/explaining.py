@@ -17,7 +17,7 @@ from sync_pipeline.merge.tables import column_type
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity, Field, source_value
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.systems.sources import source_of
+from sync_pipeline.systems.wiring import source_of
 
 
 @dataclass

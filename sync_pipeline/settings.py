@@ -15,6 +15,7 @@ from pathlib import Path
 from sync_pipeline.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
+STANDING_IN = "_SYNC_STANDING_IN"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Settings:
         outage: how long the target may be away before a run fails.
         source_outage: how long a call to a source is tried before its entity fails.
         retention: how long bookkeeping is kept.
+        standing_in: of the target and the sources, those that are stand-ins; the command line says so to the
+            processes that it starts, and nobody else does.
     """
 
     home: Path
@@ -50,6 +53,7 @@ class Settings:
     outage: timedelta
     source_outage: timedelta
     retention: timedelta
+    standing_in: frozenset[str]
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -73,6 +77,7 @@ class Settings:
             outage=env.seconds("SYNC_OUTAGE", 120),
             source_outage=env.seconds("SYNC_SOURCE_OUTAGE", 120),
             retention=timedelta(days=env.number("SYNC_RETENTION_DAYS", 90)),
+            standing_in=frozenset((env.text(STANDING_IN) or "").split()),
         )
         settings.check_pairs()
         return settings
@@ -97,6 +102,38 @@ class Settings:
             raise SettingsError(
                 "BUBBLE_API_URL is not a URL; it looks like https://app.example.com/version-live/api/1.1"
             )
+
+    def missing(self, system: str) -> str | None:
+        """The variable that would name the source of a system that can be simulated; None where it is set."""
+        named = {"BUBBLE_API_URL": self.bubble_url, "DESKTOP_DSN": self.desktop_dsn}
+        variable = {"bubble": "BUBBLE_API_URL", "desktop": "DESKTOP_DSN"}.get(system)
+        return variable if variable and not named[variable] else None
+
+    def check_reverse(self) -> None:
+        """Refuse to merge what the embedded target holds into a desktop database that somebody named.
+
+        Raises:
+            SettingsError: the target is a stand-in and the desktop database is not.
+        """
+        if "target" in self.standing_in and self.desktop_dsn and "desktop" not in self.standing_in:
+            raise SettingsError(
+                "SYNC_TARGET_DSN is not set, and what the embedded target holds may be invented: it is not"
+                " written into the database that DESKTOP_DSN names; set SYNC_TARGET_DSN too"
+            )
+
+    def database(self, variable: str) -> str:
+        """The DSN of a database by the variable that names it.
+
+        Raises:
+            SettingsError: it is not set.
+        """
+        known = {"SYNC_TARGET_DSN": self.target, "DESKTOP_DSN": self.desktop}
+        if variable in known:
+            return known[variable]()
+        dsn = os.environ.get(variable, "").strip()
+        if not dsn:
+            raise SettingsError(f"{variable} is not set; it is the libpq URI of a source database")
+        return dsn
 
     def desktop(self) -> str:
         """The desktop database's DSN.

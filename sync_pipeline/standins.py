@@ -3,33 +3,25 @@
 Inside `stand_ins` the environment is complete, so that everything below reads it as it would in
 production. Commands that run at the same time share their stand-ins; the last one out stops them, and
 what a killed one left running is used by the next.
+
+Invented data never meets a target that somebody named, unless by a demo, which is asked for.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
-import httpx2
-import orjson
-
-from sync_pipeline.errors import SourceUnavailable
 from sync_pipeline.postgres import locks
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.postgres.pooling import keeping
-from sync_pipeline.settings import PROJECT, Settings
+from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
 
 Say = Callable[[str], None]
-START_SECONDS = 60
-STOP_SECONDS = 10
+DESKTOP = "desktop"
+"""Name of the simulated desktop's database, and of its system."""
 
 
 @contextmanager
@@ -37,43 +29,75 @@ def stand_ins(
     settings: Settings,
     *,
     say: Say,
-    sources: bool = True,
+    sources: Collection[str] = (),
     dagster: bool = True,
     scale: float = 1.0,
     executes: bool = True,
+    migrates: bool = False,
+    demo: bool = False,
 ) -> Iterator[Settings]:
     """Start what the environment does not name, for the length of a block.
 
     Args:
         settings: what the environment names.
         say: told what is being started.
-        sources: start the simulated sources too; commands that only read the target need none.
+        sources: the systems whose sources are needed; commands that only read the target need none.
         dagster: provide Dagster's home and storage too.
-        scale: size of the simulated company, if this starts it.
+        scale: size of the simulated company and practice, if this makes them.
         executes: this process executes runs itself, and may keep Dagster's connections.
+        migrates: the target is about to be migrated; a mobile app has used a stand-in for it before.
+        demo: sources get stand-ins even where the target is named.
 
     Yields:
-        Settings that are complete.
+        Settings that are complete, but for sources that stay unnamed.
 
     Raises:
         TargetUnavailable: the embedded server does not start, or Dagster's database does not answer.
         SourceUnavailable: a simulator does not start.
     """
+    wanted = to_simulate(settings, sources, demo=demo)
+    own_target = not settings.target_dsn
     with ExitStack() as stack:
         environment: dict[str, str] = {}
         server = None
-        if not settings.target_dsn or (dagster and not settings.dagster_dsn):
+        if own_target or (dagster and not settings.dagster_dsn) or DESKTOP in wanted:
             say("starting the embedded Postgres")
             server = stack.enter_context(EmbeddedServer(settings.home / "postgres"))
-        if not settings.target_dsn:
+        if own_target:
             assert server
             environment["SYNC_TARGET_DSN"] = server.create_database("sync")
+            if not settings.desktop_dsn:
+                environment |= _desktop_of_before(server)
         if dagster:
             environment |= _dagster(settings, server, executes=executes)
-        if sources and not settings.bubble_url:
-            environment |= stack.enter_context(_bubble_simulator(settings.home, scale, say))
-        stack.enter_context(_set(environment))
+        if DESKTOP in wanted:
+            assert server
+            with locks.held(settings.home / "practice.lock"):
+                environment |= _desktop(server, scale, say)
+                if own_target and migrates:
+                    _use_mobile_app(environment["SYNC_TARGET_DSN"], scale, say)
+        if "bubble" in wanted:
+            # Its client and server take their time to import.
+            from sync_pipeline.simulated_app import bubble_app  # noqa: PLC0415
+
+            environment |= stack.enter_context(bubble_app(settings.home, scale, say))
+        stack.enter_context(_set(environment | _told(environment)))
         yield Settings.read()
+
+
+def to_simulate(
+    settings: Settings, sources: Collection[str], *, demo: bool = False
+) -> frozenset[str]:
+    """Of these systems, those whose sources get a stand-in."""
+    if settings.target_dsn and not demo:
+        return frozenset()
+    return frozenset(name for name in sources if settings.missing(name))
+
+
+def _told(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the processes that we start are told of our stand-ins."""
+    names = {"SYNC_TARGET_DSN": "target", "DESKTOP_DSN": DESKTOP, "BUBBLE_API_URL": "bubble"}
+    return {STANDING_IN: " ".join(names[name] for name in names if name in environment)}
 
 
 def _dagster(
@@ -103,6 +127,34 @@ def _dagster(
     }
 
 
+def _desktop(server: EmbeddedServer, scale: float, say: Say) -> dict[str, str]:
+    """The simulated desktop's database, filled the first time."""
+    from sync_pipeline.simulators.desktop.practice import make_desktop  # noqa: PLC0415
+
+    dsn = server.create_database(DESKTOP)
+    with connect(dsn, variable="DESKTOP_DSN") as connection:
+        if make_desktop(connection, scale=scale):
+            say("made the simulated desktop's database")
+    return {"DESKTOP_DSN": dsn}
+
+
+def _desktop_of_before(server: EmbeddedServer) -> dict[str, str]:
+    """The simulated desktop's database, if an earlier command has made it."""
+    query = "select exists (select from pg_database where datname = %s)"
+    with connect(server.dsn()) as connection:
+        found = connection.execute(query, [DESKTOP]).fetchone()
+    return {"DESKTOP_DSN": server.dsn(DESKTOP)} if found and found[0] else {}
+
+
+def _use_mobile_app(target_dsn: str, scale: float, say: Say) -> None:
+    """Play the mobile app that was in use before, so that its tables are adopted as they would really be."""
+    from sync_pipeline.simulators.desktop.practice import make_mobile  # noqa: PLC0415
+
+    with connect(target_dsn) as connection:
+        if make_mobile(connection, scale=scale):
+            say("made the simulated mobile app's tables")
+
+
 @contextmanager
 def _set(environment: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in environment}
@@ -115,84 +167,3 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _bubble_simulator(home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
-    """The simulator, as a process of its own: it must not share the interpreter that it is read by."""
-    home.mkdir(parents=True, exist_ok=True)
-    ready_file = home / "bubble-simulator.json"
-    lock, users = home / "bubble-simulator.lock", home / "bubble-simulator.users"
-    with locks.held(lock):
-        ready = _answering(ready_file)
-        if ready is None:
-            say("starting the simulated Bubble app")
-            ready = _start(ready_file, scale)
-        use = locks.hold(users, shared=True)
-    try:
-        yield {"BUBBLE_API_URL": ready["url"], "BUBBLE_API_TOKEN": ready["token"]}
-    finally:
-        with locks.held(lock):
-            os.close(use)
-            if not locks.is_held(users):
-                _stop(ready["pid"])
-                ready_file.unlink(missing_ok=True)
-
-
-def _start(ready_file: Path, scale: float) -> dict[str, Any]:
-    ready_file.unlink(missing_ok=True)
-    module = "sync_pipeline.simulators.bubble"
-    options = ["--scale", str(scale), "--ready-file", str(ready_file)]
-    # Its own session: Ctrl-C is for us, and we stop it when nobody uses it any more.
-    process = subprocess.Popen(  # noqa: S603  our own module
-        [sys.executable, "-m", module, *options],
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd=PROJECT,
-    )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
-            found = _answering(ready_file)
-            if found:
-                return found
-            time.sleep(0.05)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    process.kill()
-    raise SourceUnavailable("The simulated Bubble app did not start; its messages are above.")
-
-
-def _stop(pid: int) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
-    how = signal.SIGTERM
-    with suppress(ProcessLookupError, PermissionError):
-        while True:
-            os.kill(pid, how)
-            if _ended(pid, deadline if how == signal.SIGTERM else deadline + STOP_SECONDS):
-                return
-            how = signal.SIGKILL
-
-
-def _ended(pid: int, deadline: float) -> bool:
-    while time.monotonic() < deadline:
-        try:
-            # A child of ours has to be waited for; one that another command started has not.
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                return True
-        except ChildProcessError:
-            os.kill(pid, 0)
-        time.sleep(0.02)
-    return False
-
-
-def _answering(ready_file: Path) -> dict[str, Any] | None:
-    """Where a simulator answers, if the one that wrote the file is still there."""
-    try:
-        ready = orjson.loads(ready_file.read_bytes())
-        httpx2.get(f"{ready['admin_url']}/stats", timeout=5, trust_env=False).raise_for_status()
-        return ready if ready["pid"] else None
-    except (OSError, ValueError, KeyError, httpx2.HTTPError):
-        return None

@@ -16,6 +16,7 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.bubble_system",
     "sync_pipeline_tests.fixtures.command_line",
     "sync_pipeline_tests.fixtures.desktop",
+    "sync_pipeline_tests.fixtures.desktop_system",
 ]
 
 

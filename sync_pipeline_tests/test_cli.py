@@ -8,6 +8,7 @@ import pytest
 
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.clock import ManualClock
+from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures.command_line import Command, Finished
 
 TERMS = {
@@ -58,7 +59,7 @@ def test_a_full_sync_reports_every_entity_balanced(
     [
         (["synk"], "No such command 'synk'. Did you mean 'sync'?"),
         (["sync"], "Missing argument"),
-        (["sync", "bobble"], "'bobble' is not 'bubble'"),
+        (["sync", "bobble"], "'bobble' is not one of 'bubble', 'desktop'"),
         (
             ["sync", "bubble", "invoices"],
             "bubble has no entity 'invoices'; it has: agent, customer",
@@ -162,7 +163,9 @@ def test_doctor_is_content_with_a_migrated_target(migrated_command: Command) -> 
 
 def test_doctor_says_how_to_mend_an_empty_target(fresh_command: Command) -> None:
     errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
-    assert {f["where"] for f in errors} == {f"bubble/{name}" for name in ENTITIES}
+    assert {f["where"] for f in errors} == {
+        f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities
+    }
     assert {f["remedy"] for f in errors} == {"run: sync-pipeline migrate"}
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from sync_pipeline import settings as module
 from sync_pipeline.errors import SettingsError
-from sync_pipeline.settings import PROJECT, Settings
+from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
+from sync_pipeline.systems.desktop.databases import DesktopDatabase
+from sync_pipeline.systems.desktop.wired import BACKWARD, FORWARD
+from sync_pipeline.systems.registry import SYSTEMS
 
 BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}
 
@@ -81,13 +84,47 @@ def test_a_target_that_nobody_named_says_what_to_set() -> None:
         Settings.read({}).target()
 
 
+DESKTOP = {"DESKTOP_DSN": "postgresql://u:hidden@h/desktop"}
+
+
+def test_a_source_that_could_be_simulated_knows_the_variable_that_would_name_it() -> None:
+    nothing = Settings.read({})
+    assert {s.name: nothing.missing(s.name) for s in SYSTEMS} == {
+        "bubble": "BUBBLE_API_URL",
+        "desktop": "DESKTOP_DSN",
+    }
+    named = Settings.read(BUBBLE | DESKTOP)
+    assert {named.missing(s.name) for s in SYSTEMS} == {None}
+
+
+def test_what_a_stand_in_holds_is_not_written_into_a_desktop_that_somebody_named() -> None:
+    stand_ins = {STANDING_IN: "target bubble"}
+    with pytest.raises(SettingsError, match=r"SYNC_TARGET_DSN is not set, .* set SYNC_TARGET_DSN"):
+        Settings.read(DESKTOP | stand_ins).check_reverse()
+    Settings.read(DESKTOP | {STANDING_IN: "target desktop"}).check_reverse()
+    Settings.read(DESKTOP | {"SYNC_TARGET_DSN": "postgresql://u@h/mobile"}).check_reverse()
+
+
+def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (DESKTOP | {STANDING_IN: "target"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match="is not written into the database that DESKTOP_DSN"):
+        DesktopDatabase().connect()
+    assert not DesktopDatabase().keeps_account()
+    assert "is not written into" in (BACKWARD.unready() or "")
+    assert FORWARD.unready() is None  # the way forward is open
+
+
 def test_no_setting_shows_a_secret() -> None:
-    given = BUBBLE | {"BUBBLE_API_TOKEN": "hidden", "SYNC_TARGET_DSN": "postgresql://u:hidden@h/d"}
+    secrets = {"BUBBLE_API_TOKEN": "hidden", "SYNC_TARGET_DSN": "postgresql://u:hidden@h/d"}
+    given = BUBBLE | DESKTOP | secrets
     assert "hidden" not in repr(Settings.read(given))
 
 
 def test_the_readme_explains_every_variable() -> None:
-    read = set(re.findall(r'"((?:SYNC|BUBBLE)_[A-Z_]+)"', Path(module.__file__).read_text()))
+    read = set(
+        re.findall(r'"((?:SYNC|BUBBLE|DESKTOP)_[A-Z_]+)"', Path(module.__file__).read_text())
+    )
     explained = (PROJECT / "README.md").read_text()
     assert len(read) > 8
     assert {name for name in read if f"`{name}`" not in explained} == set()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psycopg
@@ -16,9 +18,9 @@ import pytest
 
 from sync_pipeline.postgres import locks
 from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.settings import Settings
-from sync_pipeline.standins import stand_ins
-from sync_pipeline_tests.fixtures.command_line import WRITES, Command, until
+from sync_pipeline.settings import STANDING_IN, Settings
+from sync_pipeline.standins import stand_ins, to_simulate
+from sync_pipeline_tests.fixtures.command_line import Command, until
 from sync_pipeline_tests.test_serving import processes
 
 
@@ -33,26 +35,47 @@ def is_running(home: Path) -> bool:
 
 
 def test_a_second_demo_finds_everything_unchanged_and_writes_no_tuple(bare: Command) -> None:
-    first = bare("demo", "--scale", "0.02", "--json").json["bubble"]
-    assert sum(counts["inserted"] for counts in first["entities"].values()) == 657
-    assert first["patches"]["invoice_seda_links"]["set"] > 0
+    first = bare("demo", "--scale", "0.02", "--json").json
+    assert total(first["bubble"], "inserted") == 657
+    assert first["bubble"]["patches"]["invoice_seda_links"]["set"] > 0
+    assert total(first["desktop"], "read") > 2_000
+    assert total(first["desktop"], "unchanged") > 20  # what the mobile app knew before
+    back = first["desktop_reverse"]
+    assert total(back, "read") == total(back, "inserted") + total(back, "owned_elsewhere") > 400
     before = written(bare.home)
     second = bare("demo", "--scale", "0.02")
     assert written(bare.home) == before
     for line in ("invoice_item", "seda_registration", "invoice_seda_links", "seda_customer_links"):
         assert line in second.out
-    third = bare("history", "--json").json["runs"]
-    assert [(r["items_created"], r["items_updated"]) for r in third] == [(0, 0), (657, 0)]
+    assert re.search(r"^desktop: read = ", second.out, re.MULTILINE)
+    assert "desktop, reverse (into the desktop database): read = " in second.out
+    assert "history --reverse" in second.out
+    shown = bare("history", "--json").json["runs"]
+    assert [(r["items_created"], r["items_updated"]) for r in shown[:2]] == [(0, 0), (0, 0)]
     assert processes(bare.home) == []
     assert not is_running(bare.home)
 
 
-def written(home: Path) -> int:
-    with (
-        EmbeddedServer(home / "postgres") as server,
-        psycopg.connect(server.dsn("sync")) as session,
-    ):
-        [(count,)] = session.execute(WRITES.encode())
+def total(report: dict[str, Any], term: str) -> int:
+    return sum(counts[term] for counts in report["entities"].values())
+
+
+def written(home: Path) -> dict[str, int]:
+    """Tuples ever written to the tables of both databases."""
+    with EmbeddedServer(home / "postgres") as server:
+        return {name: tuples_written(server.dsn(name)) for name in ("sync", "desktop")}
+
+
+# Not the bases: the first run forward after the way back learns of its rows.
+TUPLES = (
+    "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname = 'public'"
+    " and relname not in ('_sync_metadata', 'sync_history', 'alembic_version_sync')"
+)
+
+
+def tuples_written(dsn: str) -> int:
+    with psycopg.connect(dsn) as session:
+        [(count,)] = session.execute(TUPLES)
         return int(count)
 
 
@@ -78,8 +101,8 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Contexts that end in another order than they began leave their variables behind."""
-    monkeypatch.setenv("BUBBLE_API_URL", "")
-    monkeypatch.setenv("BUBBLE_API_TOKEN", "")
+    for name in ("BUBBLE_API_URL", "BUBBLE_API_TOKEN", STANDING_IN):
+        monkeypatch.setenv(name, "")
 
 
 def answers(settings: Settings) -> bool:
@@ -96,7 +119,8 @@ def simulated(home: Path) -> Iterator[tuple[Settings, list[str]]]:
     """A small simulator, and what was said when it was asked for."""
     named = {"SYNC_HOME": str(home), "SYNC_TARGET_DSN": "postgresql://nobody@127.0.0.1:1/x"}
     said: list[str] = []
-    with stand_ins(Settings.read(named), say=said.append, dagster=False, scale=0.01) as settings:
+    options = {"sources": ["bubble"], "dagster": False, "scale": 0.01, "demo": True}
+    with stand_ins(Settings.read(named), say=said.append, **options) as settings:
         yield settings, said
 
 
@@ -140,3 +164,71 @@ def test_the_environment_is_as_before_when_the_stand_ins_are_gone(
         assert os.environ["BUBBLE_API_TOKEN"] == settings.bubble_token
     assert "BUBBLE_API_URL" not in os.environ
     assert os.environ["BUBBLE_API_TOKEN"] == "before"
+
+
+# -- which sources stand in, and which do not
+
+EVERY = ("bubble", "desktop")
+APP = {"BUBBLE_API_URL": "https://app.test/api/1.1", "BUBBLE_API_TOKEN": "t"}
+TARGET = {"SYNC_TARGET_DSN": "postgresql://u@h/target"}
+
+
+@pytest.mark.parametrize(
+    ("named", "asked", "stand_in"),
+    [
+        ({}, EVERY, {"bubble", "desktop"}),
+        ({}, ("desktop",), {"desktop"}),
+        ({}, (), set()),
+        (APP, EVERY, {"desktop"}),
+        ({"DESKTOP_DSN": "postgresql://u@h/desktop"}, EVERY, {"bubble"}),
+        (TARGET, EVERY, set()),
+    ],
+)
+def test_a_source_stands_in_where_it_is_needed_and_neither_it_nor_the_target_is_named(
+    named: dict[str, str], asked: tuple[str, ...], stand_in: set[str]
+) -> None:
+    assert to_simulate(Settings.read(named), asked) == stand_in
+
+
+def test_only_a_demo_fills_a_named_target_from_invented_data() -> None:
+    assert to_simulate(Settings.read(TARGET | APP), EVERY, demo=True) == {"desktop"}
+
+
+def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_desktop(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SYNC_TARGET_DSN", "DESKTOP_DSN"):
+        monkeypatch.delenv(name, raising=False)
+    said: list[str] = []
+
+    def begun(sources: tuple[str, ...], **named: str) -> AbstractContextManager[Settings]:
+        settings = Settings.read({"SYNC_HOME": str(directory / "home"), **named})
+        options = {"sources": sources, "dagster": False, "scale": 0.01, "migrates": True}
+        said.clear()
+        return stand_ins(settings, say=said.append, **options)
+
+    with begun(()) as nothing_made:
+        assert nothing_made.desktop_dsn is None
+        elsewhere = EmbeddedServer(directory / "home" / "postgres").create_database("real")
+        with begun(("desktop",), DESKTOP_DSN=elsewhere) as real_desktop:
+            assert said == ["starting the embedded Postgres"]
+            assert real_desktop.standing_in == {"target"}
+            assert tables(real_desktop.target()) == tables(elsewhere) == 0
+        with begun(("desktop",)) as both:
+            made = [
+                "made the simulated desktop's database",
+                "made the simulated mobile app's tables",
+            ]
+            assert said[1:] == made
+            assert both.standing_in == {"target", "desktop"}
+            assert tables(both.target()) == tables(both.desktop()) == 15
+        with begun(("desktop",)):
+            assert said[1:] == []
+        with begun(()) as later:
+            assert later.desktop_dsn == both.desktop_dsn  # what looks at the target finds it again
+
+
+def tables(dsn: str) -> int:
+    with psycopg.connect(dsn) as session:
+        [(count,)] = session.execute("select count(*) from pg_tables where schemaname = 'public'")
+        return int(count)

@@ -38,8 +38,12 @@ def upgrade() -> None:
     present = {c["name"] for c in sa.inspect(op.get_bind()).get_columns("_sync_metadata")}
     for column in COLUMNS:
         op.execute(f"ALTER TABLE _sync_metadata ADD COLUMN IF NOT EXISTS {column}")
-    if "last_sync_records" in present and "records_synced" not in present:
-        op.execute("UPDATE _sync_metadata SET records_synced = coalesce(last_sync_records, 0)")
+    if "last_sync_records" in present:
+        # Adopting the target, in 0002, may have added `records_synced` already, with its default.
+        op.execute(
+            "UPDATE _sync_metadata SET records_synced = last_sync_records"
+            " WHERE coalesce(records_synced, 0) = 0 AND last_sync_records <> 0"
+        )
     for name, value in FILLED.items():
         op.execute(f"UPDATE _sync_metadata SET {name} = {value} WHERE {name} IS NULL")  # noqa: S608  ours
         op.execute(f"ALTER TABLE _sync_metadata ALTER COLUMN {name} SET DEFAULT {value}")

@@ -119,8 +119,8 @@ def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -
 def _differences(
     connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
 ) -> Iterator[Note]:
-    found = present["type"].compile(connection.dialect)
-    wanted = column.type.compile(connection.dialect)
+    found = _spelled(connection, present["type"])
+    wanted = _spelled(connection, column.type)
     if found != wanted:
         yield Note(
             "differs", table.fullname, f"column {column.name} is {found}, declared as {wanted}"
@@ -129,6 +129,11 @@ def _differences(
         yield Note(
             "differs", table.fullname, f"column {column.name} allows null, declared not null"
         )
+
+
+def _spelled(connection: sa.Connection, kind: sa.types.TypeEngine) -> str:
+    """A type as SQL spells it; numeric(3) and numeric(3, 0) are the same."""
+    return kind.compile(connection.dialect).replace(", 0)", ")")
 
 
 def _retype(

@@ -21,7 +21,7 @@ from sync_pipeline.errors import ConversionError
 from sync_pipeline.merge import lines
 from sync_pipeline.merge.stream import Record
 from sync_pipeline.model.entity import Entity, Field, source_value
-from sync_pipeline.model.types import to_text
+from sync_pipeline.model.types import shown, to_text
 
 # Raised when a conversion rule changes its meaning, so that records already accepted are read again.
 CONVERSIONS = 1
@@ -112,7 +112,10 @@ class Converter:
         """Keys and digests of a chunk, and the records that have no usable key."""
         failures: dict[int, str] = {}
         columns = [self._key_column(f, records, failures) for f in self._key_fields]
-        rejections = [Rejection(reason, records[i]) for i, reason in sorted(failures.items())]
+        rejections = [
+            Rejection(self._rest_of_key(records[i]) + reason, records[i])
+            for i, reason in sorted(failures.items())
+        ]
         keys = list(zip(*columns, strict=True))
         if failures:
             usable = [i for i in range(len(records)) if i not in failures]
@@ -120,6 +123,13 @@ class Converter:
         digests = [self._digest(record) for record in records]
         elsewhere = self._elsewhere(records)
         return Keyed(list(records), keys, digests, self._moments(records), elsewhere), rejections
+
+    def _rest_of_key(self, record: Record) -> str:
+        """What names a record of which a part of the key cannot be used."""
+        if len(self._key_fields) == 1:
+            return ""
+        parts = ((f.column, source_value(f, record)) for f in self._key_fields)
+        return ", ".join(f"{c} {shown(v)}" for c, v in parts if v not in {None, ""}) + ": "
 
     def _elsewhere(self, records: Sequence[Record]) -> list[bool]:
         """Whether each record speaks of another owner's row."""

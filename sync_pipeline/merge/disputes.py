@@ -7,6 +7,7 @@ source changed a row that was deleted locally), `missing` (the source dropped a 
 
 from __future__ import annotations
 
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -33,6 +34,8 @@ def record(
         found["deleted"] = _deleted_conflicts(rel)
     if summary.states.get("conflicted") and not rel.entity.unique_key:
         found["repeated"] = _repeated_conflicts(rel)
+    if "owner" in found:
+        connection.execute(_settle_agreed(rel))
     counts = {kind: _store(connection, rel, run_id, query) for kind, query in found.items()}
     return {kind: count for kind, count in counts.items() if count}
 
@@ -92,17 +95,32 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     )
 
 
-def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
+def _differing(
+    rel: Relations,
+    left: str,
+    right: str,
+    shown: str,
+    *,
+    counts: LiteralString = "true",
+) -> sql.Composable:
     """Fields in which two aliases differ, as a jsonb object of one of them; null when none does.
 
     What is looked up on the target is no wish of the source, so it is not among them.
+
+    Args:
+        rel: the entity's tables.
+        left: one of the aliases.
+        right: the other.
+        shown: the one whose values are given.
+        counts: further condition of a field, which stands for `{c}`.
     """
     looked_up = {f.column for f, _ in rel.entity.lookups}
     parts = (
         sql.SQL(
-            "case when {given} and {l} is distinct from {r}"
+            "case when {given} and {l} is distinct from {r} and {counts}"
             " then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null') end"
         ).format(
+            counts=sql.SQL(counts).format(c=ident(c)),
             given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(c)),
             l=ident(left, c),
             r=ident(right, c),
@@ -115,20 +133,50 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composa
     return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(listed(parts))
 
 
+# A copy of another owner's row lags behind it: where both have moved on, the way that brings the copy up to
+# date decides, and what only the row's owner has changed is no wish of the source.
+_ASKED_FOR: LiteralString = (
+    "(not s._elsewhere or not p._has_base or t.{c} is not distinct from b.{c})"
+)
+
+
 def _owner_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
         " {local} as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r._seq = p._seq join {held} t on {same}"
+        " join {seen} s on s._seq = p._seq join {rows} r on r._seq = p._seq join {held} t on {same}"
+        " left join {base} b on {base_key}"
         " where p._state = 'owned_elsewhere' and not p._stale) x where source is not null"
     ).format(
         key=rel.key_json("p"),
-        local=_differing(rel, "r", "t", "t"),
-        source=_differing(rel, "r", "t", "r"),
+        local=_differing(rel, "r", "t", "t", counts=_ASKED_FOR),
+        source=_differing(rel, "r", "t", "r", counts=_ASKED_FOR),
+        plan=rel.plan,
+        seen=rel.seen,
+        rows=rel.rows,
+        held=rel.held,
+        same=rel.same_key("t", "p"),
+        base=rel.base,
+        base_key=rel.same_key("b", "p"),
+    )
+
+
+def _settle_agreed(rel: Relations) -> sql.Composed:
+    """Another owner's row that is as the source wants it is no longer in dispute."""
+    return sql.SQL(
+        "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {plan} p"
+        " join {rows} r on r._seq = p._seq join {held} t on {same} where p._state = 'owned_elsewhere'"
+        " and not p._stale and c.resolved_at is null and c.kind = 'owner' and c.system = {system}"
+        " and c.entity = {entity} and c.key = {key} and {differing} is null"
+    ).format(
         plan=rel.plan,
         rows=rel.rows,
         held=rel.held,
         same=rel.same_key("t", "p"),
+        system=sql.Literal(rel.entity.system),
+        entity=sql.Literal(rel.entity.name),
+        key=rel.key_json("p"),
+        differing=_differing(rel, "r", "t", "t"),
     )
 
 

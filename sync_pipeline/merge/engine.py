@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import (
+    census,
     disputes,
     guard,
     history,
@@ -277,6 +278,8 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     result = _result(part, counts, "completed")
     result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
     result.facts["parked_examples"] = waiting
+    if part.stream.outcome.complete and (counts.troubled or not part.complete):
+        result.facts |= census.leftovers(connection, rel)
     for kind, count in disputed.items():
         result.facts[f"{kind}_conflicts"] = count
     if disputed:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from sync_pipeline.commands import is_reverse, typed
 from sync_pipeline.merge.plan import PlanSummary, filled
 from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Connection
@@ -28,10 +29,10 @@ def findings(
 def refusal(rel: Relations, found: list[str], digest: str) -> str:
     """The message of a plan that was stopped."""
     entity = rel.entity
+    again = typed(f"sync {entity.place[0]} {entity.name}", reverse=is_reverse(entity.place))
     return (
         f"{entity.system}/{entity.name}: stopped by the guard, nothing was written. {' '.join(found)}"
-        f" If this is meant, approve exactly this plan: sync-pipeline sync {entity.system} {entity.name}"
-        f" with the same scope and --approve {digest}"
+        f" If this is meant, approve exactly this plan: {again} with the same scope and --approve {digest}"
     )
 
 

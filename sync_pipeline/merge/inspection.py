@@ -89,19 +89,19 @@ class LastMerge:
     counts: dict[str, int]
     finished_at: dt.datetime
     error: str | None
-    facts: dict[str, Any]
-    started_at: dt.datetime
+    run_began: dt.datetime
 
     @property
     def took(self) -> dt.timedelta:
-        """From the beginning of its reading to the commit."""
-        return self.finished_at - self.started_at
+        """How long its run had been going when it was committed."""
+        return self.finished_at - self.run_began
 
 
 def last_merge(connection: Connection, entity: Entity) -> LastMerge | None:
     """The entity's last step, whatever became of it; None before the first."""
     row = connection.execute(
-        "select status, coalesce(counts, '{}'), finished_at, error, facts, started_at from sync.step"
+        "select status, coalesce(counts, '{}'), finished_at, error,"
+        " (select min(r.started_at) from sync.step r where r.run_id = s.run_id) from sync.step s"
         " where system = %s and entity = %s and action = 'merge' order by id desc limit 1",
         [entity.system, entity.name],
     ).fetchone()
@@ -122,7 +122,7 @@ def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[i
 def unmarked_rows(connection: Connection, entity: Entity) -> int:
     """Rows that do not say whose they are."""
     assert entity.owner
-    query = sql.SQL("select count(*) from {} where {} is null").format(
+    query = sql.SQL("select count(*) from {} where coalesce(rtrim({}::text), '') = ''").format(
         Relations(entity).target, ident(entity.owner.column)
     )
     row = connection.execute(query).fetchone()
@@ -133,44 +133,66 @@ def unmarked_rows(connection: Connection, entity: Entity) -> int:
 class Difference:
     """Why the source's count and the table's differ.
 
+    What became of records that were not accepted is known from the last read of everything.
+
     Attributes:
-        at_source: records, when the source was last read; None where it does not tell.
-        complete: whether that read was of everything.
-        on_target: rows.
+        at_source: records, when they were last counted; None where the source does not tell.
+        complete: whether that was in a read of everything.
+        released: records that had been parked and were staged again beside the source's.
+        duplicates: records that lost to another of the same key.
+        held_back: records that were parked or rejected, while no other of their key has ever landed.
+        undelivered: accepted records that were not delivered, which did not prove them gone.
         known: records that the sync has accepted, and that the source still had when last looked for.
-        waiting: records that are parked or rejected, and so not accepted.
-        duplicates: records that lost to another of the same key, in that read.
-        not_here: accepted records without a row: deleted here, or another owner's that is gone.
+        not_here: those of them without a row: deleted here, or another owner's that is gone.
         others: rows of other owners that the source does not have.
         ours_alone: rows of ours that the source does not have.
         repeats: further rows of a key that the table repeats.
+        on_target: rows.
     """
 
     at_source: int | None
     complete: bool
-    on_target: int
-    known: int
-    waiting: int
+    released: int
     duplicates: int
+    held_back: int
+    undelivered: int
+    known: int
     not_here: int
     others: int
     ours_alone: int
     repeats: int
+    on_target: int
+
+    @property
+    def rest(self) -> int:
+        """Records at the source that nothing else accounts for."""
+        if self.at_source is None:
+            return 0
+        accounted = self.duplicates + self.held_back - self.released - self.undelivered
+        return self.at_source - accounted - self.known
 
     @property
     def unexplained(self) -> int:
-        """Records at the source that nothing accounts for; only a complete read can tell."""
-        if self.at_source is None or not self.complete:
-            return 0
-        return self.at_source - self.known - self.waiting - self.duplicates
+        """The same, where that is a finding; since a read of everything much may have happened there."""
+        return self.rest if self.complete else 0
 
     def table(self) -> list[tuple[str, int]]:
-        """The way from one count to the other, a line each."""
-        first = [] if self.at_source is None else [("at the source", self.at_source)]
-        return [
-            *first,
+        """The way from one count to the other, a line each; those that are seldom needed when they are."""
+        seldom = "unaccounted for"
+        if not self.complete:
+            seldom = "repeated, held back or gone since everything was last read"
+        first = [
+            ("at the source", self.at_source),
+            ("+ parked before, and staged again", self.released or None),
             ("− repeated keys", self.duplicates),
-            ("− parked or rejected", self.waiting),
+            ("− parked or rejected", self.held_back),
+            ("+ not delivered any more, which does not prove them gone", self.undelivered or None),
+            (f"− {seldom}", self.rest or None),
+        ]
+        if self.at_source is None:
+            first = [("accepted from the source", self.known)]
+        return [
+            *((what, count) for what, count in first if count is not None),
             ("− not on the target: deleted here", self.not_here),
             ("+ other owners' rows that the source does not have", self.others),
             ("+ our rows that the source does not have", self.ours_alone),
@@ -181,13 +203,10 @@ class Difference:
 
 def difference(connection: Connection, entity: Entity) -> Difference:
     """Account for the difference between the source's count and the table's."""
+    place = [entity.system, entity.name]
+    last = connection.execute(_COUNTED, place).fetchone() or (None, False)
+    read: Any = connection.execute(_READ, place).fetchone() or (0, 0, 0, 0)
     rel = Relations(entity)
-    last: Any = connection.execute(
-        "select (facts ->> 'source_rows')::int, coalesce((facts ->> 'complete_scan')::boolean, false),"
-        " coalesce((counts ->> 'duplicates')::int, 0) from sync.step where system = %s and entity = %s"
-        " and action = 'merge' and status = 'completed' order by id desc limit 1",
-        [entity.system, entity.name],
-    ).fetchone() or (None, False, 0)
     query = sql.SQL(
         "with rows as (select {ours} as ours, b.ctid is not null and b._missing_since is null as known"
         " from {target} t left join {base} b on {same})"
@@ -200,24 +219,35 @@ def difference(connection: Connection, entity: Entity) -> Difference:
     ).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
     counted: Any = connection.execute(query).fetchone()
     on_target, known, not_here, others, ours_alone = counted
-    waiting: Any = connection.execute(
-        sql.SQL(
-            "select count(*) from (select key, fingerprint from sync.parked where system = %(s)s"
-            " and entity = %(e)s union all select key, fingerprint from sync.rejected where system = %(s)s"
-            " and entity = %(e)s) w where key is null or not exists"
-            " (select from {} b where b._missing_since is null and {} = w.key)"
-        ).format(rel.base, rel.key_json("b")),
-        {"s": entity.system, "e": entity.name},
-    ).fetchone()
     return Difference(
         at_source=last[0],
         complete=last[1],
-        on_target=on_target,
+        released=read[0],
+        duplicates=read[1],
+        held_back=read[2],
+        undelivered=read[3],
         known=known,
-        waiting=waiting[0],
-        duplicates=last[2],
         not_here=not_here,
         others=others,
         ours_alone=ours_alone,
         repeats=on_target - others - ours_alone - (known - not_here),
+        on_target=on_target,
     )
+
+
+_COUNTED = """
+select (facts ->> 'source_rows')::int, coalesce((facts ->> 'complete_scan')::boolean, false)
+from sync.step
+where system = %s and entity = %s and action = 'merge' and status = 'completed'
+order by id desc limit 1
+"""
+
+_READ = """
+select coalesce((facts ->> 'released')::int, 0), (counts ->> 'duplicates')::int,
+    (counts ->> 'parked')::int + (counts ->> 'rejected')::int - coalesce((facts ->> 'held_back')::int, 0),
+    coalesce((facts ->> 'undelivered')::int, 0)
+from sync.step
+where system = %s and entity = %s and action = 'merge' and status = 'completed'
+    and (facts ->> 'complete_scan')::boolean
+order by id desc limit 1
+"""

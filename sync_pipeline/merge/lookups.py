@@ -108,10 +108,6 @@ def _fill_staged(
     )
 
 
-def _moved(rel: Relations) -> sql.Identifier:
-    return ident("pg_temp", f"moved_{rel.entity.name}"[:63])
-
-
 def _find_moved(
     rel: Relations, looked_up: list[tuple[Field, Lookup]], parents: Mapping[str, Entity]
 ) -> sql.Composed:
@@ -126,15 +122,15 @@ def _find_moved(
         "create temporary table {moved} on commit drop as"
         " select {given}, b._digest, b._modified, b._unknown,"
         " row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next"
-        " from {base} b join {target} t on {same} {joins}"
+        " from {base} b join {held} t on {same} {joins}"
         " where b._missing_since is null and {ours} and ({differ})"
         " and not exists (select from {seen} s where s._wide and s._state is null and {seen_key})"
     ).format(
-        moved=_moved(rel),
+        moved=rel.moved,
         given=listed(given),
         seen=rel.seen,
         base=rel.base,
-        target=rel.target,
+        held=rel.held,
         same=rel.same_key("t", "b"),
         joins=joins,
         ours=rel.ours("t"),
@@ -156,7 +152,7 @@ def _see_moved(rel: Relations) -> sql.Composed:
         seen=rel.seen,
         keys=columns(rel.entity.key),
         given=columns(rel.entity.key, "m"),
-        moved=_moved(rel),
+        moved=rel.moved,
         same=rel.same_key("s", "m"),
     )
 
@@ -170,7 +166,7 @@ def _stage_moved(rel: Relations) -> sql.Composed:
         " from widened s join {moved} m on {same}"
     ).format(
         seen=rel.seen,
-        moved=_moved(rel),
+        moved=rel.moved,
         same=rel.same_key("s", "m"),
         keys=columns(rel.entity.key, "s"),
         rows=rel.rows,

@@ -20,6 +20,8 @@ from sync_pipeline.model.entity import Entity
 
 Row = dict[str, Any]
 
+_OF = sql.SQL("(%s::text is null or entity = %s::text) and (%s::text is null or system = %s::text)")
+
 
 def _query(
     connection: Connection, statement: sql.SQL | sql.Composed, *parameters: Any
@@ -53,45 +55,47 @@ def steps(connection: Connection, run_id: UUID) -> list[Row]:
     )
 
 
-def conflicts(connection: Connection, limit: int, entity: str | None = None) -> list[Row]:
+def conflicts(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
     """Conflicts that nobody has resolved, newest first."""
     return _query(
         connection,
         sql.SQL(
             "select id, system, entity, key, kind, field, base, local, source, kept, run_id, created_at"
-            " from sync.conflict where resolved_at is null and (%s::text is null or entity = %s)"
-            " order by id desc limit %s"
-        ),
-        entity,
-        entity,
+            " from sync.conflict where resolved_at is null and {} order by id desc limit %s"
+        ).format(_OF),
+        *(entity, entity, system, system),
         limit,
     )
 
 
-def rejected(connection: Connection, limit: int, entity: str | None = None) -> list[Row]:
+def rejected(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
     """Rejected records, newest first."""
     return _query(
         connection,
         sql.SQL(
             'select id, system, entity, key, reason, "constraint", payload, run_id, first_seen, last_seen'
-            " from sync.rejected where %s::text is null or entity = %s order by last_seen desc, id limit %s"
-        ),
-        entity,
-        entity,
+            " from sync.rejected where {} order by last_seen desc, id limit %s"
+        ).format(_OF),
+        *(entity, entity, system, system),
         limit,
     )
 
 
-def parked(connection: Connection, limit: int, entity: str | None = None) -> list[Row]:
+def parked(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
     """Parked records and the parents they wait for."""
     return _query(
         connection,
         sql.SQL(
             "select id, system, entity, key, parent, parent_column, parent_key, run_id, parked_at"
-            " from sync.parked where %s::text is null or entity = %s order by parked_at, id limit %s"
-        ),
-        entity,
-        entity,
+            " from sync.parked where {} order by parked_at, id limit %s"
+        ).format(_OF),
+        *(entity, entity, system, system),
         limit,
     )
 
@@ -116,13 +120,13 @@ class Explanation:
     rejected: str | None = None
 
 
-def explain(connection: Connection, entity: Entity, key: tuple[str, ...]) -> Explanation:
+def explain(connection: Connection, entity: Entity, key: tuple[str | None, ...]) -> Explanation:
     """One row: each field's local and base value, who wrote it, and what is disputed.
 
     Args:
         connection: to the target.
         entity: what the row is.
-        key: its key, as text, one part per key column.
+        key: its key, as text or None, one part per key column.
     """
     rel = Relations(entity)
     local = _one(connection, rel, rel.target, rel.mapped_columns, key)
@@ -172,10 +176,10 @@ def _one(
     rel: Relations,
     relation: sql.Identifier,
     names: tuple[str, ...],
-    key: tuple[str, ...],
+    key: tuple[str | None, ...],
 ) -> Row | None:
     tests = sql.SQL(" and ").join(
-        sql.SQL("rtrim({}::text) = %s").format(ident(c)) for c in rel.entity.key
+        sql.SQL("rtrim({}::text) is not distinct from %s").format(ident(c)) for c in rel.entity.key
     )
     shown = listed(sql.SQL("to_jsonb({c}) as {c}").format(c=ident(c)) for c in names)
     query = sql.SQL("select {} from {} where {} limit 1").format(shown, relation, tests)
@@ -232,7 +236,7 @@ def _unresolved(connection: Connection, system: System, conflict_id: int) -> Row
     found = _query(connection, query, conflict_id, system.name)
     if not found:
         raise LookupError(
-            f"conflict {conflict_id} does not exist or is resolved; see: sync-pipeline conflicts"
+            f"conflict {conflict_id} does not exist or is resolved; ask for those that are open"
         )
     return found[0]
 
@@ -346,7 +350,8 @@ def _insert_from_base(rel: Relations) -> sql.Composed:
         values.append(sql.Literal(owner.mark))
     return sql.SQL(
         "with back as (insert into {target} as t ({names}) select {values} from {base} b"
-        " where {base_key} = %(key)s on conflict do nothing returning to_jsonb(t.*) as image)"
+        " where {base_key} = %(key)s and not exists (select from {target} x where {there} = %(key)s)"
+        " on conflict do nothing returning to_jsonb(t.*) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(run)s, %(system)s, %(entity)s, %(key)s, 'insert', '{{}}', image from back"
     ).format(
@@ -355,6 +360,7 @@ def _insert_from_base(rel: Relations) -> sql.Composed:
         values=listed(values),
         base=rel.base,
         base_key=rel.key_json("b"),
+        there=rel.key_json("x"),
     )
 
 

@@ -61,7 +61,15 @@ _NOT_OLDER = sql.SQL("coalesce({} >= x.modified, true)")
 
 
 def clear(connection: Connection, rel: Relations) -> None:
-    """Forget rejections and parkings of records that have now been merged."""
+    """Forget rejections and parkings of records that have now been merged.
+
+    A row that was staged again for the sake of what is looked up says nothing of the source's record.
+    """
+    delivered = sql.SQL("true")
+    if any(rel.entity.lookups):
+        delivered = sql.SQL("not exists (select from {} m where m._next = s._seq)").format(
+            rel.moved
+        )
     for table in (sql.SQL("sync.rejected"), sql.SQL("sync.parked")):
         place = [rel.entity.system, rel.entity.name]
         held = sql.SQL("select exists (select from {} where system = %s and entity = %s)").format(
@@ -73,7 +81,7 @@ def clear(connection: Connection, rel: Relations) -> None:
         connection.execute(
             sql.SQL(
                 "delete from {table} x using {seen} s where x.system = %s and x.entity = %s"
-                " and s._state is null and x.key = {key} and {newer} and not exists"
+                " and s._state is null and x.key = {key} and {newer} and {delivered} and not exists"
                 " (select from {plan} p where p._seq = s._seq and p._state = 'parked')"
                 " and not exists (select from {seen} r where r._state = 'rejected' and {same} and"
                 " case when r._modified <> s._modified then r._modified > s._modified"
@@ -83,6 +91,7 @@ def clear(connection: Connection, rel: Relations) -> None:
                 seen=rel.seen,
                 key=rel.key_json("s"),
                 newer=_NOT_OLDER.format(ident("s", "_modified")),
+                delivered=delivered,
                 plan=rel.plan,
                 same=rel.same_key("r", "s"),
             ),

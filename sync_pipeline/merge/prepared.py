@@ -28,6 +28,9 @@ class Finding:
 
 
 _MIGRATE = "run: sync-pipeline migrate"
+_NOT_OURS = (
+    "the table belongs to another program: add it there, or take its field out of the entity"
+)
 
 
 def check(connection: Connection, rel: Relations) -> None:
@@ -52,13 +55,15 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
     types: list[dict[str, LiteralString]] = []
     for relation, what in ((rel.target, "table"), (rel.base, "base table")):
         text = relation.as_string(connection)
+        # A table that may lack a unique index is not ours to migrate.
+        remedy = _MIGRATE if relation is rel.base or entity.unique_key else _NOT_OURS
         types.append(_columns(connection, text))
         if not types[-1]:
-            yield Finding(name, f"{what} {text} does not exist", _MIGRATE)
+            yield Finding(name, f"{what} {text} does not exist", remedy)
             continue
         wanted = rel.mapped_columns if relation is rel.base else _written(entity)
         for column in (c for c in wanted if c not in types[-1]):
-            yield Finding(name, f"{what} {text} has no column {column}", _MIGRATE)
+            yield Finding(name, f"{what} {text} has no column {column}", remedy)
         if entity.unique_key or relation is rel.base:
             yield from _index_findings(connection, name, f"{what} {text}", text, entity.key)
     for column in rel.mapped_columns:

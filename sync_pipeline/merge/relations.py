@@ -79,6 +79,11 @@ class Relations:
         return ident("pg_temp", f"rows_{self.entity.name}"[:63])
 
     @cached_property
+    def moved(self) -> sql.Identifier:
+        """Temporary: rows whose looked-up values have moved; their numbers are those of `seen`."""
+        return ident("pg_temp", f"moved_{self.entity.name}"[:63])
+
+    @cached_property
     def plan(self) -> sql.Identifier:
         """Temporary: what the run would do, per record."""
         return ident("pg_temp", f"plan_{self.entity.name}"[:63])

@@ -321,9 +321,10 @@ class Stage:
     def settle(self) -> int:
         """Settle keys that were delivered more than once, and gather statistics for the planner.
 
-        The newest wins, by the source's modification time. Where that does not tell, what the base holds
-        already wins, so that a source which repeats keys does not change its mind from run to run; then
-        what arrived last. A rejected record competes with nobody.
+        The source's own record wins over its copy of another owner's, which would hide it for ever; then the
+        newest, by the source's modification time. Where that does not tell, what the base holds already
+        wins, so that a source which repeats keys does not change its mind from run to run; then what arrived
+        last. A rejected record competes with nobody.
 
         Returns:
             How many records lost to another one of the same key.
@@ -336,7 +337,8 @@ class Stage:
         statement = sql.SQL(
             "with again as (select {keys} from {seen} where _state is null group by {keys}"
             " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
-            " {s_keys} order by s._modified desc nulls last, s._wide, s._seq desc) as _place from {seen} s"
+            " {s_keys} order by s._elsewhere, s._modified desc nulls last, s._wide, s._seq desc) as _place"
+            " from {seen} s"
             " join again a on {same} where s._state is null)"
             " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and _place > 1"
         ).format(

@@ -8,10 +8,13 @@ own with before-images of its own, so it can be undone too.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge import history
 from sync_pipeline.merge.missing import untouched
@@ -62,8 +65,16 @@ def undo(
     def work() -> dict[str, Undone]:
         history.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
         results: dict[str, Undone] = {}
+        accepted = _accepted(connection, run_id)
         for entity in reversed(system.in_order()):
-            result = _undo_entity(connection, Relations(entity), run_id, undo_id)
+            names = {
+                "run": run_id,
+                "undo": undo_id,
+                "system": entity.system,
+                "entity": entity.name,
+                "accepted": accepted.get((entity.system, entity.name)),
+            }
+            result = _undo_entity(connection, Relations(entity), names)
             if result != Undone():
                 results[entity.name] = result
                 facts = {"undoes": str(run_id), **vars(result)}
@@ -78,8 +89,23 @@ def undo(
     return results
 
 
-def _undo_entity(connection: Connection, rel: Relations, run_id: UUID, undo_id: UUID) -> Undone:
-    names = {"run": run_id, "undo": undo_id, "system": rel.entity.system, "entity": rel.entity.name}
+def _accepted(connection: Connection, run_id: UUID) -> dict[tuple[str, str], Jsonb]:
+    """The row of another owner, by system and entity, that a person let this run write.
+
+    Nothing else writes such a row. Undoing it, and undoing that, is the same person's business.
+    """
+    rows = connection.execute(
+        "with recursive origin as (select id, metadata from sync_history where id = %s"
+        " union select h.id, h.metadata from sync_history h, origin o"
+        " where h.id::text = o.metadata ->> 'undoes')"
+        " select c.system, c.entity, c.key from origin o"
+        " join sync.conflict c on c.id = (o.metadata ->> 'conflict')::bigint where c.kind = 'owner'",
+        [run_id],
+    )
+    return {(system, entity): Jsonb(key) for system, entity, key in rows}
+
+
+def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:
     connection.execute(_gather(), names)
     result = Undone()
     # Rows first: of one that was put back in part and then deleted, the part comes after the row.
@@ -128,7 +154,8 @@ def _restore(rel: Relations) -> sql.Composed:
     any_field = sql.SQL(" or ").join(_restorable(c) for c in _written(rel))
     return sql.SQL(
         "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
-        " join {target} t on x.key = {key} where x.action <> 'delete' and {ours} and ({any_field})),"
+        " join {target} t on x.key = {key} where x.action <> 'delete'"
+        " and ({ours} or x.key = %(accepted)s::jsonb) and ({any_field})),"
         " written as (update {target} t set {sets} from todo x,"
         " jsonb_populate_record(null::{target}, x.before) was where x.key = {key})"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"

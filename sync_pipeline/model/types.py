@@ -104,13 +104,22 @@ def _storable(text: str) -> str:
     return text
 
 
-def _json(value: Any, *, ordered: bool = False) -> str:
-    """JSON text of a list or object; what JSON does not know is written as its text."""
+def _json(value: Any, *, ordered: bool = False, unknown: Callable[[Any], str] = str) -> str:
+    """JSON text of a list or object; what JSON does not know is written as a text, as `unknown` says."""
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_SORT_KEYS if ordered else 0)
     try:
-        return orjson.dumps(value, default=str, option=options).decode()
+        return orjson.dumps(value, default=unknown, option=options).decode()
     except TypeError:  # whole numbers beyond 64 bits, lone surrogates
-        return _storable(json.dumps(value, default=str, ensure_ascii=False, sort_keys=ordered))
+        return _storable(json.dumps(value, default=unknown, ensure_ascii=False, sort_keys=ordered))
+
+
+def _in_json(value: Any) -> str:
+    """The text of what JSON does not know; but a number must not become a text, and bytes are none."""
+    if isinstance(value, Decimal):
+        raise ConversionError(f"{shown(str(value))} cannot be kept in JSON to the last digit")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise ConversionError(f"{shown(value)} is binary, not JSON")
+    return str(value)
 
 
 def _number(value: Any) -> Decimal | None:
@@ -302,7 +311,7 @@ def to_json(value: Any) -> Json:
     """Any JSON value, with its keys sorted, so that the same value is the same text."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConversionError(f"{shown(value)} is not a finite number")
-    encoded = _json(value, ordered=True)
+    encoded = _json(value, ordered=True, unknown=_in_json)
     if _JSON_NUL.search(encoded):
         raise ConversionError(
             f"{shown(value)} contains a NUL character, which Postgres json cannot hold"

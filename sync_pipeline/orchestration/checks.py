@@ -10,7 +10,9 @@ from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.commands import is_reverse, typed
 from sync_pipeline.merge import inspection, prepared
+from sync_pipeline.merge.inspection import LastMerge
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.catalog import System
@@ -39,17 +41,22 @@ def entity_checks(
 
 def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.AssetChecksDefinition]:
     specs = _specs(entity)
-    yield _checks(system, entity, specs, target, "checks", _results)
-    if any(True for _ in entity.links):
-        # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
-        later = [p for _, link in entity.links if link.deferred for p in link.parents]
-        links = dg.AssetCheckSpec(
-            "links",
-            asset=asset_key(entity),
-            description="Every link points at a row that is there.",
-            additional_deps=[asset_key(system[name]) for name in dict.fromkeys(later)],
-        )
+    if not any(True for _ in entity.links):
+        yield _checks(system, entity, specs, target, "checks", _results)
+        return
+    # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
+    later = [p for _, link in entity.links if link.deferred for p in link.parents]
+    links = dg.AssetCheckSpec(
+        "links",
+        asset=asset_key(entity),
+        description="Every link points at a row that is there.",
+        additional_deps=[asset_key(system[name]) for name in dict.fromkeys(later)],
+    )
+    if later:
+        yield _checks(system, entity, specs, target, "checks", _results)
         yield _checks(system, entity, [links], target, "links", _link_results)
+    else:
+        yield _checks(system, entity, [*specs, links], target, "checks", _all_results)
 
 
 def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
@@ -57,7 +64,7 @@ def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
         "accounting": "Every record of the last run ended in exactly one count.",
         "row_count": f"The table has not lost more than {DROP_PERCENT:g} % of its rows since the run before.",
         "freshness": f"The last merge succeeded, and less than {LATE.total_seconds() / 3600:g} hours ago.",
-        "duration": f"The last run merged this table within {LONG.total_seconds() / 60:g} minutes.",
+        "duration": f"The last run merged this table in its first {LONG.total_seconds() / 60:g} minutes.",
         "errors": f"The last run rejected no more than {MOST_ERRORS} records.",
     }
     if entity.unique_key:
@@ -114,11 +121,12 @@ def _results(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
 ) -> Iterator[dg.AssetCheckResult]:
     del system
-    yield _accounting(connection, entity)
+    last = inspection.last_merge(connection, entity)
+    yield _accounting(entity, last)
     yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
-    yield _freshness(connection, entity)
-    yield _duration(connection, entity)
-    yield _errors(connection, entity)
+    yield _freshness(entity, last)
+    yield _duration(entity, last)
+    yield _errors(entity, last)
     if entity.unique_key:
         yield _unique_index(connection, entity)
         yield _duplicate_keys(connection, entity)
@@ -134,6 +142,13 @@ def _link_results(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
 ) -> Iterator[dg.AssetCheckResult]:
     del context
+    yield _links(connection, system, entity)
+
+
+def _all_results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    yield from _results(context, connection, system, entity)
     yield _links(connection, system, entity)
 
 
@@ -156,8 +171,7 @@ def _result(
     )
 
 
-def _accounting(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
-    last = inspection.last_merge(connection, entity)
+def _accounting(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None or not last.counts:
         return _result(entity, "accounting", passed=True, why="nothing was merged yet")
     read = last.counts["read"]
@@ -178,18 +192,24 @@ def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResu
     )
 
 
-def _duration(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
-    last = inspection.last_merge(connection, entity)
+def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     took = last.took if last else dt.timedelta(0)
-    why = f"it took {took.total_seconds() / 60:.1f} minutes" if took > LONG else ""
-    facts = {"minutes": took.total_seconds() / 60}
-    return _result(entity, "duration", passed=took <= LONG, severity=WARN, why=why, metadata=facts)
+    minutes = took.total_seconds() / 60
+    why = f"the run had been going for {minutes:.1f} minutes when this table was merged"
+    return _result(
+        entity,
+        "duration",
+        passed=took <= LONG,
+        severity=WARN,
+        why=why if took > LONG else "",
+        metadata={"minutes": minutes},
+    )
 
 
-def _errors(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
-    last = inspection.last_merge(connection, entity)
+def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     rejected = last.counts.get("rejected", 0) if last else 0
-    why = f"{rejected:,} records were rejected; see: sync-pipeline rejected --entity {entity.name}"
+    command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.place))
+    why = f"{rejected:,} records were rejected; see: {command}"
     return _result(
         entity,
         "errors",
@@ -230,7 +250,11 @@ def _owner_marks(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
 def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     found = inspection.difference(connection, entity)
     lost = found.unexplained
-    why = f"{lost:+,} records at the source are unaccounted for" if lost else ""
+    why = ""
+    if lost > 0:
+        why = f"{lost:,} {'record' if lost == 1 else 'records'} of the source unaccounted for"
+    elif lost < 0:
+        why = f"{-lost:,} more accepted than the source holds"
     rows = "\n".join(f"| {what} | {count:,} |" for what, count in found.table())
     return _result(
         entity,
@@ -246,8 +270,7 @@ def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckRe
     )
 
 
-def _freshness(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
-    last = inspection.last_merge(connection, entity)
+def _freshness(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None:
         return _result(entity, "freshness", passed=False, severity=WARN, why="it was never synced")
     age = dt.datetime.now(dt.UTC) - last.finished_at

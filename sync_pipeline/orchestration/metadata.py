@@ -28,15 +28,17 @@ def defined(entity: Entity, level: int, origin: dg.AssetKey) -> dict[str, Any]:
 
 
 def _column(entity: Entity, column: Column) -> dg.TableColumn:
+    kind = str(column_type(column.type).compile()).lower()
     if isinstance(column, Serial):
-        return dg.TableColumn(column.column, "integer", description="surrogate key")
-    nullable = column.column not in entity.key
+        return dg.TableColumn(column.column, kind, description="surrogate key")
+    nullable = column.column not in entity.key or getattr(column, "null_counts", False)
     return dg.TableColumn(
         column.column,
-        str(column_type(column.type).compile()).lower(),
+        kind,
         description=_described(column),
         constraints=dg.TableColumnConstraints(
-            nullable=nullable, unique=entity.key == (column.column,)
+            nullable=nullable or not entity.unique_key,
+            unique=entity.unique_key and entity.key == (column.column,),
         ),
     )
 
@@ -53,12 +55,14 @@ def _described(column: Column) -> str:
 
 
 def _lineage(entity: Entity, origin: dg.AssetKey) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            f.column: [dg.TableColumnDep(asset_key=origin, column_name=name) for name in f.sources]
-            for f in entity.fields
-        }
-    )
+    deps = {
+        f.column: [dg.TableColumnDep(asset_key=origin, column_name=name) for name in f.sources]
+        for f in entity.fields
+    }
+    for f, lookup in entity.lookups:
+        found_in = dg.AssetKey([*entity.place, lookup.to])
+        deps[f.column] = [dg.TableColumnDep(asset_key=found_in, column_name=lookup.take)]
+    return dg.TableColumnLineage(deps)
 
 
 def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import datetime as dt
 from typing import ClassVar, Literal, Protocol
 
 import dagster as dg
+import psycopg
 import stamina
 from pydantic import Field
 
@@ -77,7 +78,7 @@ class TargetDatabase(dg.ConfigurableResource):
         try:
             with self.connect() as connection:
                 row = connection.execute("select to_regclass('sync.step')").fetchone()
-        except SyncError:
+        except (SyncError, psycopg.Error):  # such as a role that may not look into the schema
             return False
         return bool(row and row[0])
 

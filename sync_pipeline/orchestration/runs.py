@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import dagster as dg
 
+from sync_pipeline.commands import is_reverse, typed
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge import history, overview
 from sync_pipeline.merge.accounting import Counts
@@ -112,9 +113,9 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
             " (what changed is found by itself), or name records with --keys"
         )
     if scope.mode == "keys" and len(named) != 1:
-        raise SettingsError(
-            "keys belong to one entity: name exactly one, such as: sync bubble payment --keys …"
-        )
+        place, example = runs.system.place, runs.system.in_order()[-1].name
+        command = typed(f"sync {place[0]} {example} --keys …", reverse=is_reverse(place))
+        raise SettingsError(f"keys belong to one entity: name exactly one, such as: {command}")
     job = {"keys": runs.partial, "full": runs.full}.get(scope.mode, runs.delta)
     return Wish(job, scope, selection, runs.database)
 

@@ -71,7 +71,7 @@ def connect(
     connect_timeout: timedelta = timedelta(seconds=10),
     variable: str = "SYNC_TARGET_DSN",
 ) -> psycopg.Connection[TupleRow]:
-    """Open a session with our settings: UTC, UTF8, bounded waits, keepalives.
+    """Open a session with our settings: UTC, ISO dates, UTF8, bounded waits, keepalives.
 
     What the connection string itself says about the connection (`connect_timeout`, `keepalives`,
     `application_name` ...) wins. The session settings are made by a statement rather than as start
@@ -99,6 +99,7 @@ def connect(
     }
     settings = {
         "timezone": "UTC",
+        "datestyle": "ISO, YMD",  # psycopg reads moments in no other style
         "statement_timeout": _milliseconds(statement_timeout),
         "lock_timeout": _milliseconds(lock_timeout),
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),

@@ -1,4 +1,4 @@
-"""Measure the merge against the floor: sync_pipeline_tests.bench --help."""
+"""Measure the merge and the desktop system against the floor: sync_pipeline_tests.bench --help."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from rich.console import Console
 from sync_pipeline.merge import migrate
 from sync_pipeline.merge.tables import metadata
 from sync_pipeline.postgres.embedded import EmbeddedServer
+from sync_pipeline_tests.bench import desktop, desktop_report
 from sync_pipeline_tests.bench.measure import Job, run
 from sync_pipeline_tests.bench.report import Figure, show
 from sync_pipeline_tests.bench.workload import SYSTEM, WORKLOADS, Files, Workload
 from sync_pipeline_tests.fixtures.postgres import passable_directory
 
 ABOUT = """\
-Times one entity of 39 mapped columns against what Postgres itself needs for the same rows (the floor),
-on a durable server of its own. Each measured side is a process of its own that imports only what it
-measures. One repeat is four workloads in this order, each on what the one before left behind:
+Times our work against what Postgres itself needs for the same rows (the floor), on a durable server of
+its own. Each measured side is a process of its own that imports only what it measures. Sides alternate,
+and so does which of them goes first.
+
+Part merge: one entity of 39 mapped columns. One repeat is four workloads in this order, each on what the
+one before left behind:
 
   load     first load into an empty table
   nothing  the same records again
@@ -30,17 +34,25 @@ measures. One repeat is four workloads in this order, each on what the one befor
 
 Floor: COPY of a prepared CSV into a temporary table, ANALYZE of its key, one MERGE guarded by IS
 DISTINCT FROM. Ours: response bodies of 100 records decoded and merged, with plan, guard, base,
-before-images and accounting. Sides alternate, and so does which of them goes first.
+before-images and accounting.
+
+Part desktop: the practice's two databases, 92,000 rows in fifteen tables at scale 1. First load, all of it
+again, a delta with twelve changed rows and one with none, and the way back with and without rows.
+
+Floor: COPY of every row of every table out of one database into a temporary table of the other, and one
+guarded MERGE each. Ours: a run of all tables; once more through Dagster, with its assets and checks.
 """
 
 EXAMPLES = """\
 examples:
-  make bench                                               everything, about 12 minutes
+  make bench                                               everything, about 13 minutes
+  python -m sync_pipeline_tests.bench --parts desktop      only the practice, about a minute
   python -m sync_pipeline_tests.bench --rows 92387         one size, about 2 minutes
   python -m sync_pipeline_tests.bench --rows 20000 --workloads nothing 1% --repeat 1
   python -m sync_pipeline_tests.bench --json > figures.json
 """
 
+PARTS = ["merge", "desktop"]
 WIDTH = 116  # of the table; on a narrower terminal its lines wrap, which loses nothing
 LARGE = 500_000  # rows from which one repeat has to do, unless more are asked for
 
@@ -50,7 +62,7 @@ def main() -> None:
     options = _options()
     console = Console(stderr=options.json)
     console.width = max(console.width, WIDTH)
-    if not _has_dlt():
+    if "merge" in options.parts and not _has_dlt():
         console.print("dlt is not installed; the peer's column is left out.", style="dim")
     # Autovacuum would fall into one side's time and not into the other's; `measure` vacuums.
     settings = {"autovacuum": "off"}
@@ -58,16 +70,16 @@ def main() -> None:
         passable_directory(options.directory) as place,
         EmbeddedServer(place / "server", settings=settings) as server,
     ):
-        figures = [
-            figure
-            for rows in options.rows
-            for figure in _measure(server, Files(place, rows), options, console)
-        ]
-    show(console, figures)
+        figures = _merge(server, place, options, console) if "merge" in options.parts else []
+        practice = _practice(server, options, console) if "desktop" in options.parts else []
+    if figures:
+        show(console, figures)
+    if practice:
+        desktop_report.show(console, practice, options.scale)
     if options.json:
+        everything = [figure.as_dict() for figure in (*figures, *practice)]
         Console(soft_wrap=True, highlight=False).print(
-            orjson.dumps([f.as_dict() for f in figures], option=orjson.OPT_INDENT_2).decode(),
-            markup=False,
+            orjson.dumps(everything, option=orjson.OPT_INDENT_2).decode(), markup=False
         )
 
 
@@ -80,17 +92,35 @@ def _options() -> argparse.Namespace:
     )
     names = [w.name for w in WORKLOADS]
     parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        help="what to measure (default: all)",
+    )
+    parser.add_argument(
         "--rows",
         type=_sizes,
         default=[92_387, 1_000_000],
-        help="sizes of the table, separated by commas (default: 92387,1000000)",
+        help="merge: sizes of the table, separated by commas (default: 92387,1000000)",
     )
     parser.add_argument(
         "--workloads",
         nargs="+",
         choices=names,
         default=names,
-        help="which to report; those before them run as well, unmeasured (default: all)",
+        help="merge: which to report; those before them run as well, unmeasured (default: all)",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="desktop: size of the practice (default: 1, the real one's)",
+    )
+    parser.add_argument(
+        "--no-dagster",
+        action="store_true",
+        help="desktop: leave out the runs through Dagster",
     )
     parser.add_argument(
         "--repeat",
@@ -109,6 +139,28 @@ def _options() -> argparse.Namespace:
 
 def _sizes(argument: str) -> list[int]:
     return [int(size) for size in argument.replace("_", "").split(",")]
+
+
+def _merge(
+    server: EmbeddedServer, place: Path, options: argparse.Namespace, console: Console
+) -> list[Figure]:
+    return [
+        figure
+        for rows in options.rows
+        for figure in _measure(server, Files(place, rows), options, console)
+    ]
+
+
+def _practice(
+    server: EmbeddedServer, options: argparse.Namespace, console: Console
+) -> list[desktop_report.Figure]:
+    return desktop.measure(
+        server,
+        scale=options.scale,
+        repeats=options.repeat or 3,
+        dagster=not options.no_dagster,
+        tell=lambda what: console.print(what, style="dim"),
+    )
 
 
 def _measure(

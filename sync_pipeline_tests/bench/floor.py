@@ -7,13 +7,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from sync_pipeline_tests.bench.measure import Job, main
+from sync_pipeline_tests.bench.measure import Done, Job, main
 
 WORK_MEMORY = "128MB"  # as the merge's own transaction has it
 BLOCK = 1 << 18
 
 
-def load(job: Job) -> int:
+def load(job: Job) -> Done:
     """COPY into a temporary table, ANALYZE of the key, one MERGE, one commit."""
     with psycopg.connect(job.dsn) as connection:
         names = [
@@ -37,7 +37,7 @@ def load(job: Job) -> int:
             while block := source.read(BLOCK):
                 copy.write(block)
         connection.execute("analyze stg (wide_id)")
-        return connection.execute(merge(names)).rowcount
+        return Done(connection.execute(merge(names)).rowcount)
 
 
 def merge(names: list[str]) -> sql.Composed:

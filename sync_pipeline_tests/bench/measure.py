@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ SETTLED = (
     " and backend_type = 'client backend' and pid <> pg_backend_pid()"
 )
 WRITTEN = (
-    "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) filter (where relname = 'wide'), 0)::bigint,"
-    " coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) filter (where relname <> 'wide'), 0)::bigint"
-    " from pg_stat_user_tables"
+    "select coalesce(sum(written) filter (where synced), 0)::bigint,"
+    " coalesce(sum(written) filter (where not synced), 0)::bigint"
+    " from (select n_tup_ins + n_tup_upd + n_tup_del as written,"
+    " schemaname || '.' || relname = any(%s) as synced from pg_stat_user_tables) x"
 )
 
 
@@ -32,13 +33,25 @@ class Job:
 
     Attributes:
         dsn: the side's own database.
-        source: the file that it reads.
-        written: rows of the target that it must report as inserted or updated.
+        source: the file that it reads, or the database.
+        written: rows of the target that it must report as inserted or updated; None for any number.
+        system: what is synced, where there are several.
+        mode: how much of it.
     """
 
     dsn: str
     source: str
+    written: int | None
+    system: str = ""
+    mode: str = ""
+
+
+@dataclass
+class Done:
+    """What a measuring process says of its work: rows written to the target, and bytes read at the source."""
+
     written: int
+    read: int = 0
 
 
 @dataclass
@@ -49,21 +62,28 @@ class Sample:
         seconds: from before the connection is opened until after the commit.
         cpu: of the process, without the server.
         peak: most memory that the process ever held, in MB.
+        read: bytes received from the source, as the work itself counts them.
         wal: bytes of write-ahead log.
-        target: tuples of the target inserted, updated or deleted.
+        target: tuples of the synced tables inserted, updated or deleted.
         books: the same of all other tables.
     """
 
     seconds: float
     cpu: float
     peak: float
+    read: int = 0
     wal: int = 0
     target: int = 0
     books: int = 0
 
 
-def run(module: str, job: Job) -> Sample:
+def run(module: str, job: Job, tables: Sequence[str] = ("public.wide",)) -> Sample:
     """Measure one side in a process of its own.
+
+    Args:
+        module: of this package; what the process runs.
+        job: what it is told to do.
+        tables: the synced ones, with their schemas.
 
     Raises:
         SystemExit: it failed; its own message is on stderr.
@@ -72,40 +92,40 @@ def run(module: str, job: Job) -> Sample:
         # Everybody starts from a table without dead rows, with fresh statistics and no pages to write.
         connection.execute("vacuum analyze")
         connection.execute("checkpoint")
-        before = _counters(connection)
+        before = _counters(connection, tables)
         name = f"{__package__}.{module}"
         command = [sys.executable, "-m", name, orjson.dumps(asdict(job)).decode()]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
         if done.returncode:
             raise SystemExit(f"{name} failed, see above")
         sample = Sample(**orjson.loads(done.stdout))
-        after = _counters(connection)
+        after = _counters(connection, tables)
     sample.wal, sample.target, sample.books = (b - a for a, b in zip(before, after, strict=True))
     return sample
 
 
-def _counters(connection: psycopg.Connection[Any]) -> tuple[int, int, int]:
+def _counters(connection: psycopg.Connection[Any], tables: Sequence[str]) -> tuple[int, int, int]:
     # A session reports its counts when it ends, which is a moment after its client has gone.
     while _row(connection, SETTLED)[0]:
         time.sleep(0.01)
-    target, books = _row(connection, WRITTEN)
+    target, books = _row(connection, WRITTEN, list(tables))
     return _row(connection, "select (pg_current_wal_lsn() - '0/0')::bigint")[0], target, books
 
 
-def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    row = connection.execute(query.encode()).fetchone()
+def _row(connection: psycopg.Connection[Any], query: str, *given: Any) -> tuple[Any, ...]:
+    row = connection.execute(query.encode(), given or None).fetchone()
     assert row
     return row
 
 
-def main(work: Callable[[Job], int]) -> None:
+def main(work: Callable[[Job], Done]) -> None:
     """The measuring process: do the job, check what it says it wrote, print a sample."""
     job = Job(**orjson.loads(sys.argv[1]))
     started, cpu = time.perf_counter(), time.process_time()
-    written = work(job)
-    sample = Sample(time.perf_counter() - started, time.process_time() - cpu, _peak())
-    if written != job.written:
-        raise SystemExit(f"{written} rows were written, expected {job.written}")
+    done = work(job)
+    sample = Sample(time.perf_counter() - started, time.process_time() - cpu, _peak(), done.read)
+    if job.written is not None and done.written != job.written:
+        raise SystemExit(f"{done.written} rows were written, expected {job.written}")
     os.write(sys.stdout.fileno(), orjson.dumps(asdict(sample)))
 
 

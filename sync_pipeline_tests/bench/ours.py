@@ -17,17 +17,17 @@ from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stream import Batch, EntityBatches, SourceOutcome
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline_tests.bench.measure import Job, main
+from sync_pipeline_tests.bench.measure import Done, Job, main
 from sync_pipeline_tests.bench.workload import SYSTEM
 
 
-def load(job: Job) -> int:
+def load(job: Job) -> Done:
     """Merge a complete scan."""
     outcome = SourceOutcome(complete=True, read_started=dt.datetime.now(dt.UTC))
     stream = EntityBatches(SYSTEM["wide"], pages(job.source), Scope("full"), outcome)
     target = Target(lambda name: connect(job.dsn, application_name=name))
     (result,) = engine.merge(target, [stream], run_id=uuid4())
-    return result.counts.inserted + result.counts.updated
+    return Done(result.counts.inserted + result.counts.updated)
 
 
 def pages(source: str) -> Iterator[Batch]:

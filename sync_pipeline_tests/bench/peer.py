@@ -9,11 +9,11 @@ import importlib
 import tempfile
 from typing import Any
 
-from sync_pipeline_tests.bench.measure import Job, main
+from sync_pipeline_tests.bench.measure import Done, Job, main
 from sync_pipeline_tests.bench.ours import pages
 
 
-def load(job: Job) -> int:
+def load(job: Job) -> Done:
     """One pipeline run with the upsert strategy; dlt does not say how many rows it changed."""
     dlt: Any = importlib.import_module("dlt")
     with tempfile.TemporaryDirectory() as place:
@@ -31,7 +31,7 @@ def load(job: Job) -> int:
             write_disposition={"disposition": "merge", "strategy": "upsert"},
         )
         pipeline.run(resource).raise_on_failed_jobs()
-    return job.written
+    return Done(job.written or 0)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ class Delivered:
     Attributes:
         values: fields that the record holds; what it leaves out is absent.
         modified: the source's modification time.
+        mark: whose record it is, as the source says.
     """
 
     key: str
     values: Mapping[str, Any]
     modified: int
+    mark: str | None = None
 
     @property
     def bad(self) -> bool:
@@ -67,7 +69,7 @@ class Reference:
     Attributes:
         policies: by field, in the table's order.
         absent: what a field that a record leaves out means.
-        owned: whether rows have owners; ours are marked "D".
+        owned: whether rows and records have owners; ours are marked "D", or not at all.
     """
 
     policies: dict[str, str]
@@ -93,7 +95,7 @@ class Reference:
         winners: dict[str, Delivered] = {}
         for record in good:
             rival = winners.get(record.key)
-            if rival is None or record.modified >= rival.modified:
+            if rival is None or self._rank(record) >= self._rank(rival):
                 winners[record.key] = record
         count("duplicates", len(good) - len(winners))
         for record in winners.values():
@@ -104,21 +106,29 @@ class Reference:
                 base.missing |= key not in seen
         return {term: n for term, n in counts.items() if n}
 
+    def _rank(self, record: Delivered) -> tuple[bool, int]:
+        """The source's own record wins over its copy of another owner's, then the newer one."""
+        return not self._elsewhere(record), record.modified
+
+    def _elsewhere(self, record: Delivered) -> bool:
+        return self.owned and (record.mark or "").strip() not in {"", "D"}
+
     def _merge_one(self, record: Delivered, *, force: bool) -> str:
         base, row = self.bases.get(record.key), self.rows.get(record.key)
         if base:
             base.missing = False
         stale = base is not None and record.modified < base.modified and not force
+        theirs = row is not None and self.owned and row.owner not in {None, "D"}
+        if self._elsewhere(record) or theirs:
+            if not stale:
+                self._dispute_owner(record, base, row, force=force)
+                self._move(record)
+            return "owned_elsewhere"
         if row is None and base is not None:
             if not stale:
                 self._dispute_deleted(record, base)
                 self._move(record)
             return "deleted_locally"
-        if row is not None and self.owned and row.owner not in {None, "D"}:
-            if not stale:
-                self._dispute_owner(record, row)
-                self._move(record)
-            return "owned_elsewhere"
         if stale:
             return "unchanged"
         if row is None:
@@ -184,15 +194,27 @@ class Reference:
             was = {f: base.values[f] for f in changed}
             self.conflicts[record.key, "deleted", None] = (was, None, changed, "local")
 
-    def _dispute_owner(self, record: Delivered, row: Row) -> None:
-        """Recorded when the source comes to differ; the same record again says nothing new."""
-        base = self.bases.get(record.key)
-        if base and self._same_as_last(record, base):
+    def _dispute_owner(
+        self, record: Delivered, base: Base | None, row: Row | None, *, force: bool
+    ) -> None:
+        """Recorded when the source comes to differ; the same record again says nothing new.
+
+        A copy of another owner's row lags behind it: what only the row's owner has changed is no wish of
+        the source.
+        """
+        if row is None or (base and not force and self._same_as_last(record, base)):
             return
-        wanted = {
+        differing = {
             f: record.values.get(f)
             for f in self.policies
             if self._given(record, f) and record.values.get(f) != row.values[f]
+        }
+        if not differing:
+            self.conflicts.pop((record.key, "owner", None), None)
+        wanted = {
+            f: value
+            for f, value in differing.items()
+            if base is None or not self._elsewhere(record) or row.values[f] == base.values[f]
         }
         if wanted:
             was = {f: row.values[f] for f in wanted}

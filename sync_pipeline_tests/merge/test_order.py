@@ -53,6 +53,38 @@ def test_a_newer_record_beats_an_unchanged_one_of_the_same_run(bench: Workbench)
     assert bench.shop()["size"] == 3
 
 
+def test_of_records_without_a_moment_the_one_that_was_merged_before_wins(
+    bench: Workbench,
+) -> None:
+    undated = [shop(Size=size) | {"Modified Date": None} for size in (1, 2, 3)]
+    first = bench.sync(undated[1])
+
+    again = [bench.sync(*order) for order in (undated, undated[::-1])]
+    without = bench.sync(undated[0], undated[2])
+
+    assert counted(first) == {"read": 1, "inserted": 1}
+    assert [counted(r) for r in again] == [{"read": 3, "unchanged": 1, "duplicates": 2}] * 2
+    assert counted(without) == {"read": 2, "updated": 1, "duplicates": 1}
+    assert bench.shop()["size"] == 3
+
+
+def test_of_records_of_the_same_moment_the_one_that_was_merged_before_wins(
+    bench: Workbench,
+) -> None:
+    bench.sync(shop(Size=1))
+
+    result = bench.sync(shop(Size=1), shop(Size=2))
+
+    assert counted(result) == {"read": 2, "unchanged": 1, "duplicates": 1}
+    assert bench.shop()["size"] == 1
+
+
+def test_a_key_delivered_again_and_again_is_named_with_how_often(bench: Workbench) -> None:
+    result = bench.sync(*[shop("s1")] * 3, *[shop("s2")] * 24, shop("s3"))
+
+    assert result.facts["duplicate_examples"] == ["s2 (24 times)", "s1 (3 times)"]
+
+
 # -- force
 
 

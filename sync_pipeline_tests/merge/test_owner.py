@@ -127,6 +127,117 @@ def test_a_row_given_back_to_us_is_compared_with_what_the_source_said_meanwhile(
     assert [c["kind"] for c in shops.conflicts()] == ["owner", "field"]
 
 
+# -- records that are another owner's at the source
+
+
+SHARED = dataclasses.replace(
+    DESK, system="shops", owner=Owner("source", ("D",), "D", source="whose")
+)
+
+
+def test_a_record_of_another_owner_is_never_inserted(shops: Workbench) -> None:
+    result = shops.sync(desk(1, whose="M"), desk(2, whose="D"), entity=SHARED)
+    again = shops.sync(desk(1, whose="M"), desk(2, whose="D"), entity=SHARED)
+    forced = shops.sync(desk(1, whose="M"), entity=SHARED, force=True)
+
+    assert counted(result) == {"read": 2, "inserted": 1, "owned_elsewhere": 1}
+    assert counted(again) == {"read": 2, "unchanged": 1, "owned_elsewhere": 1}
+    assert counted(forced) == {"read": 1, "owned_elsewhere": 1}
+    assert [row["number"] for row in shops.rows("select number from desk")] == [2]
+    assert shops.conflicts() == []
+
+
+@pytest.mark.parametrize("blank", [None, "", "  "])
+@pytest.mark.parametrize("unmarked_is_ours", [True, False])
+def test_a_record_without_a_mark_or_with_a_blank_one_is_nobodys(
+    shops: Workbench, blank: str | None, unmarked_is_ours: bool
+) -> None:
+    owner = Owner("source", ("D",), "D", unmarked_is_ours=unmarked_is_ours, source="whose")
+    entity = dataclasses.replace(SHARED, owner=owner)
+
+    marked = shops.sync(desk(1, whose=blank), entity=entity)
+
+    assert counted(marked) == {"read": 1, "inserted" if unmarked_is_ours else "owned_elsewhere": 1}
+
+
+def test_a_mark_counts_without_its_padding(shops: Workbench) -> None:
+    result = shops.sync(desk(1, whose="D   "), desk(2, whose="M   "), entity=SHARED)
+
+    assert counted(result) == {"read": 2, "inserted": 1, "owned_elsewhere": 1}
+
+
+@pytest.mark.parametrize("mark", ["M", "D", None])
+def test_a_record_of_another_owner_writes_no_row_whosever_that_is(
+    shops: Workbench, mark: str | None
+) -> None:
+    shops.run(
+        "insert into desk (shop_id, number, label, source) values ('s1', 1, 'Here', %s)", mark
+    )
+    before = shops.writes("public.desk")
+
+    wide = shops.sync(desk(label="There", whose="M"), entity=SHARED)
+    narrow = shops.sync(desk(label="There", whose="M"), entity=SHARED)
+
+    assert counted(wide) == counted(narrow) == {"read": 1, "owned_elsewhere": 1}
+    assert shops.writes("public.desk") == before
+    [conflict] = shops.conflicts()
+    assert (conflict["kind"], conflict["source"]) == ("owner", {"label": "There"})
+
+
+def test_a_record_that_passes_to_another_owner_leaves_its_row_alone_from_then_on(
+    shops: Workbench,
+) -> None:
+    shops.sync(desk(label="Ours", whose="D"), entity=SHARED)
+
+    same = shops.sync(desk(label="Ours", whose="M"), entity=SHARED)
+    changed = shops.sync(desk(label="Theirs", whose="M"), entity=SHARED)
+
+    assert counted(same) == counted(changed) == {"read": 1, "owned_elsewhere": 1}
+    assert shops.desk()["label"] == "Ours"
+
+
+def test_a_record_that_comes_to_us_is_merged_from_then_on(shops: Workbench) -> None:
+    shops.run("insert into desk (shop_id, number, label, source) values ('s1', 1, 'Same', 'D')")
+    shops.sync(desk(label="Same", whose="M"), entity=SHARED)
+
+    result = shops.sync(desk(label="New", whose="D"), entity=SHARED)
+
+    assert counted(result) == {"read": 1, "updated": 1}
+    assert shops.desk()["label"] == "New"
+
+
+def test_a_record_of_ours_wins_over_a_copy_of_another_owners(shops: Workbench) -> None:
+    ours, copy = desk(label="Ours", whose="D"), desk(label="Copy", whose="M")
+
+    results = [
+        shops.sync(*order, entity=SHARED) for order in ([ours, copy], [copy, ours], [ours, copy])
+    ]
+
+    assert [counted(r) for r in results] == [
+        {"read": 2, "inserted": 1, "duplicates": 1},
+        {"read": 2, "unchanged": 1, "duplicates": 1},
+        {"read": 2, "unchanged": 1, "duplicates": 1},
+    ]
+    assert shops.desk()["label"] == "Ours"
+
+
+def test_a_record_of_another_owner_waits_for_no_parent(bench: Workbench) -> None:
+    result = bench.sync(desk(1, whose="M"), desk(2, whose="D"), entity=SHARED)
+
+    assert counted(result) == {"read": 2, "owned_elsewhere": 1, "parked": 1}
+    assert [p["key"] for p in bench.parked()] == [{"shop_id": "s1", "number": 2}]
+
+
+def test_a_record_of_another_owner_is_seen_by_a_complete_scan(shops: Workbench) -> None:
+    shops.sync(desk(1, whose="M"), desk(2, whose="D"), entity=SHARED)
+
+    result = shops.sync(desk(1, whose="M"), entity=SHARED, complete=True)
+
+    assert result.facts["missing"] == 1
+    missing = "select number from sync_base.shops__desk where _missing_since is not null"
+    assert [row["number"] for row in shops.rows(missing)] == [2]
+
+
 # -- deleted locally
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ PARTIAL = Entity(
     (*_columns(), Local("owner", varchar(1))),
     "unknown",
     modified="modified",
-    owner=Owner("owner", ours=("D",), mark="D"),
+    owner=Owner("owner", ours=("D",), mark="D", source="mark"),
     budget=GENEROUS,
 )
 PAIR = System("pair", (WHOLE, PARTIAL))
@@ -57,12 +58,14 @@ KEYS = st.sampled_from("xyz")
 NAMES = st.sampled_from(sorted(POLICIES))
 VALUES = st.sampled_from(["a", "b", None])
 OWNERS = st.sampled_from(["D", "M", None])
+MARKS = st.sampled_from(["D", "M", "M ", " ", None])
 
 STEPS = st.one_of(
     st.tuples(st.just("source sets"), KEYS, NAMES, VALUES),
     st.tuples(st.just("source sets"), KEYS, NAMES, st.sampled_from(["a", "b", None, BAD])),
     st.tuples(st.just("source leaves out"), KEYS, NAMES),
     st.tuples(st.just("source deletes"), KEYS),
+    st.tuples(st.just("source marks"), KEYS, MARKS),
     st.tuples(st.just("people set"), KEYS, NAMES, VALUES),
     st.tuples(st.just("people note"), KEYS, st.sampled_from(["n", None])),
     st.tuples(st.just("people delete"), KEYS),
@@ -96,7 +99,8 @@ class Story:
 
     def _change(self, key: str, values: dict[str, Any]) -> None:
         self.clock += 1
-        self.source[key] = Delivered(key, values | {"modified": self.clock}, self.clock)
+        mark = self.source[key].mark if key in self.source else None
+        self.source[key] = Delivered(key, values | {"modified": self.clock}, self.clock, mark)
         self.versions.setdefault(key, []).append(self.source[key])
 
     def source_sets(self, key: str, name: str, value: str | None) -> None:
@@ -109,6 +113,12 @@ class Story:
 
     def source_deletes(self, key: str) -> None:
         self.source.pop(key, None)
+
+    def source_marks(self, key: str, mark: str | None) -> None:
+        """The record says whose it is, and nothing else of it changes."""
+        if key in self.source:
+            self.source[key] = replace(self.source[key], mark=mark)
+            self.versions[key].append(self.source[key])
 
     def people_set(self, key: str, name: str, value: str | None) -> None:
         row = self.expected.rows.setdefault(key, Row(dict.fromkeys(FIELDS)))
@@ -208,7 +218,7 @@ def _raw(record: Delivered) -> dict[str, Any]:
     """The record as it comes over the wire."""
     values = {name.upper(): value for name, value in record.values.items() if name in POLICIES}
     moment = EPOCH + dt.timedelta(days=record.modified)
-    return {"_id": record.key, "modified": moment.isoformat()} | values
+    return {"_id": record.key, "modified": moment.isoformat(), "mark": record.mark} | values
 
 
 def _plain(value: Any, name: str | None = None) -> Any:

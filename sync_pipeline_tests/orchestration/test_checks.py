@@ -60,7 +60,7 @@ def test_checks_run_with_every_sync(tiny: World) -> None:
     run = tiny.run("bubble_sync", "invoice", "payment")
 
     assert all(c.passed for c in run.checks("invoice").values())
-    assert len(run.checks("invoice")) == len(run.checks("payment")) == 6
+    assert len(run.checks("invoice")) == len(run.checks("payment")) == 8
     assert run.checks("agent") == {}
 
 
@@ -272,7 +272,7 @@ def test_without_its_table_every_check_of_an_entity_says_what_to_do(tiny: World)
 
     found = check(tiny, "payment")
 
-    assert len(found) == 6
+    assert len(found) == 8
     assert {c.description for c in found.values()} == {"the table does not exist; migrate first"}
     assert not any(c.passed for c in found.values())
 

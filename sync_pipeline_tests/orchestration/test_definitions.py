@@ -14,19 +14,37 @@ import dagster as dg
 import pytest
 
 from sync_pipeline.definitions import build, defs
+from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key, source_key
+from sync_pipeline.orchestration.naming import (
+    SOURCE_TAG,
+    TARGET_TAG,
+    asset_key,
+    patch_key,
+    source_key,
+)
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.systems.desktop.backwards import REVERSE
+from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 
 SNAPSHOT = Path(__file__).with_name("assets.txt")
 
 LEVELS = {
-    0: {"agent", "customer"},
-    1: {"user"},
-    2: {"invoice"},
-    3: {"payment", "submitted_payment", "invoice_item"},
-    4: {"seda_registration"},
+    "bubble": {
+        0: {"agent", "customer"},
+        1: {"user"},
+        2: {"invoice"},
+        3: {"payment", "submitted_payment", "invoice_item"},
+        4: {"seda_registration"},
+    },
+    "desktop": {
+        0: {"orgmaster"},
+        1: {"locmaster", "conmaster"},
+        2: {"climaster", "taskmaster", "jobmaster", "mbstaff", "learequest"},
+        3: {"cliunimaster", "jobshead", "taskchecklist", "reminder"},
+        4: {"jobtasks", "workdiary", "remdetail"},
+    },
 }
 MAPPED_FIELDS = {
     "agent": 14,
@@ -38,6 +56,14 @@ MAPPED_FIELDS = {
     "invoice_item": 16,
     "seda_registration": 57,
 }
+
+
+EVERY_WAY = (*SYSTEMS, *REVERSES.values())
+EVERY_ENTITY = [e for system in EVERY_WAY for e in system.entities]
+
+
+def named(value: Entity | System) -> str:
+    return f"{value.system}-{value.name}" if isinstance(value, Entity) else value.name
 
 
 def declared_sources() -> set[dg.AssetKey]:
@@ -91,32 +117,61 @@ def test_the_asset_graph_is_the_one_of_the_snapshot() -> None:
     assert text == SNAPSHOT.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("entity", BUBBLE.entities, ids=lambda e: e.name)
+@pytest.mark.parametrize("entity", EVERY_ENTITY, ids=named)
 def test_every_table_tells_people_what_it_is(entity: Entity) -> None:
     node = defs.resolve_asset_graph().get(asset_key(entity))
+    [group, *_] = entity.place
 
-    assert node.group_name == "bubble"
+    assert node.group_name == group
     assert node.owners == ["team:data"]
-    assert node.kinds == {"postgres", "bubble"}
-    assert node.tags[SOURCE_TAG] == "bubble"
+    assert node.kinds == {"postgres", group}
+    assert node.tags[SOURCE_TAG] == group
     assert entity.description in (node.description or "")
     assert node.metadata["dagster/table_name"] == f"public.{entity.table}"
 
 
-@pytest.mark.parametrize("entity", BUBBLE.entities, ids=lambda e: e.name)
+@pytest.mark.parametrize("entity", EVERY_ENTITY, ids=named)
 def test_every_column_of_a_table_is_in_its_schema_with_its_origin(entity: Entity) -> None:
     metadata = defs.resolve_asset_graph().get(asset_key(entity)).metadata
     columns = {c.name: c for c in metadata["dagster/column_schema"].columns}
     lineage = metadata["dagster/column_lineage"].deps_by_column
+    looked_up = {f.column: lookup for f, lookup in entity.lookups}
 
     assert list(columns) == [c.column for c in entity.columns]
     assert all(c.description for c in columns.values())
-    assert columns[entity.key[0]].constraints.unique
-    assert not columns[entity.key[0]].constraints.nullable
     assert {name: {d.column_name for d in deps} for name, deps in lineage.items()} == {
-        f.column: set(f.sources) for f in entity.fields
+        f.column: {looked_up[f.column].take} if f.lookup else set(f.sources) for f in entity.fields
     }
-    assert {d.asset_key for deps in lineage.values() for d in deps} == {source_key(entity)}
+    assert {
+        d.asset_key for name, deps in lineage.items() if name not in looked_up for d in deps
+    } == {
+        # The way back begins where the way there has ended.
+        asset_key(DESKTOP[entity.name]) if entity.system == REVERSE.name else source_key(entity)
+    }
+
+
+@pytest.mark.parametrize("entity", EVERY_ENTITY, ids=named)
+def test_the_schema_promises_no_more_of_a_key_than_its_index_keeps(entity: Entity) -> None:
+    metadata = defs.resolve_asset_graph().get(asset_key(entity)).metadata
+    columns = {c.name: c.constraints for c in metadata["dagster/column_schema"].columns}
+
+    unique = {name for name, constraints in columns.items() if constraints.unique}
+    filled = {name for name, constraints in columns.items() if not constraints.nullable}
+
+    assert unique == (set(entity.key) if entity.unique_key and len(entity.key) == 1 else set())
+    assert filled - {"id", "jt_id", "tc_id"} == (
+        {f.column for f in entity.key_fields if not f.null_counts} if entity.unique_key else set()
+    )
+
+
+def test_what_is_looked_up_comes_from_the_table_that_holds_it() -> None:
+    metadata = defs.resolve_asset_graph().get(asset_key(DESKTOP["jobtasks"])).metadata
+    columns = {c.name: c for c in metadata["dagster/column_schema"].columns}
+
+    [origin] = metadata["dagster/column_lineage"].deps_by_column["client_id"]
+    assert (origin.asset_key, origin.column_name) == (asset_key(DESKTOP["jobshead"]), "client_id")
+    assert columns["client_id"].description == "from jobshead.client_id on the target → climaster"
+    assert columns["jt_id"].type == "bigint"
 
 
 def test_patches_and_sources_tell_people_what_they_are_too() -> None:
@@ -129,24 +184,45 @@ def test_patches_and_sources_tell_people_what_they_are_too() -> None:
         assert node.description, key
 
 
-def test_levels_are_those_of_the_system() -> None:
+@pytest.mark.parametrize("system", EVERY_WAY, ids=named)
+def test_levels_are_those_of_the_system(system: System) -> None:
     graph = defs.resolve_asset_graph()
     levels: dict[int, set[str]] = {}
-    for entity in BUBBLE.entities:
+    for entity in system.entities:
         node = graph.get(asset_key(entity))
         assert node.tags["sync/level"] == str(node.metadata["level"])
         levels.setdefault(node.metadata["level"], set()).add(entity.name)
 
-    assert levels == LEVELS
+    assert levels == LEVELS[system.place[0]]
 
 
-def test_the_lineage_puts_every_table_after_those_of_lower_levels_that_it_links() -> None:
+@pytest.mark.parametrize("system", EVERY_WAY, ids=named)
+def test_the_lineage_puts_every_table_after_those_of_lower_levels_that_it_links(
+    system: System,
+) -> None:
     graph = defs.resolve_asset_graph()
-    for entity in BUBBLE.entities:
+    own = {asset_key(e): e.name for e in system.entities}
+    for entity in system.entities:
         parents = graph.get(asset_key(entity)).parent_keys
-        tables = {key.path[-1] for key in parents if key.path[0] == "bubble"}
+        tables = {own[key] for key in parents if key in own}
         assert tables == set(entity.hard_parents)
-        assert all(BUBBLE.levels[p] < BUBBLE.levels[entity.name] for p in tables)
+        assert all(system.levels[p] < system.levels[entity.name] for p in tables)
+
+
+def test_what_goes_round_between_two_databases_is_no_cycle_in_the_graph() -> None:
+    graph = defs.resolve_asset_graph()
+    places = {key: i for i, key in enumerate(graph.toposorted_asset_keys)}
+    for key, place in places.items():
+        assert all(places[parent] < place for parent in graph.get(key).parent_keys)
+    for there, back in zip(DESKTOP.entities, REVERSE.entities, strict=True):
+        assert asset_key(back).path == ["desktop", "reverse", back.name]
+        outside = {
+            parent
+            for one in (there, back)
+            for parent in graph.get(asset_key(one)).parent_keys
+            if parent.path[-1] not in one.hard_parents
+        }
+        assert outside == {source_key(there), asset_key(there)}
 
 
 def test_patches_come_after_both_ends() -> None:
@@ -167,13 +243,19 @@ def test_each_table_maps_as_many_source_fields_as_the_app_has_for_it(
 
 def test_all_jobs_schedules_and_sensors_resolve_to_something_that_runs() -> None:
     jobs = {job.name for job in defs.jobs or ()}
-    assert {
+    assert jobs >= {
         "bubble_sync",
         "bubble_full",
         "invoice_resync",
         "invoice_batch_resync",
         "bubble_partial",
-    } <= jobs
+        "desktop_sync",
+        "desktop_full",
+        "desktop_partial",
+        "desktop_reverse",
+        "desktop_reverse_full",
+        "desktop_reverse_partial",
+    }
     for name in jobs:
         assert defs.resolve_job_def(name).name == name
     for schedule in defs.schedules or ():
@@ -181,12 +263,28 @@ def test_all_jobs_schedules_and_sensors_resolve_to_something_that_runs() -> None
     for sensor in defs.sensors or ():
         resolved = defs.resolve_sensor_def(sensor.name)
         assert {t.job_name for t in resolved.targets} <= jobs
-    assert {s.name for s in defs.schedules or ()} >= {"bubble_hourly", "bubble_nightly"}
     assert {s.name for s in defs.sensors or ()} >= {
         "bubble_changes",
         "sync_requests",
         "close_history_of_failed",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "cron", "zone", "job"),
+    [
+        ("bubble_hourly", "0 * * * *", "Asia/Kuala_Lumpur", "bubble_sync"),
+        ("bubble_nightly", "30 2 * * *", "Asia/Kuala_Lumpur", "bubble_full"),
+        ("desktop_hourly", "0 * * * *", "Asia/Kolkata", "desktop_sync"),
+        ("desktop_reverse_hourly", "30 * * * *", "Asia/Kolkata", "desktop_reverse"),
+        ("desktop_nightly", "15 1 * * *", "Asia/Kolkata", "desktop_full"),
+    ],
+)
+def test_every_system_has_its_hours(name: str, cron: str, zone: str, job: str) -> None:
+    schedule = defs.resolve_schedule_def(name)
+
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, zone)
+    assert schedule.job_name == job
 
 
 def test_schedules_and_sensors_are_on_without_anybody_switching_them_on() -> None:
@@ -202,14 +300,31 @@ def test_schedules_and_sensors_are_on_without_anybody_switching_them_on() -> Non
 def test_jobs_that_sync_carry_their_source_so_that_only_one_of_them_runs() -> None:
     for job in defs.jobs or ():
         resolved = defs.resolve_job_def(job.name)
-        if any(key.path[0] == "bubble" for key in resolved.asset_layer.selected_asset_keys):
-            assert resolved.run_tags.get(SOURCE_TAG) == "bubble", job.name
+        groups = {key.path[0] for key in resolved.asset_layer.selected_asset_keys}
+        assert {resolved.run_tags.get(SOURCE_TAG)} == (groups or {None}), job.name
 
 
-@pytest.mark.parametrize("name", ["bubble_sync", "bubble_full", "bubble_partial"])
-def test_a_sync_takes_every_table_and_both_patches(name: str) -> None:
-    selected = defs.resolve_job_def(name).asset_layer.selected_asset_keys
+def test_jobs_that_write_the_desktop_say_so_that_their_history_is_kept_there() -> None:
+    for job in defs.jobs or ():
+        resolved = defs.resolve_job_def(job.name)
+        keys = resolved.asset_layer.selected_asset_keys
+        back = {key.path[:2] == ["desktop", "reverse"] for key in keys}
+        assert len(back) <= 1, job.name  # never both ways in one run
+        assert (resolved.run_tags.get(TARGET_TAG) == "desktop_target") is (back == {True}), job.name
 
-    assert selected == {asset_key(e) for e in BUBBLE.entities} | {
-        patch_key(BUBBLE, p) for p in BUBBLE.patches
-    }
+
+@pytest.mark.parametrize(
+    ("system", "jobs"),
+    [
+        (BUBBLE, ["bubble_sync", "bubble_full", "bubble_partial"]),
+        (DESKTOP, ["desktop_sync", "desktop_full", "desktop_partial"]),
+        (REVERSE, ["desktop_reverse", "desktop_reverse_full", "desktop_reverse_partial"]),
+    ],
+    ids=["bubble", "desktop", "desktop_reverse"],
+)
+def test_a_sync_takes_every_table_and_all_patches(system: System, jobs: list[str]) -> None:
+    expected = {asset_key(e) for e in system.entities}
+    expected |= {patch_key(system, p) for p in system.patches}
+    for name in jobs:
+        selected = defs.resolve_job_def(name).asset_layer.selected_asset_keys
+        assert selected == expected, name

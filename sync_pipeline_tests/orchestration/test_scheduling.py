@@ -9,12 +9,6 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from sync_pipeline.definitions import defs
 from sync_pipeline.merge import history, requests
@@ -22,6 +16,7 @@ from sync_pipeline.orchestration.closing import REQUEST_TAG
 from sync_pipeline.orchestration.cursors import Cursor, Place
 from sync_pipeline.orchestration.scheduling import REQUESTS_PER_TICK
 from sync_pipeline.systems.bubble.automation import MOST_KEYS
+from sync_pipeline_tests.fixtures import daemon
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,
     CUSTOMER,
@@ -32,6 +27,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     Run,
     World,
 )
+from sync_pipeline_tests.fixtures.daemon import going, tick
 from sync_pipeline_tests.fixtures.postgres import fast_storage, passable_directory
 
 # -- schedules
@@ -45,34 +41,13 @@ def lasting() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def instance(lasting: dg.DagsterInstance) -> dg.DagsterInstance:
-    """The same without runs; what it knows of jobs it may keep."""
+def instance(lasting: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+    """The same without runs; what it knows of jobs it may keep. The source is named."""
+    monkeypatch.setenv("BUBBLE_API_URL", "http://127.0.0.1:1/api/1.1")
+    monkeypatch.setenv("BUBBLE_API_TOKEN", "token")
     for run in lasting.get_runs():
         lasting.delete_run(run.run_id)
     return lasting
-
-
-def tick(instance: dg.DagsterInstance, schedule: str) -> dg.RunRequest | str:
-    """One tick of a schedule: what it requests, or why it skips."""
-    context = dg.build_schedule_context(instance=instance)
-    data = defs.resolve_schedule_def(schedule).evaluate_tick(context)
-    if data.run_requests:
-        [request] = data.run_requests
-        return request
-    return data.skip_message or ""
-
-
-def going(
-    instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **attributes: Any
-) -> dg.DagsterRun:
-    """A run in some state."""
-    definition = defs.resolve_job_def(job)
-    target = LoadableTargetOrigin(module_name="sync_pipeline.definitions")
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "sync_pipeline")
-    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
-    return instance.create_run_for_job(
-        definition, status=status, remote_job_origin=origin, **attributes
-    )
 
 
 @pytest.mark.parametrize("schedule", ["bubble_hourly", "bubble_nightly"])
@@ -84,6 +59,18 @@ def test_a_schedule_launches_when_nothing_is_going_on(
     assert isinstance(request, dg.RunRequest)
     assert request.run_key is None  # a key would be good for one launch for ever
     assert request.tags["sync/trigger"] == "schedule"
+
+
+def test_what_runs_by_itself_skips_as_long_as_nobody_has_named_the_source(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BUBBLE_API_URL", "BUBBLE_API_TOKEN"):
+        monkeypatch.delenv(name)
+
+    for schedule in ("bubble_hourly", "bubble_nightly"):
+        assert tick(instance, schedule) == "BUBBLE_API_URL is not set"
+    looked = daemon.look(instance, "bubble_changes")
+    assert looked.skip_message == "BUBBLE_API_URL is not set"
 
 
 @pytest.mark.parametrize("schedule", ["bubble_hourly", "bubble_nightly"])
@@ -149,13 +136,70 @@ def test_a_run_of_another_source_keeps_no_schedule_from_launching(
     assert isinstance(tick(instance, "bubble_hourly"), dg.RunRequest)
 
 
+# -- schedules of a system that goes both ways
+
+OF_DESKTOP = ["desktop_hourly", "desktop_reverse_hourly", "desktop_nightly"]
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both databases are named; no tick asks them anything."""
+    monkeypatch.setenv("SYNC_TARGET_DSN", "postgresql://nobody@127.0.0.1:1/mobile")
+    monkeypatch.setenv("DESKTOP_DSN", "postgresql://nobody@127.0.0.1:1/desktop")
+
+
+@pytest.mark.parametrize("schedule", OF_DESKTOP)
+def test_either_way_is_launched_when_neither_is_going(
+    instance: dg.DagsterInstance, named: None, schedule: str
+) -> None:
+    going(instance, "bubble_sync", dg.DagsterRunStatus.STARTED, tags={"sync/source": "bubble"})
+    going(instance, "desktop_reverse", dg.DagsterRunStatus.SUCCESS, tags={"sync/source": "desktop"})
+
+    assert isinstance(tick(instance, schedule), dg.RunRequest)
+
+
+@pytest.mark.parametrize("schedule", OF_DESKTOP)
+@pytest.mark.parametrize("job", ["desktop_full", "desktop_partial", "desktop_reverse"])
+def test_neither_way_is_launched_while_the_other_is_going(
+    instance: dg.DagsterInstance, named: None, schedule: str, job: str
+) -> None:
+    tags = defs.resolve_job_def(job).run_tags
+    run = going(instance, job, dg.DagsterRunStatus.STARTED, tags=dict(tags))
+
+    assert tick(instance, schedule) == f"{job} {run.run_id[:8]} of desktop is still running"
+
+
+@pytest.mark.parametrize("key", [["desktop", "climaster"], ["desktop", "reverse", "climaster"]])
+def test_neither_way_is_launched_while_some_of_its_tables_are_synced_from_the_ui(
+    instance: dg.DagsterInstance, named: None, key: list[str]
+) -> None:
+    chosen = frozenset({dg.AssetKey(key)})
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chosen)
+    started = dg.DagsterRunStatus.STARTED
+    run = instance.create_run_for_job(job, status=started, asset_selection=chosen)
+
+    for schedule in OF_DESKTOP:
+        assert run.run_id[:8] in str(tick(instance, schedule))
+
+
+@pytest.mark.parametrize("schedule", OF_DESKTOP)
+def test_neither_way_is_launched_as_long_as_nobody_has_named_the_desktop(
+    instance: dg.DagsterInstance,
+    named: None,
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: str,
+) -> None:
+    monkeypatch.delenv("DESKTOP_DSN")
+
+    assert "DESKTOP_DSN is not set" in str(tick(instance, schedule))
+
+
 # -- requests
 
 
 def look(world: World, sensor: str, cursor: str | None = None) -> Any:
     """One tick of a sensor."""
-    context = dg.build_sensor_context(instance=world.instance, cursor=cursor)
-    return defs.resolve_sensor_def(sensor).evaluate_tick(context)
+    return daemon.look(world.instance, sensor, cursor)
 
 
 def queue(world: World, entity: str, *keys: str, system: str = "bubble") -> int:
@@ -175,28 +219,23 @@ def launched(world: World, request: dg.RunRequest) -> Run:
 
 def ended(world: World, run: Run) -> None:
     """What the daemon does when a run has ended."""
-    kind = "for_run_failure" if not run.success else ""
     sensor = "close_history" if run.success else "close_history_of_failed"
-    close(world, run.result.dagster_run, sensor, kind)
+    close(world, run.result.dagster_run, sensor)
 
 
-def close(world: World, run: dg.DagsterRun, sensor: str, kind: str = "") -> None:
-    events = world.instance.all_logs(run.run_id)
-    event = next(e.dagster_event for e in reversed(events) if e.dagster_event)
-    assert event
-    context = dg.build_run_status_sensor_context(
-        sensor_name=sensor,
-        dagster_event=event,
-        dagster_instance=world.instance,
-        dagster_run=run,
-    )
-    definition = defs.resolve_sensor_def(sensor)
-    definition(context.for_run_failure() if kind else context)
+def close(world: World, run: dg.DagsterRun, sensor: str) -> None:
+    daemon.notice(world.instance, run, sensor)
 
 
-@pytest.mark.parametrize("sensor", ["sync_requests", "bubble_changes"])
-def test_sensors_request_runs_of_the_job_for_partial_syncs(sensor: str) -> None:
-    assert [t.job_name for t in defs.resolve_sensor_def(sensor).targets] == ["bubble_partial"]
+@pytest.mark.parametrize(
+    ("sensor", "jobs"),
+    [
+        ("sync_requests", {"bubble_partial", "desktop_partial", "desktop_reverse_partial"}),
+        ("bubble_changes", {"bubble_partial"}),
+    ],
+)
+def test_sensors_request_runs_of_the_jobs_for_partial_syncs(sensor: str, jobs: set[str]) -> None:
+    assert {t.job_name for t in defs.resolve_sensor_def(sensor).targets} == jobs
 
 
 def test_a_queued_request_becomes_a_run_of_just_these_records(synced: World) -> None:
@@ -641,7 +680,7 @@ def test_a_run_that_failed_in_part_is_closed_as_partial(tiny: World) -> None:
     tiny.bubble.options.disabled_types = ("invoice_item",)
     run = unclosed(tiny)
 
-    close(tiny, run, "close_history_of_failed", "failure")
+    close(tiny, run, "close_history_of_failed")
 
     closed = status(tiny, run)
     assert closed["status"] == "partial_success"
@@ -663,7 +702,7 @@ def test_a_run_that_failed_before_its_first_table_is_in_the_history_with_the_rea
 ) -> None:
     run = unclosed(tiny, mode="keys")  # and no ids
 
-    close(tiny, run, "close_history_of_failed", "failure")
+    close(tiny, run, "close_history_of_failed")
 
     closed = status(tiny, run)
     assert closed["status"] == "failed"
@@ -681,7 +720,7 @@ def test_a_run_whose_process_was_killed_is_closed_as_failed(tiny: World) -> None
     )
     tiny.instance.report_run_failed(run, "run worker unexpectedly exited")
 
-    close(tiny, run, "close_history_of_failed", "failure")
+    close(tiny, run, "close_history_of_failed")
 
     closed = status(tiny, run)
     assert closed["status"] == "failed"

@@ -13,6 +13,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.cursors import LAST, Cursor, Place
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.scheduling import keys_request, running, skipping_schedule
+from sync_pipeline.settings import Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.jobs import RUNS, bubble_full, bubble_partial, bubble_sync
 from sync_pipeline.systems.bubble.source import BubbleSource
@@ -23,6 +24,13 @@ TIME_ZONE = "Asia/Kuala_Lumpur"
 MOST_KEYS = 200  # records of one type that one tick asks for; the rest waits for the next
 PATIENCE = dt.timedelta(seconds=20)  # a tick is cut off after a minute
 
+
+def unready() -> str | None:
+    """Why no run of the Bubble system can succeed; None when nothing is known to be in its way."""
+    variable = Settings.read().missing(BUBBLE.name)
+    return f"{variable} is not set" if variable else None
+
+
 SCHEDULES = [
     skipping_schedule(
         bubble_sync,
@@ -31,6 +39,7 @@ SCHEDULES = [
         name="bubble_hourly",
         time_zone=TIME_ZONE,
         description="What changed in Bubble, every hour.",
+        unready=unready,
     ),
     skipping_schedule(
         bubble_full,
@@ -39,6 +48,7 @@ SCHEDULES = [
         name="bubble_nightly",
         time_zone=TIME_ZONE,
         description="Everything in Bubble, every night: also finds what vanished.",
+        unready=unready,
     ),
 ]
 
@@ -53,6 +63,9 @@ SCHEDULES = [
 )
 def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request a partial resync of what changed; bounded to a few pages per type and tick."""
+    why = unready()
+    if why:
+        return dg.SkipReason(why)
     busy = running(context.instance, BUBBLE.name)
     if busy:
         return dg.SkipReason(

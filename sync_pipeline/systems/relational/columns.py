@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, LiteralString
 
 import orjson
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from sync_pipeline.errors import SourceRefused
+from sync_pipeline.merge.convert import Converter
 from sync_pipeline.model.entity import Entity
 
 Decode = Callable[[str], Any]
@@ -51,7 +54,7 @@ class SourceColumn:
     @property
     def decode(self) -> Decode | None:
         """From the text that is read to the value, where that is more than the text."""
-        return orjson.loads if self.type in {"json", "jsonb"} or self.type.endswith("[]") else None
+        return _document if self.type in {"json", "jsonb"} or self.type.endswith("[]") else None
 
     @property
     def compared(self) -> sql.Composed:
@@ -90,6 +93,7 @@ class Reading:
         only: the rows that are meant, by the text of one of their columns.
         encoding: in which the server stores text.
         version: of the server, as a number.
+        fingerprint: names what the entity makes of each row.
     """
 
     relation: sql.SQL
@@ -98,6 +102,7 @@ class Reading:
     only: tuple[str, tuple[str, ...]] | None
     encoding: str
     version: int
+    fingerprint: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,10 +130,36 @@ class Reading:
 
     @property
     def mapping(self) -> str:
-        """Names what is read of each row, so that digests of something else are not compared with it."""
+        """Names what is read of each row and made of it; digests of something else are not compared."""
         parts = [[c.name, c.type] for c in self.columns]
-        shape = [parts, self.only, self.encoding, self.version // 10000]
+        shape = [parts, self.only, self.encoding, self.version // 10000, self.fingerprint]
         return hashlib.blake2b(orjson.dumps(shape), digest_size=8).hexdigest()
+
+
+# Of these a double may keep only a part; inside a text they mean nothing, and only cost time.
+_LONG_NUMBER = re.compile(r"[0-9.]{16}|[0-9][eE][+-]?[0-9]{3}")
+
+
+def _document(text: str) -> Any:
+    """What JSON says, to the last digit; bytes if it says nothing that Python knows.
+
+    A number that is more than a double stays a decimal. No conversion to JSON takes that or bytes, so the
+    record is rejected.
+    """
+    try:
+        if not _LONG_NUMBER.search(text):
+            return orjson.loads(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text, parse_float=_exactly)
+    except (ValueError, RecursionError):
+        return text.encode()
+
+
+def _exactly(digits: str) -> float | Decimal:
+    number = float(digits)
+    return number if Decimal(repr(number)) == Decimal(digits) else Decimal(digits)
 
 
 def columns_of(connection: psycopg.Connection[Any], relation: str) -> dict[str, SourceColumn]:
@@ -140,8 +171,8 @@ def columns_of(connection: psycopg.Connection[Any], relation: str) -> dict[str, 
                 " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
                 [relation],
             ).fetchall()
-    except psycopg.errors.SyntaxError:
-        return {}
+    except (errors.SyntaxError, errors.InvalidName, errors.FeatureNotSupported):
+        return {}  # what is no name names nothing; later servers say so themselves
     return {name: SourceColumn(name, kind) for name, kind in rows}
 
 
@@ -195,6 +226,7 @@ def reading_of(
         only=only,
         encoding=facts[1],
         version=facts[2],
+        fingerprint=Converter(entity).fingerprint.hex(),
     )
 
 

@@ -95,9 +95,9 @@ def divide(connection: psycopg.Connection[Any], reading: Reading, key: Sequence[
     # Bounds are rows' own values, so they are of the column's type, and text that reads back as itself.
     found = connection.execute(
         sql.SQL(
-            "select distinct on (bound) bound::text from (select unnest("
+            "select x.bound::text from (select distinct unnest("
             "percentile_disc({fractions}::float8[]) within group (order by {column})) as bound"
-            " from {relation} where {meant}) x where bound is not null order by bound"
+            " from {relation} where {meant}) x where x.bound is not null order by x.bound"
         ).format(
             fractions=sql.Literal(fractions),
             column=column.ranged,

@@ -33,6 +33,7 @@ PINNED = {
     "intervalstyle": "iso_8601",
     "extra_float_digits": "1",
     "bytea_output": "hex",
+    "quote_all_identifiers": "off",  # or types have other names
     # Rows that a policy hides would look deleted; Postgres refuses instead.
     "row_security": "off",
     "jit": "off",
@@ -41,6 +42,8 @@ PINNED = {
 
 # What the server says when it will say something else later.
 _PASSING = ("starting up", "shutting down", "too many", "recovery mode", "remaining connection")
+# What nobody but the one who wrote the connection string can mend.
+_LASTING = ("FATAL", "no password", "invalid ", "certificate", "does not support")
 
 
 class Snapshot:
@@ -82,10 +85,14 @@ class Snapshot:
             ) from error
         except (errors.QueryCanceled, psycopg.OperationalError) as error:
             self._lost = connection.closed
-            raise SourceUnavailable(
-                f"{what}: the source went away while it was read: {_line(error)}. Nothing of it was written;"
-                " run it again."
-            ) from error
+            what_happened = (
+                f"the source went away while it was read: {_line(error)}. Nothing of it was written; run it"
+                " again."
+                if self._lost
+                else f"the source gave up on it: {_line(error)}. Nothing of it was written; run it again, and"
+                " if the source is only slow, raise SYNC_STATEMENT_TIMEOUT."
+            )
+            raise SourceUnavailable(f"{what}: {what_happened}") from error
         except psycopg.Error as error:
             raise SourceBroken(
                 f"{what}: the source cannot answer: {_line(error)}. Nothing of it was written."
@@ -137,8 +144,9 @@ def _begun(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 def _is_passing(error: Exception) -> bool:
     said = str(error)
+    lasting = any(word in said for word in _LASTING)
     return isinstance(error, TargetUnavailable) and (
-        "FATAL" not in said or any(word in said for word in _PASSING)
+        not lasting or any(word in said for word in _PASSING)
     )
 
 

@@ -1,6 +1,6 @@
 """What every command shares: `--json`, examples, errors of one line, progress on stderr, exit codes.
 
-Which commands there are is in `cli`. Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard,
+Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard,
 4 partial success; 128 + n when a signal ended the command.
 """
 
@@ -23,10 +23,10 @@ import click
 import psycopg
 
 from sync_pipeline import printing
+from sync_pipeline.commands import PROGRAM
 from sync_pipeline.errors import SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.settings import Settings
 
-PROGRAM = "sync-pipeline"
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
 
@@ -137,7 +137,10 @@ def explained(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     said = " ".join(str(cause).split())
     if isinstance(cause, psycopg.Error) or type(cause).__module__.startswith("psycopg2"):
-        return f"The database failed: {said}. Check SYNC_TARGET_DSN and the server's log, then try again."
+        variable = "DESKTOP_DSN" if "--reverse" in sys.argv[1:] else "SYNC_TARGET_DSN"
+        return (
+            f"The database failed: {said}. Check {variable} and the server's log, then try again."
+        )
     if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
         home = "Set SYNC_HOME to a directory that this user may write to."
         return f"{error.strerror}: {error.filename}. {home}"
@@ -158,8 +161,15 @@ def _kept(error: Exception) -> Path:
     with path.open("a") as log:
         moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         trace = "".join(traceback.format_exception(error))
-        log.write(f"{moment} {' '.join(sys.argv)}\n{trace}\n")
+        log.write(f"{moment} {' '.join(map(_harmless, sys.argv))}\n{trace}\n")
     return path
+
+
+def _harmless(word: str) -> str:
+    """A word of the command without the password that it may hold."""
+    from sync_pipeline.postgres.connect import redact  # it is slow to import
+
+    return redact(word) if "://" in word or "password" in word else word
 
 
 class _OneLine(logging.Formatter):

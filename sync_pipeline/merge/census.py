@@ -1,0 +1,37 @@
+"""What a read of everything leaves in the base beside what it has delivered, to account for both counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import sql
+
+from sync_pipeline.merge.relations import Relations, columns
+from sync_pipeline.merge.stage import Connection
+
+
+def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
+    """Rows of the base that no record of a complete read has confirmed, in the transaction of its merge.
+
+    Returns:
+        `held_back`: all records of their key were rejected or parked, while an earlier one had landed;
+        `undelivered`: no record had their key, and yet they are not concluded to be missing.
+    """
+    # With set operations, to which null is a value like any other, as it may be in a key.
+    query = sql.SQL(
+        "with live as (select {keys} from {base} where _missing_since is null),"
+        " delivered as (select {of_seen}, s._state = 'rejected' or p._state = 'parked' as back"
+        " from {seen} s left join {plan} p using (_seq))"
+        " select (select count(*) from (select {keys} from live intersect"
+        " select {keys} from delivered where back"
+        " except select {keys} from delivered where back is not true) x),"
+        " (select count(*) from (select {keys} from live except select {keys} from delivered) x)"
+    ).format(
+        keys=columns(rel.entity.key),
+        base=rel.base,
+        of_seen=columns(rel.entity.key, "s"),
+        seen=rel.seen,
+        plan=rel.plan,
+    )
+    row: Any = connection.execute(query).fetchone()
+    return {"held_back": row[0], "undelivered": row[1]}
