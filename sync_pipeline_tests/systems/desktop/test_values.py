@@ -149,7 +149,8 @@ def test_a_null_in_a_key_is_rejected_where_null_names_nothing(office: Practice) 
     result = office.forward("jobshead")["jobshead"]
 
     assert counted(result) == {"read": 2, "inserted": 1, "rejected": 1}
-    assert rejected(office.mobile) == [("jobshead", "sporg_id is empty, and it is part of the key")]
+    [(_, reason)] = rejected(office.mobile)
+    assert reason == "job_id '1': sporg_id is empty, and it is part of the key"
 
 
 def test_a_null_that_counts_is_a_key_like_any_other(office: Practice) -> None:
