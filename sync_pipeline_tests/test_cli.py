@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.clock import ManualClock
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.fixtures.command_line import Command, Finished
+from sync_pipeline_tests.fixtures.command_line import Command, Finished, Invoke
 
 TERMS = {
     "read",
@@ -85,9 +87,9 @@ def test_a_full_sync_reports_every_entity_balanced(
     ],
 )
 def test_a_usage_error_shows_usage_and_an_example(
-    bare_command: Command, arguments: list[str], says: str
+    invoke: Invoke, arguments: list[str], says: str
 ) -> None:
-    finished = bare_command(*arguments, code=2)
+    finished = invoke.typed(*arguments, code=2)
     assert finished.out == ""
     assert "Usage: sync-pipeline" in finished.err
     assert says in finished.words()
@@ -101,15 +103,31 @@ def test_a_usage_error_is_an_object_too_where_json_is_asked_for(bare_command: Co
     assert "Usage:" in finished.err
 
 
-def test_every_command_has_help_with_examples(bare_command: Command) -> None:
-    listed = bare_command("--help").out
+def test_every_command_has_help_with_examples(invoke: Invoke) -> None:
+    listed = invoke.typed("--help").out
     names = re.findall(r"^  ([a-z]+) {2,}\w", listed, re.MULTILINE)
-    assert set(names) >= {"demo", "doctor", "explain", "history", "migrate", "sync", "undo", "up"}
+    assert set(names) >= {
+        "demo",
+        "doctor",
+        "explain",
+        "history",
+        "inspect",
+        "migrate",
+        "sync",
+        "up",
+    }
     for name in names:
-        shown = bare_command(name, "-h").out
+        shown = invoke.typed(name, "-h").out
         assert "--json" in shown
         assert f"Examples:\n  sync-pipeline {name}" in shown
         assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_help_waits_for_none_of_the_slow_imports() -> None:
+    slow = "dagster", "sqlalchemy", "pandas", "httpx2", "uvicorn"
+    script = f"import sys, sync_pipeline.cli; print(*sys.modules.keys() & {set(slow)})"
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True)
+    assert done.stdout == b"\n"
 
 
 def test_no_command_shows_what_there_is(bare_command: Command) -> None:

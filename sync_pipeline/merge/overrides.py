@@ -1,4 +1,4 @@
-"""Local overrides: mapped fields whose local value differs from what the source last delivered.
+"""Local overrides: mapped fields of our rows whose local value differs from what the source last delivered.
 
 They are what the merge protects. Counting them makes a kept local edit visible and never a mystery.
 """
@@ -19,8 +19,8 @@ def count(connection: Connection, rel: Relations) -> dict[str, int]:
     if not names:
         return {}
     counts = listed(sql.SQL("count(*) filter (where {})").format(_differs(c)) for c in names)
-    query = sql.SQL("select {} from {} t join {} b on {}").format(
-        counts, rel.target, rel.base, rel.same_key("t", "b")
+    query = sql.SQL("select {} from {} t join {} b on {} where {}").format(
+        counts, rel.target, rel.base, rel.same_key("t", "b"), rel.ours("t")
     )
     row = connection.execute(query).fetchone() or ()
     return {name: n for name, n in zip(names, row, strict=True) if n}
@@ -36,9 +36,15 @@ def listing(connection: Connection, rel: Relations, limit: int = 100) -> list[tu
     )
     query = sql.SQL(
         "select {}, v.name, v.base, v.local from {} t join {} b on {},"
-        " lateral (values {}) as v(name, base, local, differs) where v.differs limit {}"
+        " lateral (values {}) as v(name, base, local, differs) where {} and v.differs limit {}"
     ).format(
-        rel.key_json("t"), rel.target, rel.base, rel.same_key("t", "b"), values, sql.Literal(limit)
+        rel.key_json("t"),
+        rel.target,
+        rel.base,
+        rel.same_key("t", "b"),
+        values,
+        rel.ours("t"),
+        sql.Literal(limit),
     )
     return connection.execute(query).fetchall()
 

@@ -115,7 +115,9 @@ def _lookup_problems(
             c for c in (lookup.take, *(there for _, there in lookup.by)) if c not in columns
         ):
             yield f"{at}, whose column {column!r} does not exist"
-        if any({entity.name, lookup.to} <= set(group) for group in groups):
+        if lookup.to == entity.name:
+            yield f"{at}, which is the entity itself: the value would be one run old"
+        elif any({entity.name, lookup.to} <= set(group) for group in groups):
             yield f"{at}, which shares its transaction: the value would be one run old"
 
 

@@ -354,6 +354,8 @@ def _lookup_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
         if f.lookup and f.column in entity.key:
             yield f"key column {f.column!r} is looked up; a key comes from the record"
     for f, lookup in entity.lookups:
+        if not lookup.by:
+            yield f"lookup of {f.column!r} goes by no column; say which columns here and there are equal"
         for column, _ in lookup.by:
             if column not in mapped - looked_up:
                 yield f"lookup of {f.column!r} goes by {column!r}, which no record holds"

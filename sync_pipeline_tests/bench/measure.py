@@ -61,6 +61,7 @@ class Sample:
     Attributes:
         seconds: from before the connection is opened until after the commit.
         cpu: of the process, without the server.
+        server: seconds of CPU of the server's sessions.
         peak: most memory that the process ever held, in MB.
         read: bytes received from the source, as the work itself counts them.
         wal: bytes of write-ahead log.
@@ -72,6 +73,7 @@ class Sample:
     cpu: float
     peak: float
     read: int = 0
+    server: float = 0.0
     wal: int = 0
     target: int = 0
     books: int = 0
@@ -92,7 +94,7 @@ def run(module: str, job: Job, tables: Sequence[str] = ("public.wide",)) -> Samp
         # Everybody starts from a table without dead rows, with fresh statistics and no pages to write.
         connection.execute("vacuum analyze")
         connection.execute("checkpoint")
-        before = _counters(connection, tables)
+        before, busy = _counters(connection, tables), _sessions_cpu(connection)
         name = f"{__package__}.{module}"
         command = [sys.executable, "-m", name, orjson.dumps(asdict(job)).decode()]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
@@ -100,6 +102,7 @@ def run(module: str, job: Job, tables: Sequence[str] = ("public.wide",)) -> Samp
             raise SystemExit(f"{name} failed, see above")
         sample = Sample(**orjson.loads(done.stdout))
         after = _counters(connection, tables)
+        sample.server = _sessions_cpu(connection) - busy
     sample.wal, sample.target, sample.books = (b - a for a, b in zip(before, after, strict=True))
     return sample
 
@@ -110,6 +113,15 @@ def _counters(connection: psycopg.Connection[Any], tables: Sequence[str]) -> tup
         time.sleep(0.01)
     target, books = _row(connection, WRITTEN, list(tables))
     return _row(connection, "select (pg_current_wal_lsn() - '0/0')::bigint")[0], target, books
+
+
+def _sessions_cpu(connection: psycopg.Connection[Any]) -> float:
+    """CPU that the server's ended sessions have used, as their parent process is told by the system."""
+    session = Path(f"/proc/{connection.info.backend_pid}/stat")
+    parent = int(session.read_text().rpartition(")")[2].split()[1])
+    time.sleep(0.05)  # until the last one has really gone
+    fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def _row(connection: psycopg.Connection[Any], query: str, *given: Any) -> tuple[Any, ...]:

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import history
 from sync_pipeline.merge.engine import MergeResult
+from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Budget, Limit
 from sync_pipeline_tests.fixtures.merging import DESK, SHOP, Workbench, counted, shop
 
@@ -48,7 +48,7 @@ def test_what_the_last_run_left_is_handed_to_the_next(begun: Workbench) -> None:
 
 
 def test_before_the_first_run_there_is_nothing(bench: Workbench) -> None:
-    assert history.progress(bench.connection, SHOP) == history.Progress(None, None)
+    assert history.progress(bench.connection, SHOP) == Progress(None, None)
 
 
 def test_each_entity_keeps_its_own(begun: Workbench) -> None:
@@ -125,7 +125,7 @@ def test_a_target_that_refuses_at_the_end_keeps_neither_rows_nor_cursor(
     """)
     begun.run(f"create trigger no before insert or update on {table} execute function refuse()")
 
-    with pytest.raises((TargetRefused, psycopg.Error)):
+    with pytest.raises(TargetRefused):
         synced(begun, SECOND, shop(day=3, Size=3))
 
     assert kept(begun) == FIRST

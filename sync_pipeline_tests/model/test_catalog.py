@@ -8,7 +8,7 @@ import pytest
 
 from sync_pipeline.errors import DeclarationError
 from sync_pipeline.model.catalog import System
-from sync_pipeline.model.entity import Entity, Field, Link
+from sync_pipeline.model.entity import Entity, Field, Link, Lookup
 from sync_pipeline.model.types import text
 
 
@@ -139,3 +139,75 @@ def test_asking_for_an_unknown_entity_names_those_that_exist() -> None:
 
     with pytest.raises(KeyError, match="shops has no entity 'twon'; it has: shop, town"):
         system["twon"]
+
+
+# -- lookups
+
+
+def looking_up(name: str, lookup: Lookup, **more: Any) -> Entity:
+    columns = (
+        Field(f"{name}_id", text, "_id"),
+        Field("code", text, "Code"),
+        Field("found", text, "", lookup=lookup),
+    )
+    return entity(name, columns=columns, **more)
+
+
+CODED = Lookup("town", by=(("code", "town_id"),), take="mayor")
+
+
+def test_what_is_looked_up_comes_a_level_later() -> None:
+    town = entity("town", ("mayor", Link("town")))
+
+    system = System("shops", (looking_up("shop", CODED), town))
+
+    assert system.levels == {"shop": 1, "town": 0}
+
+
+@pytest.mark.parametrize(
+    ("lookup", "said"),
+    [
+        (Lookup("twon", CODED.by, "mayor"), "which is not an entity; it can be one of shop, town"),
+        (Lookup("town", CODED.by, "major"), "whose column 'major' does not exist"),
+        (Lookup("town", (("code", "number"),), "town_id"), "whose column 'number' does not exist"),
+    ],
+)
+def test_a_lookup_to_nowhere_names_entity_line_and_field(lookup: Lookup, said: str) -> None:
+    message = refusal(looking_up("shop", lookup), entity("town", ("mayor", Link("town"))))
+
+    assert message.startswith(f"system 'shops': entity 'shop' ({__file__}:")
+    assert f"field 'found' is looked up in '{lookup.to}'" in message
+    assert message.endswith(said)
+
+
+def test_a_lookup_within_one_transaction_is_refused() -> None:
+    pair = (looking_up("shop", CODED), entity("town", ("mayor", Link("town"))))
+
+    message = refusal(*pair, groups=(("shop", "town"),))
+
+    assert "is looked up in 'town', which shares its transaction" in message
+
+
+def test_a_lookup_in_the_entity_itself_is_refused() -> None:
+    message = refusal(looking_up("shop", Lookup("shop", (("code", "shop_id"),), "found")))
+
+    assert "field 'found' is looked up in 'shop', which is the entity itself" in message
+
+
+def test_a_cycle_through_a_lookup_is_named_edge_by_edge() -> None:
+    message = refusal(looking_up("shop", CODED), entity("town", ("mayor", Link("shop"))))
+
+    assert "shop.found → town" in message
+    assert "town.mayor → shop" in message
+
+
+# -- where assets stand
+
+
+def test_assets_of_a_system_stand_under_its_name_unless_it_says_otherwise() -> None:
+    named = System("shops", (entity("shop"),))
+    placed = System("shops_back", (entity("shop"),), place=("shops", "back"))
+
+    assert (named.place, named["shop"].place) == (("shops",), ("shops",))
+    assert (placed.place, placed["shop"].place) == (("shops", "back"), ("shops", "back"))
+    assert placed["shop"].system == "shops_back"

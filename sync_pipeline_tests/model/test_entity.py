@@ -14,6 +14,7 @@ from sync_pipeline.model.entity import (
     Limit,
     Link,
     Local,
+    Lookup,
     Owner,
     Serial,
     Stamp,
@@ -36,6 +37,12 @@ GOOD: dict[str, Any] = {
     "absent": "cleared",
 }
 
+
+def by(column: str) -> Lookup:
+    return Lookup("town", by=((column, "name"),), take="code")
+
+
+TOWN = Lookup("town", by=(("name", "name"),), take="code")
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"key": ()}, "key is empty; name the columns that identify a row"),
     ({"key": ("note",)}, "key column 'note' is not mapped; give it a Field, or choose another key"),
@@ -89,6 +96,44 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"missing": "flag", "missing_flag": "gone"},
         "missing_flag 'gone' must be a Local column",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, ""))},
+        "field 'town' needs either a source name or a lookup",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, ()))},
+        "field 'town' needs either a source name or a lookup",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, "Town", lookup=TOWN))},
+        "field 'town' needs either a source name or a lookup",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, "", lookup=TOWN)), "key": ("shop_id", "town")},
+        "key column 'town' is looked up; a key comes from the record",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, "", lookup=Lookup("town", (), "code")))},
+        "lookup of 'town' goes by no column; say which columns here and there are equal",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, "", lookup=by("note")))},
+        "lookup of 'town' goes by 'note', which no record holds",
+    ),
+    (
+        {"columns": (*COLUMNS, Field("town", text, "", lookup=by("nowhere")))},
+        "lookup of 'town' goes by 'nowhere', which no record holds",
+    ),
+    (
+        {
+            "columns": (
+                *COLUMNS,
+                Field("town", text, "", lookup=TOWN),
+                Field("state", text, "", lookup=by("town")),
+            )
+        },
+        "lookup of 'state' goes by 'town', which no record holds",
     ),
     ({"unique": (("code",),)}, "unique names 'code', which is not among the columns"),
     ({"indexes": (("name", "code"),)}, "indexes names 'code', which is not among the columns"),
@@ -158,6 +203,41 @@ def test_a_deferred_link_and_a_link_to_itself_make_no_parent() -> None:
     entity = declared(columns=columns, key=("id",), after=("country",))
 
     assert entity.hard_parents == ("town", "country")
+
+
+def test_a_lookup_makes_a_parent_and_no_source_name() -> None:
+    town = Field("town", text, "", lookup=TOWN)
+
+    entity = declared(
+        columns=(*COLUMNS, town, Field("street", text, "Street", link=Link("street")))
+    )
+
+    assert entity.hard_parents == ("street", "town")
+    assert [(f.column, lookup.take) for f, lookup in entity.lookups] == [("town", "code")]
+    assert entity.field("town").sources == ()
+    assert source_value(town, {"": "nothing", "town": "nothing"}) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "ours"),
+    [
+        ("D", True),
+        ("D  ", True),
+        ("S", True),
+        ("M", False),
+        (" D", False),
+        ("d", False),
+        (1, False),
+        (None, "unmarked"),
+        ("", "unmarked"),
+        ("   ", "unmarked"),
+    ],
+)
+@pytest.mark.parametrize("unmarked", [True, False])
+def test_whose_a_mark_is(mark: Any, ours: bool | str, unmarked: bool) -> None:
+    owner = Owner("source", ("D", "S"), "D", unmarked_is_ours=unmarked, source="whose")
+
+    assert owner.owns(mark) == (unmarked if ours == "unmarked" else ours)
 
 
 def test_asking_for_a_field_that_is_not_mapped_names_entity_and_column() -> None:

@@ -179,6 +179,7 @@ def test_a_run_of_the_target_is_closed_also_while_the_desktop_is_away(
     assert status(desktop.mobile, there.id) == "completed"
     assert status(desktop.desktop, back.id) == "running"
     monkeypatch.setenv("DESKTOP_DSN", desktop.desktop.dsn)
+    desktop.await_alone()
     daemon.look(desktop.instance, "settle_abandoned")
     assert status(desktop.desktop, back.id) == "completed"
 
@@ -203,6 +204,7 @@ def killed(desktop: DesktopSystem, name: str, database: TargetDatabase) -> str:
     )
     with closing(Sign(database.connect)) as sign:
         sign.show(UUID(run.run_id), "delta", system="desktop")
+    desktop.await_alone()
     return run.run_id
 
 

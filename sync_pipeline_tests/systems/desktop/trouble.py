@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,9 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.systems.desktop.backwards import ONLY, REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.relational.source import RelationalSource
-from sync_pipeline_tests.fixtures.desktop import Practice, Side
+from sync_pipeline_tests.fixtures.desktop import Practice, Results, Side
+
+Tamper = Callable[[Iterable[Batch]], Iterator[Batch]]
 
 
 class Torn(Exception):
@@ -83,14 +86,28 @@ class Way:
         return [e for e in self.system.in_order() if e.name in names]
 
     def run(
-        self, names: Sequence[str], scope: Scope, run_id: UUID, *, watch: Watch | None = None
-    ) -> dict[str, MergeResult]:
-        """A run of some tables."""
+        self,
+        names: Sequence[str],
+        scope: Scope,
+        run_id: UUID,
+        *,
+        watch: Watch | None = None,
+        tamper: Tamper | None = None,
+    ) -> Results:
+        """A run of some tables.
+
+        Args:
+            names: the tables.
+            scope: what the run covers.
+            run_id: names the run.
+            watch: acts on the target.
+            tamper: what becomes of the source's batches.
+        """
 
         def connect(name: str) -> Connection:
             return watch.over(self.connect(name)) if watch else self.connect(name)
 
-        return self._run(names, scope, run_id, Target(connect))
+        return self._run(names, scope, run_id, Target(connect), tamper)
 
     def broken(
         self,
@@ -123,7 +140,8 @@ class Way:
             return watch.over(connection) if watch and sessions == 1 else connection
 
         watch = None if lost_at is None else Watch(lost_at, self._terminate)
-        return self._run([name], scope, run_id, Target(connect), torn_after)[name]
+        tamper = None if torn_after is None else partial(_torn, after=torn_after)
+        return self._run([name], scope, run_id, Target(connect), tamper)[name]
 
     def _terminate(self, connection: Connection) -> None:
         pid = connection.info.backend_pid
@@ -135,10 +153,10 @@ class Way:
         scope: Scope,
         run_id: UUID,
         target: Target,
-        torn_after: int | None = None,
-    ) -> dict[str, MergeResult]:
+        tamper: Tamper | None,
+    ) -> Results:
         parents = {e.name: e for e in self.system.entities}
-        results: dict[str, MergeResult] = {}
+        results: Results = {}
         source = RelationalSource(self.source.dsn, variable="A_DSN", only=self.only)
         since: dict[str, Progress] = {}
         if scope.mode == "delta":
@@ -147,8 +165,8 @@ class Way:
         with closing(source):
             for entity in self.entities(names):
                 stream = source.read(entity, scope, since.get(entity.name, Progress()))
-                if torn_after is not None:
-                    stream.batches = _torn(stream.batches, torn_after)
+                if tamper:
+                    stream.batches = tamper(stream.batches)
                 [results[entity.name]] = engine.merge(
                     target, [stream], run_id=run_id, parents=parents
                 )

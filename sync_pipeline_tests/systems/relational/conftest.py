@@ -7,22 +7,26 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
-from sync_pipeline.postgres.connect import connect
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline_tests.systems.relational.origin import Origin
 
 
+@pytest.fixture(scope="session")
+def origin_database(desktop_server: EmbeddedServer) -> str:
+    """A source database, on the oldest release that there is; making one costs more than a test."""
+    return desktop_server.create_database(f"origin_{uuid4().hex[:12]}")
+
+
 @pytest.fixture
-def origin(desktop_server: EmbeddedServer) -> Iterator[Origin]:
-    """An empty source database, on the oldest release that there is."""
-    name = f"origin_{uuid4().hex[:12]}"
-    origin = Origin(desktop_server.create_database(name))
+def origin(origin_database: str) -> Iterator[Origin]:
+    """An empty source database."""
+    origin = Origin(origin_database)
     yield origin
+    origin.run("drop schema if exists shop, public cascade")
+    origin.run("create schema public")
+    origin.run("grant all on schema public to public")
     origin.connection.close()
-    with connect(desktop_server.dsn()) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
