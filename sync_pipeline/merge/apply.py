@@ -28,7 +28,11 @@ ROW_ERRORS = (
 )
 """Errors that one row can cause: constraints and values that do not fit."""
 
-MOVES_BASE = sql.SQL("p._state <> 'parked' and not p._stale")
+MOVES_BASE = sql.SQL(
+    "p._state not in ('parked', 'owned_elsewhere') and not p._stale"
+    " and (p._state <> 'conflicted' or p._d is not null)"
+)
+"""The base is what was accepted: of a row that is not ours, or not the only one of its key, nothing is."""
 
 
 @dataclass

@@ -14,16 +14,18 @@ def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
     """Rows of the base that no record of a complete read has confirmed, in the transaction of its merge.
 
     Returns:
-        `held_back`: all records of their key were rejected or parked, while an earlier one had landed;
+        `not_accepted`: records that were rejected, parked, another owner's, or of a repeated key;
+        `held_back`: keys of which all records were so, while an earlier one had landed;
         `undelivered`: no record had their key, and yet they are not concluded to be missing.
     """
     # With set operations, to which null is a value like any other, as it may be in a key.
     query = sql.SQL(
         "with live as (select {keys} from {base} where _missing_since is null),"
-        " delivered as (select {of_seen}, s._state = 'rejected' or p._state = 'parked' as back"
+        " delivered as (select {of_seen}, s._state = 'rejected' or p._state in ('parked', 'owned_elsewhere')"
+        " or (p._state = 'conflicted' and p._d is null) as back"
         " from {seen} s left join {plan} p using (_seq))"
-        " select (select count(*) from (select {keys} from live intersect"
-        " select {keys} from delivered where back"
+        " select (select count(*) from delivered where back),"
+        " (select count(*) from (select {keys} from live intersect select {keys} from delivered where back"
         " except select {keys} from delivered where back is not true) x),"
         " (select count(*) from (select {keys} from live except select {keys} from delivered) x)"
     ).format(
@@ -34,4 +36,4 @@ def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
         plan=rel.plan,
     )
     row: Any = connection.execute(query).fetchone()
-    return {"held_back": row[0], "undelivered": row[1]}
+    return {"not_accepted": row[0], "held_back": row[1], "undelivered": row[2]}

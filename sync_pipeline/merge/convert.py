@@ -113,7 +113,7 @@ class Converter:
         failures: dict[int, str] = {}
         columns = [self._key_column(f, records, failures) for f in self._key_fields]
         rejections = [
-            Rejection(self._rest_of_key(records[i]) + reason, records[i])
+            Rejection(self._rest_of_key(records[i], reason) + reason, records[i])
             for i, reason in sorted(failures.items())
         ]
         keys = list(zip(*columns, strict=True))
@@ -124,12 +124,13 @@ class Converter:
         elsewhere = self._elsewhere(records)
         return Keyed(list(records), keys, digests, self._moments(records), elsewhere), rejections
 
-    def _rest_of_key(self, record: Record) -> str:
-        """What names a record of which a part of the key cannot be used."""
+    def _rest_of_key(self, record: Record, reason: str) -> str:
+        """What names a record of which a part of the key cannot be used, beside the part in the reason."""
         if len(self._key_fields) == 1:
             return ""
         parts = ((f.column, source_value(f, record)) for f in self._key_fields)
-        return ", ".join(f"{c} {shown(v)}" for c, v in parts if v not in {None, ""}) + ": "
+        named = [f"{c} {shown(v)}" for c, v in parts if v not in {None, ""} and c not in reason]
+        return f"{', '.join(named)}: " if named else ""
 
     def _elsewhere(self, records: Sequence[Record]) -> list[bool]:
         """Whether each record speaks of another owner's row."""

@@ -7,7 +7,6 @@ source changed a row that was deleted locally), `missing` (the source dropped a 
 
 from __future__ import annotations
 
-from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -34,7 +33,7 @@ def record(
         found["deleted"] = _deleted_conflicts(rel)
     if summary.states.get("conflicted") and not rel.entity.unique_key:
         found["repeated"] = _repeated_conflicts(rel)
-    if "owner" in found:
+    if rel.entity.owner and _any_owner_conflict(connection, rel):
         connection.execute(_settle_agreed(rel))
     counts = {kind: _store(connection, rel, run_id, query) for kind, query in found.items()}
     return {kind: count for kind, count in counts.items() if count}
@@ -43,12 +42,20 @@ def record(
 def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Composed) -> int:
     """Insert conflicts; an older unresolved one about the same field has been overtaken.
 
+    What is in dispute between the same values already, or was settled for the local side, is not new: a row
+    whose base does not move is found again by every full read.
+
     Returns:
         How many were inserted.
     """
     statement = sql.SQL(
-        "with found as ({found}), overtaken as (update sync.conflict c set resolved_at = now(),"
-        " resolution = 'overtaken' from found where c.resolved_at is null and c.system = {system}"
+        "with found as (select f.* from ({found}) f where f.kind not in ('owner', 'repeated')"
+        " or not exists (select from sync.conflict o where o.system = {system} and o.entity = {entity}"
+        " and o.key = f.key and o.kind = f.kind and o.source is not distinct from f.source"
+        " and o.local is not distinct from f.local"
+        " and (o.resolved_at is null or o.resolution = 'local'))),"
+        " overtaken as (update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from found"
+        " where c.resolved_at is null and c.system = {system}"
         " and c.entity = {entity} and c.key = found.key and c.kind = found.kind"
         " and c.field is not distinct from found.field)"
         " insert into sync.conflict (system, entity, key, kind, field, base, local, source, kept, run_id)"
@@ -95,32 +102,17 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     )
 
 
-def _differing(
-    rel: Relations,
-    left: str,
-    right: str,
-    shown: str,
-    *,
-    counts: LiteralString = "true",
-) -> sql.Composable:
+def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
     """Fields in which two aliases differ, as a jsonb object of one of them; null when none does.
 
     What is looked up on the target is no wish of the source, so it is not among them.
-
-    Args:
-        rel: the entity's tables.
-        left: one of the aliases.
-        right: the other.
-        shown: the one whose values are given.
-        counts: further condition of a field, which stands for `{c}`.
     """
     looked_up = {f.column for f, _ in rel.entity.lookups}
     parts = (
         sql.SQL(
-            "case when {given} and {l} is distinct from {r} and {counts}"
+            "case when {given} and {l} is distinct from {r}"
             " then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null') end"
         ).format(
-            counts=sql.SQL(counts).format(c=ident(c)),
             given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(c)),
             l=ident(left, c),
             r=ident(right, c),
@@ -133,41 +125,37 @@ def _differing(
     return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(listed(parts))
 
 
-# A copy of another owner's row lags behind it: where both have moved on, the way that brings the copy up to
-# date decides, and what only the row's owner has changed is no wish of the source.
-_ASKED_FOR: LiteralString = (
-    "(not s._elsewhere or not p._has_base or t.{c} is not distinct from b.{c})"
-)
-
-
 def _owner_conflicts(rel: Relations) -> sql.Composed:
+    """Rows of another owner that are not as the source has them.
+
+    A copy of such a row may only lag behind it: then the two agree when the copy has been brought up to date,
+    and the conflict is closed. It is not told from an edit of the copy, because an edit must not be lost.
+    """
     return sql.SQL(
         "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
         " {local} as local, {source} as source, 'local' as kept from {plan} p"
-        " join {seen} s on s._seq = p._seq join {rows} r on r._seq = p._seq join {held} t on {same}"
-        " left join {base} b on {base_key}"
+        " join {rows} r on r._seq = p._seq join {held} t on {same}"
         " where p._state = 'owned_elsewhere' and not p._stale) x where source is not null"
     ).format(
         key=rel.key_json("p"),
-        local=_differing(rel, "r", "t", "t", counts=_ASKED_FOR),
-        source=_differing(rel, "r", "t", "r", counts=_ASKED_FOR),
+        local=_differing(rel, "r", "t", "t"),
+        source=_differing(rel, "r", "t", "r"),
         plan=rel.plan,
-        seen=rel.seen,
         rows=rel.rows,
         held=rel.held,
         same=rel.same_key("t", "p"),
-        base=rel.base,
-        base_key=rel.same_key("b", "p"),
     )
 
 
 def _settle_agreed(rel: Relations) -> sql.Composed:
-    """Another owner's row that is as the source wants it is no longer in dispute."""
+    """What is no longer in dispute: a row that is as the source wants it, or that has become ours."""
     return sql.SQL(
         "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {plan} p"
-        " join {rows} r on r._seq = p._seq join {held} t on {same} where p._state = 'owned_elsewhere'"
-        " and not p._stale and c.resolved_at is null and c.kind = 'owner' and c.system = {system}"
-        " and c.entity = {entity} and c.key = {key} and {differing} is null"
+        " join {rows} r on r._seq = p._seq left join {held} t on {same}"
+        " where p._state not in ('parked', 'stale') and not p._stale"
+        " and (p._state <> 'owned_elsewhere' or t.ctid is not null and {differing} is null)"
+        " and c.resolved_at is null and c.kind = 'owner' and c.system = {system}"
+        " and c.entity = {entity} and c.key = {key}"
     ).format(
         plan=rel.plan,
         rows=rel.rows,
@@ -178,6 +166,15 @@ def _settle_agreed(rel: Relations) -> sql.Composed:
         key=rel.key_json("p"),
         differing=_differing(rel, "r", "t", "t"),
     )
+
+
+def _any_owner_conflict(connection: Connection, rel: Relations) -> bool:
+    row = connection.execute(
+        "select exists (select from sync.conflict where resolved_at is null and kind = 'owner'"
+        " and system = %s and entity = %s)",
+        [rel.entity.system, rel.entity.name],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _repeated_conflicts(rel: Relations) -> sql.Composed:

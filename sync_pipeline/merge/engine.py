@@ -80,6 +80,7 @@ class _Part:
     started_at: dt.datetime
     released: int = 0
     looked_up: int = 0
+    ghosts: int = 0
     duplicates: int = 0
     repeated: list[str] = field(default_factory=list)
     summary: plan.PlanSummary = field(default_factory=plan.PlanSummary)
@@ -241,7 +242,9 @@ def _plan(
     connection: Connection, part: _Part, parents: Mapping[str, Entity], *, together: Sequence[str]
 ) -> None:
     scope = part.stream.scope
-    part.duplicates = part.stage.settle()
+    if part.complete:
+        part.ghosts = part.stage.forget_undelivered(part.released)
+    part.duplicates = part.stage.settle(part.released)
     part.repeated = part.stage.repeated(EXAMPLES) if part.duplicates else []
     part.looked_up = lookups.fill(connection, part.rel, parents, complete=part.complete)
     part.summary = plan.build(
@@ -271,6 +274,8 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     rejections = [*part.stage.unkeyed, *part.stage.rejections.values(), *writer.rejections.values()]
     parking.reject(connection, rel, run_id, rejections)
     parking.clear(connection, rel)
+    if part.complete:
+        parking.forget_undelivered(connection, rel, part.released)
     if summary.missing:
         missing.conclude(connection, rel, run_id)
     counts = _tally(part, writer)
@@ -278,8 +283,15 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     result = _result(part, counts, "completed")
     result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
     result.facts["parked_examples"] = waiting
-    if part.stream.outcome.complete and (counts.troubled or not part.complete):
+    if part.stream.outcome.complete:
         result.facts |= census.leftovers(connection, rel)
+        # Of records without a key there is nothing but their number.
+        result.facts["not_accepted"] += len(part.stage.unkeyed)
+    if part.stream.outcome.complete and part.stage.unkeyed:
+        result.facts["not_searched"] = (
+            "rows that vanished from the source were not looked for, because any of them may be one of the"
+            f" {len(part.stage.unkeyed):,} records without a usable key"
+        )
     for kind, count in disputed.items():
         result.facts[f"{kind}_conflicts"] = count
     if disputed:
@@ -317,7 +329,7 @@ def _tally(part: _Part, writer: Writer | None = None) -> Counts:
     for state, count in (writer.refused_states if writer else {}).items():
         states[state] -= count
     return Counts(
-        read=part.stage.read + part.looked_up,
+        read=part.stage.read + part.looked_up - part.ghosts,
         inserted=states.get("inserted", 0),
         updated=states.get("updated", 0),
         unchanged=states.get("unchanged", 0) + states.get("stale", 0),

@@ -74,11 +74,20 @@ def _blanking(
         return
     budget = rel.entity.budget
     enough = 2 if complete else budget.vanished
-    for column, (had, still) in _filled(connection, rel, list(summary.blanked)).items():
+    looked_up = {f.column for f, _ in rel.entity.lookups}
+    given = [column for column in summary.blanked if column not in looked_up]
+    for column in looked_up & set(summary.blanked):
+        # A value that the target itself holds is gone with its row: held against the whole table.
+        had, blanked = _held(connection, rel, column), summary.blanked[column]
+        if budget.blanking.exceeded_by(blanked, had):
+            yield (
+                f"{blanked:,} of {had:,} values of {column}, which are looked up, would be emptied because"
+                f" the rows that held them are gone; the budget is {budget.blanking.percent:g} % and"
+                f" {budget.blanking.floor:,} values."
+            )
+    for column, (had, still) in _filled(connection, rel, given).items():
         blanked = summary.blanked[column]
-        source = (
-            " or ".join(repr(s) for s in rel.entity.field(column).sources) or "what is looked up"
-        )
+        source = " or ".join(repr(s) for s in rel.entity.field(column).sources)
         if still == 0 and had >= enough and blanked:
             yield (
                 f"{source} is in none of the delivered records although {had:,} of them had it before;"
@@ -90,6 +99,14 @@ def _blanking(
                 f"{blanked:,} of {had:,} filled values of {column} ({source}) would be emptied; the budget"
                 f" is {budget.blanking.percent:g} % and {budget.blanking.floor:,} values."
             )
+
+
+def _held(connection: Connection, rel: Relations, column: str) -> int:
+    """How many rows of the base have a value."""
+    query = sql.SQL("select count({}) from {} b").format(
+        filled(rel.entity.field(column), "b"), rel.base
+    )
+    return _count(connection, query)
 
 
 def _filled(connection: Connection, rel: Relations, names: list[str]) -> dict[str, tuple[int, int]]:

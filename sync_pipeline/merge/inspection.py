@@ -140,11 +140,12 @@ class Difference:
         complete: whether that was in a read of everything.
         released: records that had been parked and were staged again beside the source's.
         duplicates: records that lost to another of the same key.
-        held_back: records that were parked or rejected, while no other of their key has ever landed.
+        held_back: records that were not accepted (parked, rejected, another owner's), while no other of
+            their key has ever landed.
         undelivered: accepted records that were not delivered, which did not prove them gone.
         known: records that the sync has accepted, and that the source still had when last looked for.
         not_here: those of them without a row: deleted here, or another owner's that is gone.
-        others: rows of other owners that the source does not have.
+        others: rows of other owners, of which the sync has accepted no record.
         ours_alone: rows of ours that the source does not have.
         repeats: further rows of a key that the table repeats.
         on_target: rows.
@@ -185,7 +186,7 @@ class Difference:
             ("at the source", self.at_source),
             ("+ parked before, and staged again", self.released or None),
             ("− repeated keys", self.duplicates),
-            ("− parked or rejected", self.held_back),
+            ("− parked, rejected, or other owners' rows", self.held_back),
             ("+ not delivered any more, which does not prove them gone", self.undelivered or None),
             (f"− {seldom}", self.rest or None),
         ]
@@ -194,7 +195,7 @@ class Difference:
         return [
             *((what, count) for what, count in first if count is not None),
             ("− not on the target: deleted here", self.not_here),
-            ("+ other owners' rows that the source does not have", self.others),
+            ("+ other owners' rows", self.others),
             ("+ our rows that the source does not have", self.ours_alone),
             ("+ rows that repeat a key", self.repeats),
             ("= on the target", self.on_target),
@@ -244,7 +245,7 @@ order by id desc limit 1
 
 _READ = """
 select coalesce((facts ->> 'released')::int, 0), (counts ->> 'duplicates')::int,
-    (counts ->> 'parked')::int + (counts ->> 'rejected')::int - coalesce((facts ->> 'held_back')::int, 0),
+    coalesce((facts ->> 'not_accepted')::int, 0) - coalesce((facts ->> 'held_back')::int, 0),
     coalesce((facts ->> 'undelivered')::int, 0)
 from sync.step
 where system = %s and entity = %s and action = 'merge' and status = 'completed'

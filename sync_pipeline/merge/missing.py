@@ -91,13 +91,19 @@ def untouched(rel: Relations) -> sql.Composed:
         sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
     ]
     ours = {rel.entity.missing_flag, rel.entity.owner.column if rel.entity.owner else None}
+    locals_ = [c for c in rel.entity.columns if isinstance(c, Local) and c.column not in ours]
+    # The moment of the insert is in every column that has it by default; an edit moves one of them at most.
+    moments = [c.column for c in locals_ if c.default and c.default.endswith(")")]
     own = [
         sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
             c=ident(c.column),
-            d=sql.SQL(c.default) if c.default else sql.SQL("null"),  # pyright: ignore[reportArgumentType]
+            d=ident("t", moments[0])
+            if c.column in moments
+            else sql.SQL(c.default)  # pyright: ignore[reportArgumentType]
+            if c.default
+            else sql.SQL("null"),
         )
-        for c in rel.entity.columns
-        if isinstance(c, Local) and c.column not in ours
+        for c in locals_
     ]
     # Of a column that the entity does not declare nobody here knows the default.
     strange = sql.SQL(

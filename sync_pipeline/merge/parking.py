@@ -99,6 +99,28 @@ def clear(connection: Connection, rel: Relations) -> None:
         )
 
 
+def forget_undelivered(connection: Connection, rel: Relations, released: int) -> None:
+    """Forget parked records that a complete scan of the source no longer found.
+
+    Args:
+        connection: in the run's transaction.
+        rel: the entity's tables.
+        released: how many records were staged before those of the source.
+    """
+    connection.execute(
+        sql.SQL(
+            "delete from sync.parked x where x.system = {} and x.entity = {} and not exists"
+            " (select from {} s where s._seq >= {} and {} = x.key)"
+        ).format(
+            sql.Literal(rel.entity.system),
+            sql.Literal(rel.entity.name),
+            rel.seen,
+            sql.Literal(released),
+            rel.key_json("s"),
+        )
+    )
+
+
 def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
     """Hold back the plan's parked rows, raw, with the parent that each waits for.
 

@@ -296,7 +296,8 @@ def missing_table(rel: Relations) -> sql.Identifier:
 def _find_missing(connection: Connection, rel: Relations) -> int:
     statement = sql.SQL(
         "create temporary table {} on commit drop as select row_number() over () as _seq, {} from {} b"
-        " where b._missing_since is null and not exists (select from {} s where {})"
+        " where b._missing_since is null and not exists"
+        " (select from {} s where s._state is distinct from 'gone' and {})"
     ).format(
         missing_table(rel), columns(rel.entity.key, "b"), rel.base, rel.seen, rel.same_key("s", "b")
     )

@@ -64,6 +64,15 @@ class Relations:
         return sql.SQL("false" if self.entity.unique_key else "coalesce(t._times > 1, false)")
 
     @cached_property
+    def alone(self) -> sql.Composable:
+        """Whether the row of the alias `t` is the only one of its key."""
+        if self.entity.unique_key:
+            return sql.SQL("true")
+        return sql.SQL("not exists (select from {} o where {} and o.ctid <> t.ctid)").format(
+            self.target, self.same_key("o", "t")
+        )
+
+    @cached_property
     def base(self) -> sql.Identifier:
         """What the source last delivered."""
         return ident(BASE_SCHEMA, base_name(self.entity))

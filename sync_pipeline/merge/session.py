@@ -278,6 +278,27 @@ def _holding(connection: Connection, entities: Sequence[Entity]) -> Iterator[Non
                 connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
+def hold_system(connection: Connection, system: str, wait: dt.timedelta) -> None:
+    """Take a system's lock for the length of a session; changes the session's timeouts.
+
+    Raises:
+        EntityBusy: another session holds it.
+    """
+    connection.execute(
+        "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
+        [_milliseconds(wait)],
+    )
+    try:
+        connection.execute(
+            "select pg_advisory_lock(hashtextextended(%s, 0))", [f"sync_pipeline system {system}"]
+        )
+    except errors.LockNotAvailable:
+        raise EntityBusy(
+            f"{system} is being synced by another run, whose snapshot of the source is an older one; waited"
+            f" {wait.total_seconds():g} s. Run it again when that one is done."
+        ) from None
+
+
 def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
     """Take an entity's lock; changes the session's timeouts."""
     name = lock_name(entity)

@@ -318,13 +318,35 @@ class Stage:
             except EOFError:
                 return
 
-    def settle(self) -> int:
+    def forget_undelivered(self, released: int) -> int:
+        """Leave out records that had been parked and that a complete scan no longer found.
+
+        Args:
+            released: how many records were staged before those of the source.
+
+        Returns:
+            How many were left out.
+        """
+        if not released:
+            return 0
+        rel = self.relations
+        statement = sql.SQL(
+            "update {seen} s set _state = 'gone' where s._seq < {released} and s._state is null"
+            " and not exists (select from {seen} x where x._seq >= {released} and {same})"
+        ).format(seen=rel.seen, released=sql.Literal(released), same=rel.same_key("x", "s"))
+        return self._connection.execute(statement).rowcount
+
+    def settle(self, released: int = 0) -> int:
         """Settle keys that were delivered more than once, and gather statistics for the planner.
 
-        The source's own record wins over its copy of another owner's, which would hide it for ever; then the
-        newest, by the source's modification time. Where that does not tell, what the base holds already
-        wins, so that a source which repeats keys does not change its mind from run to run; then what arrived
-        last. A rejected record competes with nobody.
+        What the source delivers now wins over what had been parked. The source's own record wins over its
+        copy of another owner's, which would hide it for ever; then the newest, by the source's modification
+        time. Where that does not tell, what the base holds already wins, so that a source which repeats keys
+        does not change its mind from run to run; then what arrived last. A rejected record competes with
+        nobody.
+
+        Args:
+            released: how many records were staged before those of the source, because their parents came.
 
         Returns:
             How many records lost to another one of the same key.
@@ -337,13 +359,13 @@ class Stage:
         statement = sql.SQL(
             "with again as (select {keys} from {seen} where _state is null group by {keys}"
             " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
-            " {s_keys} order by s._elsewhere, s._modified desc nulls last, s._wide, s._seq desc) as _place"
-            " from {seen} s"
+            " {s_keys} order by {order}) as _place from {seen} s"
             " join again a on {same} where s._state is null)"
             " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and _place > 1"
         ).format(
             keys=columns(rel.entity.key),
             s_keys=columns(rel.entity.key, "s"),
+            order=_ORDER if rel.entity.modified else _ORDER_WITHOUT_TIMES.format(released),
             seen=rel.seen,
             same=rel.same_key("a", "s"),
         )
@@ -369,6 +391,10 @@ class Stage:
             limit=sql.Literal(limit),
         )
         return [text for (text,) in self._connection.execute(query)]
+
+
+_ORDER = sql.SQL("s._elsewhere, s._modified desc nulls last, s._wide, s._seq desc")
+_ORDER_WITHOUT_TIMES = sql.SQL("s._seq < {}, s._elsewhere, s._wide, s._seq desc")
 
 
 def column_types(

@@ -82,11 +82,23 @@ def undo(
                     system.name, entity.name, "undo", "completed", started_at, facts=facts
                 )
                 history.add_step(connection, undo_id, step)
+        connection.execute(_REOPEN, {"run": run_id})
         return results
 
     results = atomically(connection, system.entities, work)
     history.close_run(connection, undo_id)
     return results
+
+
+# Who takes a decision back has the question again.
+_REOPEN = """
+update sync.conflict c set resolved_at = null, resolution = null from sync_history h
+where h.id = %(run)s and h.sync_type = 'resolve' and c.id = (h.metadata ->> 'conflict')::bigint
+    and c.resolution in ('source', 'local')
+    and not exists (select from sync.conflict o where o.id > c.id and o.system = c.system
+        and o.entity = c.entity and o.key = c.key and o.kind = c.kind
+        and o.field is not distinct from c.field)
+"""
 
 
 def _accepted(connection: Connection, run_id: UUID) -> dict[tuple[str, str], Jsonb]:
@@ -155,7 +167,7 @@ def _restore(rel: Relations) -> sql.Composed:
     return sql.SQL(
         "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
         " join {target} t on x.key = {key} where x.action <> 'delete'"
-        " and ({ours} or x.key = %(accepted)s::jsonb) and ({any_field})),"
+        " and ({ours} or x.key = %(accepted)s::jsonb) and {alone} and ({any_field})),"
         " written as (update {target} t set {sets} from todo x,"
         " jsonb_populate_record(null::{target}, x.before) was where x.key = {key})"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
@@ -167,6 +179,7 @@ def _restore(rel: Relations) -> sql.Composed:
         target=rel.target,
         key=rel.key_json("t"),
         ours=rel.ours("t"),
+        alone=rel.alone,
         any_field=any_field,
         sets=sets,
     )
@@ -208,10 +221,11 @@ def _delete(rel: Relations) -> sql.Composed:
     """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
     return sql.SQL(
         "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
-        " and b._run = %(run)s and {ours} and {untouched} returning {key} as key, to_jsonb(t.*) as image),"
+        " and b._run = %(run)s and {ours} and {alone} and {untouched}"
+        " returning {key} as key, to_jsonb(t.*) as image),"
         " again as (delete from {target} t using sync.change x where x.run_id = %(run)s"
         " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert' and x.key = {key}"
-        " and {ours} and to_jsonb(t.*) = x.after returning {key} as key, to_jsonb(t.*) as image)"
+        " and {ours} and {alone} and to_jsonb(t.*) = x.after returning {key} as key, to_jsonb(t.*) as image)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'"
         " from (select * from gone union all select * from again) x"
@@ -220,6 +234,7 @@ def _delete(rel: Relations) -> sql.Composed:
         base=rel.base,
         same=rel.same_key("t", "b"),
         ours=rel.ours("t"),
+        alone=rel.alone,
         untouched=untouched(rel),
         key=rel.key_json("t"),
     )

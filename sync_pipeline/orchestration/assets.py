@@ -45,12 +45,14 @@ class Wiring:
         target: the database that they are merged into, a `resources.TargetDatabase`.
         merge: the IO manager that merges into it.
         origin: the asset that an entity's records come from.
+        one_at_a_time: a run keeps others of its system away; its source is read in one snapshot.
     """
 
     source: str
     target: str = "target"
     merge: str = "merge"
     origin: Callable[[Entity], dg.AssetKey] = source_key
+    one_at_a_time: bool = False
 
 
 def entity_assets(system: System, wiring: Wiring) -> list[dg.AssetsDefinition]:
@@ -80,6 +82,8 @@ def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDe
         target = getattr(context.resources, wiring.target)
         try:
             scope = context.resources.scope.resolve()
+            if wiring.one_at_a_time:
+                target.hold(system.name)
             with target.connect() as connection:
                 since = (
                     history.progress(connection, entity) if scope.mode == "delta" else Progress()

@@ -45,12 +45,13 @@ def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.Asset
         yield _checks(system, entity, specs, target, "checks", _results)
         return
     # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
-    later = [p for _, link in entity.links if link.deferred for p in link.parents]
+    linked = [p for _, link in entity.links if link.deferred for p in link.parents]
+    later = [name for name in dict.fromkeys(linked) if name != entity.name]
     links = dg.AssetCheckSpec(
         "links",
         asset=asset_key(entity),
         description="Every link points at a row that is there.",
-        additional_deps=[asset_key(system[name]) for name in dict.fromkeys(later)],
+        additional_deps=[asset_key(system[name]) for name in later],
     )
     if later:
         yield _checks(system, entity, specs, target, "checks", _results)
@@ -298,7 +299,7 @@ def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCh
         "links",
         passed=not found,
         severity=WARN,
-        why=f"{sum(d.values for d in found):,} links dangle" if found else "",
+        why="; ".join(f"{d.values:,} values of {d.column} point at nothing" for d in found),
         metadata={
             "dangling": sum(d.values for d in found),
             "details": dg.MetadataValue.md("\n".join(lines) or "None dangles."),

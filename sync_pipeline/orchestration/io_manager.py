@@ -190,5 +190,8 @@ def summary_line(result: engine.MergeResult) -> str:
     """The counts of a merge in one line, without the zeros."""
     counts = result.counts.as_dict()
     parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    gone = result.facts.get("missing", 0)
+    parts += f"; {gone:,} more are no longer at the source" if gone else ""
+    parts += f"; {result.facts['not_searched']}" if "not_searched" in result.facts else ""
     dry = " (dry run: nothing written)" if result.status == "planned" else ""
     return f"{result.entity.system}/{result.entity.name}: {parts or 'nothing to do'}{dry}"

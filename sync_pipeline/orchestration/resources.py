@@ -11,10 +11,10 @@ from typing import ClassVar, Literal, Protocol
 import dagster as dg
 import psycopg
 import stamina
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetUnavailable
-from sync_pipeline.merge.session import Target
+from sync_pipeline.merge.session import Target, hold_system
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
@@ -46,6 +46,8 @@ class TargetDatabase(dg.ConfigurableResource):
     key: ClassVar[str] = "target"
     """The key of the resource; what runs into another database than this are tagged with."""
 
+    _held: dict[str, Connection] = PrivateAttr(default_factory=dict)
+
     patient: bool = Field(
         default=False,
         description="Wait for a target that is away, for as long as SYNC_OUTAGE says: a run goes on after a"
@@ -72,6 +74,29 @@ class TargetDatabase(dg.ConfigurableResource):
             application_name=name,
             statement_timeout=settings.statement_timeout,
         )
+
+    def hold(self, system: str) -> None:
+        """Keep other runs of a system away until this run ends; to be called before its source is looked at.
+
+        A source that is read in one snapshot must not be merged after a later one.
+
+        Raises:
+            EntityBusy: another run did not end in time.
+        """
+        if system in self._held:
+            return
+        connection = self.connect(f"sync_pipeline {system}")
+        try:
+            hold_system(connection, system, Settings.read().lock_wait)
+        except BaseException:
+            connection.close()
+            raise
+        self._held[system] = connection
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Let other runs go on."""
+        while self._held:
+            self._held.popitem()[1].close()
 
     def keeps_account(self) -> bool:
         """Whether the database is named, answers, and has bookkeeping tables."""

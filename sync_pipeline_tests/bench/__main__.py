@@ -53,7 +53,7 @@ examples:
 """
 
 PARTS = ["merge", "desktop"]
-WIDTH = 128  # of the table; on a narrower terminal its lines wrap, which loses nothing
+WIDTH = 136  # of the table; on a narrower terminal its lines wrap, which loses nothing
 LARGE = 500_000  # rows from which one repeat has to do, unless more are asked for
 
 

@@ -122,8 +122,9 @@ class Reference:
         if self._elsewhere(record) or theirs:
             if not stale:
                 self._dispute_owner(record, base, row, force=force)
-                self._move(record)
             return "owned_elsewhere"
+        if not stale and not self._already(record, base, force=force):
+            self.conflicts.pop((record.key, "owner", None), None)  # it is ours by now
         if row is None and base is not None:
             if not stale:
                 self._dispute_deleted(record, base)
@@ -197,28 +198,22 @@ class Reference:
     def _dispute_owner(
         self, record: Delivered, base: Base | None, row: Row | None, *, force: bool
     ) -> None:
-        """Recorded when the source comes to differ; the same record again says nothing new.
-
-        A copy of another owner's row lags behind it: what only the row's owner has changed is no wish of
-        the source.
-        """
-        if row is None or (base and not force and self._same_as_last(record, base)):
+        """Recorded as long as the source differs; what was accepted before the row changed hands is not."""
+        if row is None or self._already(record, base, force=force):
             return
-        differing = {
+        wanted = {
             f: record.values.get(f)
             for f in self.policies
             if self._given(record, f) and record.values.get(f) != row.values[f]
         }
-        if not differing:
-            self.conflicts.pop((record.key, "owner", None), None)
-        wanted = {
-            f: value
-            for f, value in differing.items()
-            if base is None or not self._elsewhere(record) or row.values[f] == base.values[f]
-        }
+        self.conflicts.pop((record.key, "owner", None), None)
         if wanted:
             was = {f: row.values[f] for f in wanted}
             self.conflicts[record.key, "owner", None] = (None, was, wanted, "local")
+
+    def _already(self, record: Delivered, base: Base | None, *, force: bool) -> bool:
+        """Whether the same record was accepted before: then nobody looks at its row."""
+        return base is not None and not force and self._same_as_last(record, base)
 
     def _same_as_last(self, record: Delivered, base: Base) -> bool:
         return record.modified == base.modified and all(

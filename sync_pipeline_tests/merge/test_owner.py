@@ -111,7 +111,7 @@ def test_a_row_given_to_another_owner_is_left_alone_from_then_on(shops: Workbenc
     assert shops.desk()["label"] == "A"
 
 
-def test_a_row_given_back_to_us_is_compared_with_what_the_source_said_meanwhile(
+def test_a_row_given_back_to_us_is_compared_with_what_was_accepted_before(
     shops: Workbench,
 ) -> None:
     shops.sync(desk(label="A"), entity=DESK)
@@ -119,12 +119,13 @@ def test_a_row_given_back_to_us_is_compared_with_what_the_source_said_meanwhile(
     shops.sync(desk(label="B"), entity=DESK)
     shops.run("update desk set source = 'D'")
 
-    same = shops.sync(desk(label="B"), entity=DESK)
-    changed = shops.sync(desk(label="C"), entity=DESK)
+    result = shops.sync(desk(label="B"), entity=DESK)
 
-    assert counted(same) == {"read": 1, "unchanged": 1}
-    assert counted(changed) == {"read": 1, "updated": 1}
-    assert [c["kind"] for c in shops.conflicts()] == ["owner", "field"]
+    assert counted(result) == {"read": 1, "updated": 1}
+    assert shops.desk()["label"] == "B"
+    [conflict] = shops.conflicts()  # about the owner there is none any more
+    assert (conflict["kind"], conflict["base"]) == ("field", "A")
+    assert (conflict["local"], conflict["source"]) == ("Theirs", "B")
 
 
 # -- records that are another owner's at the source
@@ -194,6 +195,15 @@ def test_a_record_that_passes_to_another_owner_leaves_its_row_alone_from_then_on
 
     assert counted(same) == counted(changed) == {"read": 1, "owned_elsewhere": 1}
     assert shops.desk()["label"] == "Ours"
+
+
+def test_a_record_that_comes_to_us_is_inserted_if_it_has_never_been_here(shops: Workbench) -> None:
+    shops.sync(desk(label="Same", whose="M"), entity=SHARED)
+
+    result = shops.sync(desk(label="Same", whose="D"), entity=SHARED)
+
+    assert counted(result) == {"read": 1, "inserted": 1}
+    assert shops.desk()["label"] == "Same"
 
 
 def test_a_record_that_comes_to_us_is_merged_from_then_on(shops: Workbench) -> None:

@@ -153,21 +153,21 @@ def test_the_same_record_again_is_no_new_conflict(notes: Workbench) -> None:
     enter(notes, (1, "a", "one", "M"), (1, "a", "two", "M"))
     sync(notes, note())
 
-    again = sync(notes, note())
+    again = [sync(notes, note()), sync(notes, note(), complete=True)]
 
-    assert again == {"read": 1, "unchanged": 1}
+    assert again == [{"read": 1, "conflicted": 1}] * 2
     assert len(notes.rows("select * from sync.conflict")) == 1
 
 
-def test_a_key_that_is_repeated_no_more_is_taken_up_by_the_next_change(notes: Workbench) -> None:
-    enter(notes, (1, "a", "ours", "M"), (1, "a", "ours", "M"))
+def test_a_key_that_is_repeated_no_more_is_taken_up_by_the_next_read(notes: Workbench) -> None:
+    enter(notes, (1, "a", "one", "M"), (1, "a", "two", "M"))
     sync(notes, note())
-    notes.run("delete from note where ctid = (select max(ctid) from note)")
+    notes.run("delete from note where words = 'two'")
 
-    result = sync(notes, note(words="new"))
+    result = sync(notes, note())
 
     assert result == {"read": 1, "updated": 1}
-    assert there(notes) == [(1, "a", "new", "M")]
+    assert there(notes) == [(1, "a", "ours", "M")]
 
 
 def test_a_row_of_another_owner_speaks_for_all_of_its_key(notes: Workbench) -> None:
@@ -303,17 +303,23 @@ def test_rows_that_a_run_inserted_are_taken_back(notes: Workbench) -> None:
     assert there(notes) == [(1, "a", "theirs", "D"), (3, "a", "edited", "M")]
 
 
-def test_a_row_that_was_updated_and_then_copied_is_put_back_where_it_still_holds_our_value(
-    notes: Workbench,
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_row_whose_key_has_been_repeated_since_is_left_as_it_is(
+    notes: Workbench, copied: bool
 ) -> None:
-    run = uuid4()
-    sync(notes, note(words="old"))
-    sync(notes, note(words="new"), run_id=run)
-    notes.run("insert into note select job, line, 'copy', hours, source from note")
+    inserted, updated = uuid4(), uuid4()
+    sync(notes, note(), run_id=inserted)
+    sync(notes, note(words="new"), run_id=updated)
+    if copied:
+        notes.run("insert into note select * from note")
+    before = there(notes)
 
-    take_back(notes, run)
+    take_back(notes, updated)
+    after = there(notes)
+    take_back(notes, inserted)
 
-    assert sorted(row[2] for row in there(notes)) == ["copy", "old"]
+    assert after == (before if copied else [(1, "a", "ours", "M")])
+    assert there(notes) == after
 
 
 def test_an_undone_insertion_can_be_undone_too(notes: Workbench) -> None:

@@ -278,6 +278,7 @@ def test_all_jobs_schedules_and_sensors_resolve_to_something_that_runs() -> None
         ("desktop_hourly", "0 * * * *", "Asia/Kolkata", "desktop_sync"),
         ("desktop_reverse_hourly", "30 * * * *", "Asia/Kolkata", "desktop_reverse"),
         ("desktop_nightly", "15 1 * * *", "Asia/Kolkata", "desktop_full"),
+        ("desktop_reverse_nightly", "45 1 * * *", "Asia/Kolkata", "desktop_reverse_full"),
     ],
 )
 def test_every_system_has_its_hours(name: str, cron: str, zone: str, job: str) -> None:

@@ -1,4 +1,4 @@
-"""The desktop system, wired: forward on the hour, back on the half hour, everything forward at night.
+"""The desktop system, wired: forward on the hour, back on the half hour, everything both ways at night.
 
 The graph has no cycle although the data goes round: the desktop's tables as they are read are external
 assets, and what the way back makes of them are assets of their own.
@@ -31,7 +31,7 @@ BACKWARD = FromPostgres(
     REVERSE,
     "SYNC_TARGET_DSN",
     hourly="30 * * * *",
-    nightly="",
+    nightly="45 1 * * *",
     time_zone=TIME_ZONE,
     only=ONLY,
     into=DesktopDatabase(patient=True),

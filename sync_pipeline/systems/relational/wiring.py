@@ -68,7 +68,8 @@ class FromPostgres:
         """Everything that runs the system."""
         system, name, own = self.system, self.system.name, self.into.key != TargetDatabase.key
         source, merge = f"{name}_source", f"{name}_merge"
-        wiring = Wiring(source, self.into.key, merge, self.origin or source_key)
+        origin = self.origin or source_key
+        wiring = Wiring(source, self.into.key, merge, origin, one_at_a_time=True)
         delta, full, partial = self._jobs()
         return Wired(
             runs=SystemRuns(

@@ -105,7 +105,7 @@ def test_ranges_are_read_also_where_bytes_that_are_no_text_are_part_of_the_key(
     moved = unchecked.forward("taskchecklist")["taskchecklist"]
 
     assert counted(first) == {"read": 601, "inserted": 600, "rejected": 1}
-    expected = r"checklistdesc → checklistdesc: b'papi\xe9r' is binary, not text"
+    expected = r"task_id '101': checklistdesc → checklistdesc: b'papi\xe9r' is binary, not text"
     assert rejected(unchecked)["reason"] == expected
     assert (first.facts["ranges"] > 2, counted(still)) == (True, {})
     assert (moved.facts["ranges_moved"], moved.counts.updated) == (1, 1)

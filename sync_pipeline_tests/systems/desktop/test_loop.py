@@ -124,7 +124,7 @@ def test_a_reversed_row_comes_back_as_the_mobile_row_that_it_is(office: Practice
     assert office.conflicts() == []
 
 
-def test_a_copy_that_lags_behind_the_edits_of_its_owner_asks_for_nothing(office: Practice) -> None:
+def test_a_copy_that_lags_behind_is_in_dispute_until_it_has_caught_up(office: Practice) -> None:
     office.mobile.insert("jobshead", **job(99999, source="M"))
     office.reverse("jobshead")
     office.forward("jobshead")
@@ -133,8 +133,11 @@ def test_a_copy_that_lags_behind_the_edits_of_its_owner_asks_for_nothing(office:
     office.mobile.run("update jobshead set work_desc = 'Visit in the afternoon'")
 
     result = office.forward("jobshead")["jobshead"]
-
     assert counted(result) == {"read": 1, "owned_elsewhere": 1}
+    assert [c["kind"] for c in office.conflicts()] == ["owner"]
+
+    office.reverse("jobshead")
+    office.forward("jobshead")
     assert office.conflicts() == []
 
 

@@ -42,6 +42,7 @@ KINDS: dict[str, tuple[str, Type, list[Any]]] = {
     ),
     "short": ("varchar(8)", varchar(8), ["12345678", "", "üüüüüüüü"]),
     "mark": ("char(3)", char(3), ["ab ", "", "xyz"]),
+    "padded": ("char(6)", text, ["ab", "", "a b   "]),
     "small": ("integer", integer, [-(2**31), 2**31 - 1, 0]),
     "large": ("bigint", bigint, [-(2**63), 2**63 - 1]),
     "exact": (
