@@ -24,7 +24,7 @@ import psycopg
 
 from sync_pipeline import printing
 from sync_pipeline.commands import PROGRAM
-from sync_pipeline.errors import SettingsError, StoppedByGuard, SyncError
+from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.settings import Settings
 
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -131,7 +131,7 @@ def _told(message: str, code: int, *, as_json: bool, on_stderr: bool = True) -> 
 
 def explained(error: Exception) -> str:
     """An error as a line that says what failed, why, and what to do."""
-    if isinstance(error, SyncError):
+    if isinstance(error, SyncError | DeclarationError):
         return str(error)
     # What SQLAlchemy raises holds the driver's own error; both name the cause in the first line.
     cause = getattr(error, "orig", None) or error

@@ -230,7 +230,20 @@ def _prepare_to_serve(settings: Settings) -> None:
             say(f"{system} is not configured: {variable} is not set; its schedules skip")
     if opened and opened.problem:
         say(f"the desktop database: {opened.problem}")
+    if settings.standing_in & {"target", "desktop"}:
+        _tell_where(settings)
     try:
         settings.check_reverse()
     except SyncError as error:
         say(str(error))
+
+
+def _tell_where(settings: Settings) -> None:
+    """How people reach the embedded databases, which nobody but us has named."""
+    from sync_pipeline.postgres.connect import redact
+
+    for name, dsn in (("target", settings.target_dsn), ("desktop", settings.desktop_dsn)):
+        if name in settings.standing_in and dsn:
+            say(f"the {name} database is at {redact(dsn)}")
+    password = settings.home / "postgres" / "cluster" / "sync_pipeline.password"
+    say(f"their password is in {password}")

@@ -1,0 +1,177 @@
+"""Random histories of the practice, both ways: nobody's rows are lost, doubled, re-owned or overwritten.
+
+Set SYNC_TEST_HISTORIES to a number to live through that many histories of each kind instead of a few.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import stamina
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sync_pipeline.postgres.embedded import EmbeddedServer
+from sync_pipeline.systems.relational import ranges
+from sync_pipeline_tests.fixtures.desktop import Practice, copied, counted
+from sync_pipeline_tests.fixtures.merging import await_that
+from sync_pipeline_tests.systems.desktop.histories import Step, histories
+from sync_pipeline_tests.systems.desktop.story import Story
+from sync_pipeline_tests.systems.desktop.trouble import Way
+
+MANY = int(os.environ.get("SYNC_TEST_HISTORIES", "0"))
+# Making a long history shorter takes minutes: it is for whoever hunts, not for every run of the suite.
+PHASES = list(Phase) if MANY else [Phase.explicit, Phase.generate]
+HISTORIES = settings(
+    max_examples=MANY or 5,
+    phases=PHASES,
+    deadline=None,
+    derandomize=not MANY,
+    print_blob=True,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
+ENDS = st.sampled_from(["delta", "full"])
+
+
+@pytest.fixture(scope="module")
+def pair(
+    server: EmbeddedServer, desktop_server: EmbeddedServer, practice_templates: None
+) -> Iterator[Practice]:
+    """Both databases with the masters, for one history after the other."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        stamina.set_testing(True, attempts=8),  # what is tried again need not wait
+        copied(server, desktop_server, "bare") as practice,
+    ):
+        patch.setattr(ranges, "ROWS_PER_RANGE", 1)
+        practice.forward("orgmaster", "locmaster", "conmaster")
+        yield practice
+
+
+def lived(practice: Practice, names: tuple[str, ...], history: list[Step], mode: str) -> None:
+    story = Story(practice, names)
+    story.begin()
+    for step in history:
+        story.live(step)
+    story.end(mode)
+
+
+@HISTORIES
+@given(history=histories("jobshead", "jobtasks"), mode=ENDS)
+def test_jobs_and_their_tasks(pair: Practice, history: list[Step], mode: str) -> None:
+    lived(pair, ("jobshead", "jobtasks"), history, mode)
+
+
+@HISTORIES
+@given(history=histories("taskchecklist"), mode=ENDS)
+def test_checklists_whose_key_may_be_null(pair: Practice, history: list[Step], mode: str) -> None:
+    lived(pair, ("taskchecklist",), history, mode)
+
+
+@HISTORIES
+@given(history=histories("reminder", "remdetail"), mode=ENDS)
+def test_reminders_and_their_answers(pair: Practice, history: list[Step], mode: str) -> None:
+    lived(pair, ("reminder", "remdetail"), history, mode)
+
+
+PLACES = {
+    "plan": "lock table public.jobshead in access exclusive mode",
+    "commit": "select from _sync_metadata where table_name = 'jobshead' for update",
+}
+"""What holds up a run in the middle of its merge, as long as a transaction is open on its target."""
+
+
+@pytest.fixture
+def busy(office: Practice) -> Story:
+    """Jobs that have been synced both ways, and since then changed and added on both sides."""
+    story = Story(office, ["jobshead"])
+    story.desk_inserts("jobshead", (1, 1), "D", ("work_desc", "a"))
+    story.phone_inserts("jobshead", (2, 1), ("work_desc", "a"))
+    for _ in range(2):
+        story.forward("delta")
+        story.reverse("delta")
+    story.desk_sets("jobshead", 0, ("work_desc", "b"))
+    story.desk_inserts("jobshead", (1, 2), None, ("work_desc", "a"))
+    story.phone_sets_own("jobshead", 0, ("work_desc", "b"))
+    story.phone_inserts("jobshead", (2, 2), ("work_desc", "a"))
+    return story
+
+
+@contextmanager
+def another_process(story: Story, way: str, *where: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs one way; killed at the end of the block."""
+    dsns = [story.practice.desktop.dsn, story.practice.mobile.dsn]
+    module = "sync_pipeline_tests.systems.desktop.victim"
+    command = [sys.executable, "-m", module, *dsns, way, *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+@contextmanager
+def held(way: Way, statement: str) -> Iterator[None]:
+    """A transaction on a way's target that has run a statement and stays open."""
+    with way.connect("an app") as connection:
+        connection.autocommit = False
+        connection.execute(statement.encode())
+        yield
+        connection.rollback()
+
+
+def sessions(way: Way, waiting_for: str = "%") -> int:
+    """Sessions of a run on its target, optionally only those that wait for such an event."""
+    return way.target.value(
+        "select count(*) from pg_stat_activity where application_name like %s"
+        " and datname = current_database() and coalesce(wait_event_type, '') like %s",
+        f"sync_pipeline {way.system.name}/%",
+        waiting_for,
+    )
+
+
+def nothing_has_happened(story: Story, way: Way, was: list[list[str]]) -> None:
+    await_that(lambda: sessions(way) == 0)
+    assert story.everything() == was
+
+
+@pytest.mark.parametrize("name", ["forward", "reverse"])
+def test_a_process_killed_while_it_reads(busy: Story, name: str) -> None:
+    way, was = busy.ways[name], busy.everything()
+
+    with another_process(busy, name, "source") as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"reading\n"
+        assert sessions(way) == 1
+
+    nothing_has_happened(busy, way, was)
+    the_loop_goes_on(busy)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["forward", "reverse"])
+def test_a_process_killed_while_it_merges(busy: Story, name: str, place: str) -> None:
+    way, was = busy.ways[name], busy.everything()
+
+    with held(way, PLACES[place]), another_process(busy, name):
+        await_that(lambda: sessions(way, "Lock") == 1)
+
+    nothing_has_happened(busy, way, was)
+    the_loop_goes_on(busy)
+
+
+def the_loop_goes_on(story: Story) -> None:
+    there = story.forward("delta")["jobshead"]
+    back = story.reverse("delta")["jobshead"]
+
+    assert counted(there).items() >= {"inserted": 1, "updated": 1}.items()
+    assert counted(back).items() >= {"inserted": 1, "updated": 1}.items()
+    story.end("delta")
