@@ -30,6 +30,12 @@ class Settings:
         bubble_token: its token.
         bubble_requests_per_minute: of the app's limit, what this project may use.
         desktop_dsn: libpq URI of the desktop database; None: a simulated one.
+        qu_url: root of the point-of-sale gateway, without `/api/v4`; None: the simulator.
+        qu_client_id: names us to it.
+        qu_client_secret: proves it.
+        qu_integration: what the header X-Integration says, where the gateway asks for it.
+        meta_url: root of the Graph API with its version; None: the simulator.
+        meta_token: the system user's token, for workspaces without one of their own.
         overlap: how long a source may take to show a change; the watermark stays this far behind.
         lock_wait: how long a run waits for another run of the same entity.
         statement_timeout: for each statement of a merge.
@@ -47,6 +53,12 @@ class Settings:
     bubble_token: str | None = field(repr=False)
     bubble_requests_per_minute: int
     desktop_dsn: str | None = field(repr=False)
+    qu_url: str | None
+    qu_client_id: str | None = field(repr=False)
+    qu_client_secret: str | None = field(repr=False)
+    qu_integration: str | None
+    meta_url: str | None
+    meta_token: str | None = field(repr=False)
     overlap: timedelta
     lock_wait: timedelta
     statement_timeout: timedelta
@@ -71,6 +83,12 @@ class Settings:
             bubble_token=env.text("BUBBLE_API_TOKEN"),
             bubble_requests_per_minute=env.number("BUBBLE_REQUESTS_PER_MINUTE", 900),
             desktop_dsn=env.text("DESKTOP_DSN"),
+            qu_url=env.text("QU_API_URL"),
+            qu_client_id=env.text("QU_CLIENT_ID"),
+            qu_client_secret=env.text("QU_CLIENT_SECRET"),
+            qu_integration=env.text("QU_INTEGRATION"),
+            meta_url=env.text("META_GRAPH_URL"),
+            meta_token=env.text("META_ACCESS_TOKEN"),
             overlap=env.seconds("SYNC_OVERLAP", 300),
             lock_wait=env.seconds("SYNC_LOCK_WAIT", 120),
             statement_timeout=env.seconds("SYNC_STATEMENT_TIMEOUT", 600),
@@ -98,16 +116,33 @@ class Settings:
                 "DESKTOP_DSN and SYNC_TARGET_DSN name the same database, whose tables would be synced with"
                 " themselves"
             )
-        if self.bubble_url and not self.bubble_url.startswith(("http://", "https://")):
-            raise SettingsError(
-                "BUBBLE_API_URL is not a URL; it looks like https://app.example.com/version-live/api/1.1"
-            )
+        qu = {
+            "QU_API_URL": self.qu_url,
+            "QU_CLIENT_ID": self.qu_client_id,
+            "QU_CLIENT_SECRET": self.qu_client_secret,
+        }
+        if any(qu.values()) and not all(qu.values()):
+            missing = next(name for name, value in qu.items() if not value)
+            raise SettingsError(f"{missing} is not set; {', '.join(qu)} go together")
+        if self.meta_token and not self.meta_url:
+            raise SettingsError("META_GRAPH_URL is not set, but META_ACCESS_TOKEN is")
+        for name, url, example in (
+            ("BUBBLE_API_URL", self.bubble_url, "https://app.example.com/version-live/api/1.1"),
+            ("QU_API_URL", self.qu_url, "https://gateway-api.qubeyond.com"),
+            ("META_GRAPH_URL", self.meta_url, "https://graph.facebook.com/v23.0"),
+        ):
+            if url and not url.startswith(("http://", "https://")):
+                raise SettingsError(f"{name} is not a URL; it looks like {example}")
 
     def missing(self, system: str) -> str | None:
         """The variable that would name the source of a system that can be simulated; None where it is set."""
-        named = {"BUBBLE_API_URL": self.bubble_url, "DESKTOP_DSN": self.desktop_dsn}
-        variable = {"bubble": "BUBBLE_API_URL", "desktop": "DESKTOP_DSN"}.get(system)
-        return variable if variable and not named[variable] else None
+        variable, value = {
+            "bubble": ("BUBBLE_API_URL", self.bubble_url),
+            "desktop": ("DESKTOP_DSN", self.desktop_dsn),
+            "integrations": ("QU_API_URL", self.qu_url),
+            "meta_assets": ("META_GRAPH_URL", self.meta_url),
+        }.get(system, (None, None))
+        return variable if variable and not value else None
 
     def check_reverse(self) -> None:
         """Refuse to merge what the embedded target holds into a desktop database that somebody named.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,11 @@ class SourceOutcome:
     """Filled by the source while its batches are read; final when they end.
 
     Attributes:
-        complete: the scan is proven to have seen every record that exists.
+        complete: the scan is proven to have seen every record that exists, or that exists in `parts`.
+        parts: for an entity that is read in parts, the values of its `part` that were read; None: all.
+        part_errors: why parts could not be read, by their values; the others went on.
+        duplicates: records that the source itself gave several times and of which it says which one counts;
+            the others were not passed on.
         gaps: records older than the newest one seen may have been passed over; the watermark stays.
         read_started: the moment that the read began, by the source's clock.
         calls: requests made.
@@ -44,6 +48,9 @@ class SourceOutcome:
     """
 
     complete: bool = False
+    parts: Collection[str] | None = None
+    part_errors: dict[str, str] = field(default_factory=dict)
+    duplicates: int = 0
     gaps: bool = False
     read_started: dt.datetime | None = None
     calls: int = 0
@@ -64,6 +71,7 @@ class EntityBatches:
         outcome: filled while the batches are read.
         overlap: the watermark stays this far before the start of the read, because a source may
             show a record some time after it changed.
+        part: the one part that is read, where each keeps a cursor of its own.
     """
 
     entity: Entity
@@ -71,3 +79,4 @@ class EntityBatches:
     scope: Scope = field(default_factory=Scope)
     outcome: SourceOutcome = field(default_factory=SourceOutcome)
     overlap: dt.timedelta = dt.timedelta(minutes=5)
+    part: str = ""

@@ -128,8 +128,12 @@ def _add_unique(
 def _target_column(entity: Entity, column: Column) -> sa.Column:
     if isinstance(column, Serial):
         kind = column_type(column.type)
-        return sa.Column(column.column, kind, primary_key=True, autoincrement=True)
-    not_null = column.column in entity.key and not getattr(column, "null_counts", False)
+        random = sa.text("gen_random_uuid()") if column.type.name == "uuid" else None
+        return sa.Column(
+            column.column, kind, primary_key=True, autoincrement=random is None, server_default=random
+        )
+    may_be_null = getattr(column, "null_counts", False) or getattr(column, "nullable", False)
+    not_null = column.column in entity.key and not may_be_null
     nullable = not not_null and getattr(column, "nullable", True)
     default = sa.text(column.default) if column.default is not None else None
     kind = column_type(column.type)

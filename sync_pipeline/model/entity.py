@@ -86,6 +86,7 @@ class Field:
         lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
         null_counts: in a key, null is a value like any other; elsewhere without meaning.
+        nullable: in a key, rows of others may hold null, which no record does; elsewhere without meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -98,6 +99,7 @@ class Field:
     lookup: Lookup | None = None
     default: str | None = None
     null_counts: bool = False
+    nullable: bool = False
     personal: bool = False
     note: str = ""
 
@@ -139,7 +141,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Serial:
-    """The surrogate key that the database numbers by itself."""
+    """The surrogate key that the database makes by itself: a number, or a random uuid."""
 
     column: str = "id"
     type: Type = integer
@@ -228,6 +230,10 @@ class Entity:
             and that may repeat keys: the sync locks it against other writers while it applies, and a
             record whose key it repeats is a conflict.
         place: where the entity's asset stands: the first parts of its asset key.
+        part: mapped column by which the source is read in parts, such as one account or one site at a time;
+            a complete read of some parts says nothing about the others. Empty: it is read as a whole.
+        part_error: local column that holds, in every row of a part, why its last read failed; cleared in
+            the rows that a later read delivers.
     """
 
     name: str
@@ -249,6 +255,8 @@ class Entity:
     unique_key: bool = True
     system: str = ""
     place: tuple[str, ...] = ()
+    part: str = ""
+    part_error: str = ""
     where: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -392,6 +400,12 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
         yield "missing='flag' and missing_flag go together"
     if entity.missing_flag and entity.missing_flag not in columns - mapped:
         yield f"missing_flag {entity.missing_flag!r} must be a Local column"
+    if entity.part and entity.part not in entity.key:
+        yield f"part {entity.part!r} is not a column of the key, so a row could change parts"
+    if entity.part_error and not entity.part:
+        yield "part_error needs part: which rows a failed read concerns"
+    if entity.part_error and entity.part_error not in columns - mapped:
+        yield f"part_error {entity.part_error!r} must be a Local column"
     for name, sets in (("unique", entity.unique), ("indexes", entity.indexes)):
         for column in (c for group in sets for c in group if c not in columns):
             yield f"{name} names {column!r}, which is not among the columns"

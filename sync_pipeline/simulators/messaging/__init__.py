@@ -1,0 +1,1 @@
+"""The messaging product whose phone cache is synced, as it was before."""

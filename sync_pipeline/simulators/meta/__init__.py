@@ -1,0 +1,1 @@
+"""A simulated Graph API with the WhatsApp Business accounts of a few customers."""

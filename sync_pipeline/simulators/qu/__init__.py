@@ -1,0 +1,1 @@
+"""A simulated point-of-sale gateway that speaks Qu's protocol."""

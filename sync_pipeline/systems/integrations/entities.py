@@ -1,0 +1,111 @@
+"""The three tables of the menus, as data.
+
+A row is one item on one path of the menu of one source configuration, which may be a company, a concept or
+a site: two sites of one source sell the same item at prices of their own, so the configuration is a part of
+the key. Nulls count in the key, because rows of earlier syncs lack parts of it.
+
+The three are merged in one transaction: a menu is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
+from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
+
+KEY = ("wand_source_id", "source_config_id", "external_id")
+PART = "source_config_id"
+FLAG = "is_missing"
+
+# What every one of the tables begins and ends with.
+IDENTITY = (
+    Serial("id", uuid),
+    Local("source_id", uuid, note="the source in a registry that was given up; left as it is"),
+    Field("wand_source_id", uuid, "wand_source_id", null_counts=True),
+    Field("source_config_id", uuid, "source_config_id", null_counts=True),
+    Field("external_id", text, "mappingId", note="the item's path in the menu, else its number"),
+)
+SITE = (
+    Field("concept_id", bigint, "concept_id"),
+    Field("company_id", bigint, "company_id"),
+    Field("site_id", bigint, "site_id"),
+)
+TAIL = (
+    Local(FLAG, boolean, default="false", note="no longer on the menu of its configuration"),
+    Stamp("last_synced_at", timestamptz, default="now()"),
+    Stamp("created_at", timestamptz, insert_only=True, default="now()"),
+    Stamp("updated_at", timestamptz, default="now()"),
+)
+
+PRODUCT = Entity(
+    name="integration_product",
+    table="integration_products",
+    source="products",
+    key=KEY,
+    absent="cleared",
+    description="Items that are sold by themselves.",
+    missing="flag",
+    missing_flag=FLAG,
+    part=PART,
+    indexes=(("wand_source_id",), ("external_id",), ("last_synced_at",)),
+    columns=(
+        *IDENTITY,
+        Field("path_id", text, "pathId"),
+        Field("name", text, "name"),
+        Field("item_type", text, "item_type"),
+        Field("data", jsonb, "data", note="the whole item as it was formatted; 0 is a price"),
+        *SITE,
+        *TAIL,
+    ),
+)
+
+MODIFIER = Entity(
+    name="integration_modifier",
+    table="integration_modifiers",
+    source="modifiers",
+    key=(*KEY, "path_id"),
+    absent="cleared",
+    description="What an item can be ordered with, on every path that leads there.",
+    missing="flag",
+    missing_flag=FLAG,
+    part=PART,
+    indexes=(("wand_source_id",), ("external_id",)),
+    columns=(
+        *IDENTITY,
+        Field("path_id", text, "pathId", null_counts=True),
+        Field("name", text, "name"),
+        Field("modifier_group_id", text, "categoryId"),
+        Field("modifier_group_name", text, "category"),
+        Field("data", jsonb, "data", note="the whole item as it was formatted; 0 is a price"),
+        *SITE,
+        *TAIL,
+    ),
+)
+
+DISCOUNT = Entity(
+    name="integration_discount",
+    table="integration_discounts",
+    source="discounts",
+    key=KEY,
+    absent="cleared",
+    description="Reductions that the point of sale knows.",
+    missing="flag",
+    missing_flag=FLAG,
+    part=PART,
+    indexes=(("wand_source_id",), ("external_id",)),
+    columns=(
+        *IDENTITY,
+        Field("name", text, "name"),
+        Field("discount_amount", numeric, "discount_amount"),
+        Field("discount_type", text, "discount_type"),
+        Field("data", jsonb, "data", note="the whole item as it was formatted"),
+        *SITE,
+        *TAIL,
+    ),
+)
+
+INTEGRATIONS = System(
+    "integrations",
+    (PRODUCT, MODIFIER, DISCOUNT),
+    groups=(("integration_product", "integration_modifier", "integration_discount"),),
+)

@@ -1,0 +1,1 @@
+"""Phone numbers of WhatsApp Business accounts, cached for a messaging product."""

@@ -1,0 +1,39 @@
+"""The cache of WhatsApp phone numbers, as data.
+
+Other programs write it too: an embedded sign-up, a webhook, a business lookup that enters rows without a
+phone number. Those rows are theirs: no record has a null key.
+"""
+
+from __future__ import annotations
+
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
+from sync_pipeline.model.types import text, timestamptz, uuid
+
+PHONE_NUMBER = Entity(
+    name="meta_phone_number",
+    table="meta_assets_cache",
+    source="phone_numbers",
+    key=("workspace_id", "phone_number_id"),
+    # The list brings the fields that it was asked for, and a webhook event a few of them.
+    absent="unknown",
+    description="Phone numbers of the WhatsApp Business accounts that workspaces have connected.",
+    part="workspace_id",
+    part_error="last_error",
+    indexes=(("workspace_id",), ("workspace_id", "waba_id"), ("workspace_id", "last_synced_at")),
+    columns=(
+        Serial("id", uuid),
+        Field("workspace_id", uuid, "workspace_id"),
+        Local("business_id", text),
+        Field("waba_id", text, "waba_id"),
+        Field("phone_number_id", text, "id", nullable=True),
+        Field("display_phone_number", text, "display_phone_number", personal=True),
+        Field("verified_name", text, "verified_name"),
+        Field("quality_rating", text, "quality_rating", note="an open list; GREEN, YELLOW, RED"),
+        Stamp("updated_at", timestamptz, default="now()"),
+        Stamp("last_synced_at", timestamptz),
+        Local("last_error", text, note="why the workspace's last sync failed"),
+    ),
+)
+
+META_ASSETS = System("meta_assets", (PHONE_NUMBER,))
