@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from psycopg import sql
@@ -10,8 +11,15 @@ from sync_pipeline.merge.relations import Relations, columns
 from sync_pipeline.merge.stage import Connection
 
 
-def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
+def leftovers(
+    connection: Connection, rel: Relations, parts: Collection[str] | None = None
+) -> dict[str, int]:
     """Rows of the base that no record of a complete read has confirmed, in the transaction of its merge.
+
+    Args:
+        connection: in that transaction.
+        rel: the entity's tables.
+        parts: those that were read, where it was not the whole.
 
     Returns:
         `not_accepted`: records that were rejected, parked, another owner's, or of a repeated key;
@@ -20,7 +28,7 @@ def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
     """
     # With set operations, to which null is a value like any other, as it may be in a key.
     query = sql.SQL(
-        "with live as (select {keys} from {base} where _missing_since is null),"
+        "with live as (select {keys} from {base} b where _missing_since is null and {within}),"
         " delivered as (select {of_seen}, s._state = 'rejected' or p._state in ('parked', 'owned_elsewhere')"
         " or (p._state = 'conflicted' and p._d is null) as back"
         " from {seen} s left join {plan} p using (_seq))"
@@ -34,6 +42,7 @@ def leftovers(connection: Connection, rel: Relations) -> dict[str, int]:
         of_seen=columns(rel.entity.key, "s"),
         seen=rel.seen,
         plan=rel.plan,
+        within=rel.within(parts, "b"),
     )
     row: Any = connection.execute(query).fetchone()
     return {"not_accepted": row[0], "held_back": row[1], "undelivered": row[2]}

@@ -25,6 +25,7 @@ from sync_pipeline.merge import (
     disputes,
     guard,
     history,
+    in_parts,
     lookups,
     missing,
     parking,
@@ -86,6 +87,7 @@ class _Part:
     summary: plan.PlanSummary = field(default_factory=plan.PlanSummary)
     over_budget: list[str] = field(default_factory=list)
     digest: str | None = None
+    covered: list[str] | None = None
     changes: list[FieldChange] = field(default_factory=list)
     result: MergeResult | None = None
 
@@ -241,9 +243,11 @@ def _merge_all(
 def _plan(
     connection: Connection, part: _Part, parents: Mapping[str, Entity], *, together: Sequence[str]
 ) -> None:
-    scope = part.stream.scope
+    scope, parts = part.stream.scope, part.stream.outcome.parts
     if part.complete:
-        part.ghosts = part.stage.forget_undelivered(part.released)
+        if parts is not None:
+            part.covered = in_parts.covered(connection, part.rel, parts, part.released)
+        part.ghosts = part.stage.forget_undelivered(part.released, part.covered)
     part.duplicates = part.stage.settle(part.released)
     part.repeated = part.stage.repeated(EXAMPLES) if part.duplicates else []
     part.looked_up = lookups.fill(connection, part.rel, parents, complete=part.complete)
@@ -253,9 +257,12 @@ def _plan(
         parents,
         force=scope.force,
         complete=part.complete,
+        parts=part.covered,
         together=together,
     )
-    part.over_budget = guard.findings(connection, part.rel, part.summary, complete=part.complete)
+    part.over_budget = guard.findings(
+        connection, part.rel, part.summary, complete=part.complete, parts=part.covered
+    )
     part.changes = field_changes(
         part.entity, plan.changes(connection, part.rel, part.summary, PLAN_ROWS)
     )
@@ -275,16 +282,18 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     parking.reject(connection, rel, run_id, rejections)
     parking.clear(connection, rel)
     if part.complete:
-        parking.forget_undelivered(connection, rel, part.released)
+        parking.forget_undelivered(connection, rel, part.released, part.covered)
     if summary.missing:
         missing.conclude(connection, rel, run_id)
+    told = in_parts.tell(connection, rel, run_id, part.stream.outcome.part_errors)
     counts = _tally(part, writer)
     counts.check(part.label)
     result = _result(part, counts, "completed")
     result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
     result.facts["parked_examples"] = waiting
+    result.facts |= told
     if part.stream.outcome.complete:
-        result.facts |= census.leftovers(connection, rel)
+        result.facts |= census.leftovers(connection, rel, part.stream.outcome.parts)
         # Of records without a key there is nothing but their number.
         result.facts["not_accepted"] += len(part.stage.unkeyed)
     if part.stream.outcome.complete and part.stage.unkeyed:
@@ -301,7 +310,7 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     )
     outcome = part.stream.outcome
     if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
-        history.keep_cursor(connection, part.entity, outcome.cursor)
+        history.keep_cursor(connection, part.entity, outcome.cursor, part.stream.part)
     _enter_step(connection, part, result, run_id)
     part.result = result
     return result
@@ -329,7 +338,7 @@ def _tally(part: _Part, writer: Writer | None = None) -> Counts:
     for state, count in (writer.refused_states if writer else {}).items():
         states[state] -= count
     return Counts(
-        read=part.stage.read + part.looked_up - part.ghosts,
+        read=part.stage.read + part.stream.outcome.duplicates + part.looked_up - part.ghosts,
         inserted=states.get("inserted", 0),
         updated=states.get("updated", 0),
         unchanged=states.get("unchanged", 0) + states.get("stale", 0),
@@ -338,7 +347,7 @@ def _tally(part: _Part, writer: Writer | None = None) -> Counts:
         deleted_locally=states.get("deleted_locally", 0),
         parked=states.get("parked", 0),
         rejected=len(part.stage.unkeyed) + len(part.stage.rejections) + len(refused),
-        duplicates=part.duplicates,
+        duplicates=part.duplicates + part.stream.outcome.duplicates,
     )
 
 
@@ -385,6 +394,7 @@ def _enter_step(
             error=error,
             counts=result.counts,
             facts=facts,
+            part=part.stream.part,
         ),
     )
 
@@ -395,8 +405,8 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
         verdict = "stopped" if part.stopped else "planned"
         rows = [[c.key, c.state, c.column, c.old, c.new] for c in part.changes]
         connection.execute(
-            "insert into sync.plan (digest, run_id, system, entity, verdict, counts, rows)"
-            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity) do update set"
+            "insert into sync.plan (digest, run_id, system, entity, part, verdict, counts, rows)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity, part) do update set"
             " digest = excluded.digest, verdict = excluded.verdict, counts = excluded.counts,"
             " rows = excluded.rows, created_at = now()",
             [
@@ -404,6 +414,7 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
                 run_id,
                 part.entity.system,
                 part.entity.name,
+                part.stream.part,
                 verdict,
                 Jsonb(_tally(part).as_dict()),
                 Jsonb(rows),

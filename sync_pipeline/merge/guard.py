@@ -5,7 +5,7 @@ A plan over budget is not applied. Its message names the numbers and how to appr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from psycopg import sql
 
@@ -16,13 +16,18 @@ from sync_pipeline.merge.stage import Connection
 
 
 def findings(
-    connection: Connection, rel: Relations, summary: PlanSummary, *, complete: bool
+    connection: Connection,
+    rel: Relations,
+    summary: PlanSummary,
+    *,
+    complete: bool,
+    parts: Collection[str] | None = None,
 ) -> list[str]:
     """What in the plan is out of proportion, a sentence each; empty when nothing is."""
     return [
         *_updates(connection, rel, summary),
         *_blanking(connection, rel, summary, complete=complete),
-        *_missing(connection, rel, summary),
+        *_missing(connection, rel, summary, parts),
     ]
 
 
@@ -53,12 +58,14 @@ def _updates(connection: Connection, rel: Relations, summary: PlanSummary) -> It
         )
 
 
-def _missing(connection: Connection, rel: Relations, summary: PlanSummary) -> Iterator[str]:
+def _missing(
+    connection: Connection, rel: Relations, summary: PlanSummary, parts: Collection[str] | None
+) -> Iterator[str]:
     limit = rel.entity.budget.missing
     if summary.missing <= limit.floor:
         return
-    query = sql.SQL("select count(*) from {} where _missing_since is null")
-    rows = _count(connection, query.format(rel.base))
+    query = sql.SQL("select count(*) from {} b where _missing_since is null and {}")
+    rows = _count(connection, query.format(rel.base, rel.within(parts, "b")))
     if limit.exceeded_by(summary.missing, rows):
         yield (
             f"{summary.missing:,} of {rows:,} rows are no longer at the source; the budget is"

@@ -36,6 +36,7 @@ class Step:
     Attributes:
         counts: terms of the accounting identity; None for actions that merge nothing.
         facts: calls, bytes, watermark and whatever else the action reports.
+        part: the part of the entity that it concerns, where it was read in parts.
     """
 
     system: str
@@ -46,6 +47,7 @@ class Step:
     error: str | None = None
     counts: Counts | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
 
 
 def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any) -> None:
@@ -61,7 +63,7 @@ def add_step(connection: Connection, run_id: UUID, step: Step) -> None:
     """Enter one step of a run; in the transaction of what it speaks of."""
     connection.execute(
         "insert into sync.step (run_id, system, entity, action, status, error, counts, facts, started_at,"
-        " finished_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
+        " part, finished_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
         [
             run_id,
             step.system,
@@ -72,6 +74,7 @@ def add_step(connection: Connection, run_id: UUID, step: Step) -> None:
             Jsonb(step.counts.as_dict()) if step.counts else None,
             Jsonb(step.facts, dumps=payload_text),
             step.started_at,
+            step.part,
         ],
     )
 
@@ -146,22 +149,22 @@ def watermark(connection: Connection, entity: Entity) -> dt.datetime | None:
     return row[0] if row and row[0] > EPOCH else None
 
 
-def progress(connection: Connection, entity: Entity) -> Progress:
-    """How far an entity was read by the runs that landed."""
+def progress(connection: Connection, entity: Entity, part: str = "") -> Progress:
+    """How far an entity, or one part of it, was read by the runs that landed."""
     row = connection.execute(
-        "select state from sync.cursor where system = %s and entity = %s",
-        [entity.system, entity.name],
+        "select state from sync.cursor where system = %s and entity = %s and part = %s",
+        [entity.system, entity.name, part],
     ).fetchone()
     return Progress(watermark(connection, entity), row[0] if row else None)
 
 
-def keep_cursor(connection: Connection, entity: Entity, state: Any) -> None:
+def keep_cursor(connection: Connection, entity: Entity, state: Any, part: str = "") -> None:
     """Keep how far the source was read; in the transaction of the rows. The same again writes nothing."""
     connection.execute(
-        "insert into sync.cursor as c (system, entity, state) values (%s, %s, %s)"
-        " on conflict (system, entity) do update set state = excluded.state, updated_at = now()"
+        "insert into sync.cursor as c (system, entity, state, part) values (%s, %s, %s, %s)"
+        " on conflict (system, entity, part) do update set state = excluded.state, updated_at = now()"
         " where c.state <> excluded.state",
-        [entity.system, entity.name, Jsonb(state)],
+        [entity.system, entity.name, Jsonb(state), part],
     )
 
 

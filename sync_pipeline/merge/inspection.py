@@ -65,10 +65,14 @@ def _dangling(
 
 
 def repeated_keys(connection: Connection, entity: Entity) -> int:
-    """Keys that more than one row of the table carries."""
+    """Keys that more than one row of the table carries; rows of others that lack a part of it have none."""
+    lacking = [f.column for f in entity.key_fields if f.null_is_foreign]
+    whole = AND.join(
+        [sql.SQL("true"), *(sql.SQL("{} is not null").format(ident(c)) for c in lacking)]
+    )
     query = sql.SQL(
-        "select count(*) from (select from {} group by {} having count(*) > 1) x"
-    ).format(Relations(entity).target, columns(entity.key))
+        "select count(*) from (select from {} where {} group by {} having count(*) > 1) x"
+    ).format(Relations(entity).target, whole, columns(entity.key))
     row = connection.execute(query).fetchone()
     return row[0] if row else 0
 

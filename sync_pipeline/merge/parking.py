@@ -6,7 +6,7 @@ by the first run that finds its parent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -99,21 +99,30 @@ def clear(connection: Connection, rel: Relations) -> None:
         )
 
 
-def forget_undelivered(connection: Connection, rel: Relations, released: int) -> None:
+def forget_undelivered(
+    connection: Connection, rel: Relations, released: int, parts: Collection[str] | None = None
+) -> None:
     """Forget parked records that a complete scan of the source no longer found.
 
     Args:
         connection: in the run's transaction.
         rel: the entity's tables.
         released: how many records were staged before those of the source.
+        parts: those that were read, where it was not the whole.
     """
+    of_these = sql.SQL("true")
+    if parts is not None:
+        of_these = sql.SQL("x.key ->> {} = any({}::text[])").format(
+            sql.Literal(rel.entity.part), sql.Literal(sorted(parts))
+        )
     connection.execute(
         sql.SQL(
-            "delete from sync.parked x where x.system = {} and x.entity = {} and not exists"
+            "delete from sync.parked x where x.system = {} and x.entity = {} and {} and not exists"
             " (select from {} s where s._seq >= {} and {} = x.key)"
         ).format(
             sql.Literal(rel.entity.system),
             sql.Literal(rel.entity.name),
+            of_these,
             rel.seen,
             sql.Literal(released),
             rel.key_json("s"),

@@ -57,6 +57,7 @@ def build(
     *,
     force: bool,
     complete: bool,
+    parts: Collection[str] | None = None,
     together: Collection[str] = (),
 ) -> PlanSummary:
     """Create the plan table and sum it up.
@@ -73,6 +74,7 @@ def build(
         parents: entities that required links point at, by name.
         force: re-assert the source where it differs.
         complete: the scan has seen every record, so what it did not see is missing.
+        parts: of an entity that is read in parts, those of which that is true; None: all.
         together: entities planned before in the same transaction, which is about to insert their rows.
     """
     connection.execute(_wide_plan(rel, parents, together, force=force))
@@ -81,7 +83,7 @@ def build(
     for state, count in connection.execute(_narrow_states(rel)):
         summary.states[state] = summary.states.get(state, 0) + count
     if complete:
-        summary.missing = _find_missing(connection, rel)
+        summary.missing = _find_missing(connection, rel, parts)
     return summary
 
 
@@ -293,13 +295,18 @@ def missing_table(rel: Relations) -> sql.Identifier:
     return ident("pg_temp", f"missing_{rel.entity.name}"[:63])
 
 
-def _find_missing(connection: Connection, rel: Relations) -> int:
+def _find_missing(connection: Connection, rel: Relations, parts: Collection[str] | None) -> int:
     statement = sql.SQL(
         "create temporary table {} on commit drop as select row_number() over () as _seq, {} from {} b"
-        " where b._missing_since is null and not exists"
+        " where b._missing_since is null and {} and not exists"
         " (select from {} s where s._state is distinct from 'gone' and {})"
     ).format(
-        missing_table(rel), columns(rel.entity.key, "b"), rel.base, rel.seen, rel.same_key("s", "b")
+        missing_table(rel),
+        columns(rel.entity.key, "b"),
+        rel.base,
+        rel.within(parts, "b"),
+        rel.seen,
+        rel.same_key("s", "b"),
     )
     return connection.execute(statement).rowcount
 

@@ -6,7 +6,7 @@ Aliases used in every statement of this package: `t` target row, `b` base row, `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,6 +44,17 @@ class Relations:
     def target(self) -> sql.Identifier:
         """The table that people and apps also edit."""
         return ident(self.entity.schema, self.entity.table)
+
+    def within(self, parts: Collection[str] | None, alias: str) -> sql.Composable:
+        """The condition that a row is of one of these parts of the entity; None means all."""
+        if parts is None:
+            return sql.SQL("true")
+        column = self.entity.part
+        return sql.SQL("{} = any({}::text[]::{}[])").format(
+            ident(alias, column),
+            sql.Literal(sorted(parts)),
+            sql.SQL(self.entity.field(column).type.name),  # pyright: ignore[reportArgumentType]
+        )
 
     @cached_property
     def held(self) -> sql.Composable:

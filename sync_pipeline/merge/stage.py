@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -318,11 +318,12 @@ class Stage:
             except EOFError:
                 return
 
-    def forget_undelivered(self, released: int) -> int:
+    def forget_undelivered(self, released: int, parts: Collection[str] | None = None) -> int:
         """Leave out records that had been parked and that a complete scan no longer found.
 
         Args:
             released: how many records were staged before those of the source.
+            parts: those that were read, where it was not the whole.
 
         Returns:
             How many were left out.
@@ -331,9 +332,14 @@ class Stage:
             return 0
         rel = self.relations
         statement = sql.SQL(
-            "update {seen} s set _state = 'gone' where s._seq < {released} and s._state is null"
+            "update {seen} s set _state = 'gone' where s._seq < {released} and s._state is null and {within}"
             " and not exists (select from {seen} x where x._seq >= {released} and {same})"
-        ).format(seen=rel.seen, released=sql.Literal(released), same=rel.same_key("x", "s"))
+        ).format(
+            seen=rel.seen,
+            released=sql.Literal(released),
+            within=rel.within(parts, "s"),
+            same=rel.same_key("x", "s"),
+        )
         return self._connection.execute(statement).rowcount
 
     def settle(self, released: int = 0) -> int:

@@ -130,9 +130,13 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
         kind = column_type(column.type)
         random = sa.text("gen_random_uuid()") if column.type.name == "uuid" else None
         return sa.Column(
-            column.column, kind, primary_key=True, autoincrement=random is None, server_default=random
+            column.column,
+            kind,
+            primary_key=True,
+            autoincrement=random is None,
+            server_default=random,
         )
-    may_be_null = getattr(column, "null_counts", False) or getattr(column, "nullable", False)
+    may_be_null = getattr(column, "null_counts", False) or getattr(column, "null_is_foreign", False)
     not_null = column.column in entity.key and not may_be_null
     nullable = not not_null and getattr(column, "nullable", True)
     default = sa.text(column.default) if column.default is not None else None
@@ -212,6 +216,10 @@ def _place() -> list[sa.Column]:
     return [_text("system", nullable=False), _text("entity", nullable=False)]
 
 
+def _part() -> sa.Column:
+    return sa.Column("part", sa.Text, nullable=False, server_default=sa.text("''"))
+
+
 def _count(name: str) -> sa.Column:
     return sa.Column(name, sa.Integer, nullable=False, server_default=sa.text("0"))
 
@@ -271,6 +279,7 @@ def _step_table(meta: sa.MetaData) -> None:
         sa.Column("facts", pg.JSONB, nullable=False, server_default=sa.text("'{}'")),
         _moment("started_at", now=True),
         _moment("finished_at"),
+        _part(),
         sa.Index("step_run_id_idx", "run_id"),
         schema=BOOK_SCHEMA,
     )
@@ -358,7 +367,8 @@ def _change_tables(meta: sa.MetaData) -> None:
         sa.Column("counts", pg.JSONB, nullable=False),
         sa.Column("rows", pg.JSONB, nullable=False),
         _moment("created_at", now=True),
-        sa.PrimaryKeyConstraint("run_id", "entity"),
+        _part(),
+        sa.PrimaryKeyConstraint("run_id", "entity", "part"),
         sa.Index("plan_digest_idx", "digest"),
         schema=BOOK_SCHEMA,
     )
@@ -392,6 +402,7 @@ def _cursor_table(meta: sa.MetaData) -> None:
         *_place(),
         sa.Column("state", pg.JSONB, nullable=False),
         _moment("updated_at", now=True),
-        sa.PrimaryKeyConstraint("system", "entity"),
+        _part(),
+        sa.PrimaryKeyConstraint("system", "entity", "part"),
         schema=BOOK_SCHEMA,
     )

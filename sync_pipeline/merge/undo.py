@@ -152,8 +152,8 @@ def _restorable(column: str) -> sql.Composed:
 
 def _written(rel: Relations) -> tuple[str, ...]:
     """Columns that a run may write on a row that exists."""
-    flag = rel.entity.missing_flag
-    return (*rel.value_columns, flag) if flag else rel.value_columns
+    marks = (rel.entity.missing_flag, rel.entity.part_error)
+    return (*rel.value_columns, *(column for column in marks if column))
 
 
 def _restore(rel: Relations) -> sql.Composed:

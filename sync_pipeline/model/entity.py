@@ -86,7 +86,8 @@ class Field:
         lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
         null_counts: in a key, null is a value like any other; elsewhere without meaning.
-        nullable: in a key, rows of others may hold null, which no record does; elsewhere without meaning.
+        null_is_foreign: in a key, others insert rows with null there, which no record has; elsewhere without
+            meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -99,7 +100,7 @@ class Field:
     lookup: Lookup | None = None
     default: str | None = None
     null_counts: bool = False
-    nullable: bool = False
+    null_is_foreign: bool = False
     personal: bool = False
     note: str = ""
 
@@ -348,6 +349,7 @@ def _problems(entity: Entity) -> Iterator[str]:
         yield f"modified={entity.modified!r} is not a mapped column"
     yield from _stamp_problems(entity, mapped)
     yield from _reference_problems(entity, {c.column for c in entity.columns})
+    yield from _part_problems(entity, {c.column for c in entity.columns} - mapped)
     yield from _lookup_problems(entity, mapped)
     for name in (n for n in (entity.schema, entity.table, *columns) if "%" in n):
         yield f"name {name!r} contains %, which psycopg takes for a parameter; rename it on the target"
@@ -400,15 +402,18 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
         yield "missing='flag' and missing_flag go together"
     if entity.missing_flag and entity.missing_flag not in columns - mapped:
         yield f"missing_flag {entity.missing_flag!r} must be a Local column"
+    for name, sets in (("unique", entity.unique), ("indexes", entity.indexes)):
+        for column in (c for group in sets for c in group if c not in columns):
+            yield f"{name} names {column!r}, which is not among the columns"
+
+
+def _part_problems(entity: Entity, local: set[str]) -> Iterator[str]:
     if entity.part and entity.part not in entity.key:
         yield f"part {entity.part!r} is not a column of the key, so a row could change parts"
     if entity.part_error and not entity.part:
         yield "part_error needs part: which rows a failed read concerns"
-    if entity.part_error and entity.part_error not in columns - mapped:
+    if entity.part_error and entity.part_error not in local:
         yield f"part_error {entity.part_error!r} must be a Local column"
-    for name, sets in (("unique", entity.unique), ("indexes", entity.indexes)):
-        for column in (c for group in sets for c in group if c not in columns):
-            yield f"{name} names {column!r}, which is not among the columns"
 
 
 def _repeated(what: str, names: list[str]) -> Iterator[str]:

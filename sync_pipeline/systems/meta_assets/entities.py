@@ -26,7 +26,7 @@ PHONE_NUMBER = Entity(
         Field("workspace_id", uuid, "workspace_id"),
         Local("business_id", text),
         Field("waba_id", text, "waba_id"),
-        Field("phone_number_id", text, "id", nullable=True),
+        Field("phone_number_id", text, "id", null_is_foreign=True),
         Field("display_phone_number", text, "display_phone_number", personal=True),
         Field("verified_name", text, "verified_name"),
         Field("quality_rating", text, "quality_rating", note="an open list; GREEN, YELLOW, RED"),
