@@ -74,7 +74,8 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     """The keys that somebody typed, each once.
 
     Keys of one column are separated by commas or blanks. Of keys of several columns commas separate the
-    parts, the last of which may hold some itself, and semicolons the keys.
+    parts, the last of which may hold some itself, and semicolons the keys. Of what is read in parts a key
+    names a part, or a record in words of the system's own.
 
     Raises:
         UsageError: nothing is named, or a key has too few parts.
@@ -82,7 +83,7 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     if text is None:
         return []
     parts = len(system[entities[0]].key) if len(entities) == 1 else 1
-    if parts == 1:
+    if parts == 1 or system.in_parts:
         keys = text.replace(",", " ").split()
     else:
         whole = system[entities[0]]

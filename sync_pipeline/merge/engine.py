@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -118,6 +118,10 @@ class _Part:
         return bool(self.over_budget) and self.digest not in self.stream.scope.approve
 
 
+Also = Callable[[Connection, Sequence[MergeResult]], None]
+"""Something to do in the transaction of a merge, after its rows; it may be done again if that breaks."""
+
+
 class _OfTheSource(Exception):
     """Carries an error of a source that is a Postgres itself past those of the target."""
 
@@ -136,6 +140,7 @@ def merge(
     *,
     run_id: UUID,
     parents: Mapping[str, Entity] | None = None,
+    also: Also | None = None,
 ) -> list[MergeResult]:
     """Merge streams into the target, all in one transaction.
 
@@ -144,6 +149,7 @@ def merge(
         streams: one per entity, parents before children.
         run_id: names the run in the bookkeeping.
         parents: entities that required links point at, by name.
+        also: what else is to be committed with the rows; not called when nothing is written.
 
     Raises:
         StoppedByGuard: a plan is over budget and not approved.
@@ -159,7 +165,7 @@ def merge(
     session = Session(target, entities, f"sync_pipeline {label} run {str(run_id)[:8]}"[:63])
     try:
         parts = [_read(session, stream, parents or {}) for stream in streams]
-        return _finish(session, parts, run_id, parents or {})
+        return _finish(session, parts, run_id, parents or {}, also)
     except _OfTheSource as error:
         raise error.cause from None
     except psycopg.Error as error:
@@ -209,7 +215,11 @@ def _batches(stream: EntityBatches) -> Generator[Batch]:
 
 
 def _finish(
-    session: Session, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
+    session: Session,
+    parts: list[_Part],
+    run_id: UUID,
+    parents: Mapping[str, Entity],
+    also: Also | None,
 ) -> list[MergeResult]:
     def work(connection: Connection) -> list[MergeResult]:
         if session.restaged and all(
@@ -217,7 +227,10 @@ def _finish(
         ):
             # The connection broke between the server's commit and its answer.
             return [p.result for p in parts if p.result]
-        return _merge_all(connection, parts, run_id, parents)
+        results = _merge_all(connection, parts, run_id, parents)
+        if also:
+            also(connection, results)
+        return results
 
     try:
         return session.transact(work)

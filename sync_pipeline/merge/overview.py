@@ -48,7 +48,7 @@ def steps(connection: Connection, run_id: UUID) -> list[Row]:
     return _query(
         connection,
         sql.SQL(
-            "select system, entity, action, status, error, counts, facts, started_at, finished_at"
+            "select system, entity, part, action, status, error, counts, facts, started_at, finished_at"
             " from sync.step where run_id = %s order by id"
         ),
         run_id,

@@ -1,6 +1,8 @@
-"""Whether a target is ready for an entity: what is checked before a run and shown by `doctor`.
+"""Whether a target is ready for an entity: a few catalog queries before every run.
 
-An index is judged by its definition, never by its name: unique, valid, total, on exactly the key.
+Only what would make every run fail or repeat rows is looked at here; `doctoring` says all the rest, what
+each costs and how to mend it. An index is judged by its definition, never by its name: unique, valid,
+total, on exactly the key.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from sync_pipeline.commands import is_reverse, typed
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.stage import Connection
@@ -20,14 +23,23 @@ from sync_pipeline.model.entity import Entity
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the target that a run needs to be otherwise."""
+    """Something about the target that a run needs to be otherwise.
+
+    Attributes:
+        entity: its system and name.
+        problem: what is not as it should be.
+        remedy: how people mend it.
+        mended: whether `doctor --fix` mends it.
+    """
 
     entity: str
     problem: str
     remedy: str
+    mended: bool = False
 
 
-_MIGRATE = "run: sync-pipeline migrate"
+_MIGRATE = f"run: {typed('migrate')}"
+_FIX = f"run: {typed('doctor --fix')}"
 _NOT_OURS = (
     "the table belongs to another program: add it there, or take its field out of the entity"
 )
@@ -42,9 +54,12 @@ def check(connection: Connection, rel: Relations) -> None:
     found = list(findings(connection, rel))
     if found:
         what = "; ".join(f"{f.problem} ({f.remedy})" for f in found)
+        mends = (
+            f"; `{typed('doctor --fix')}` mends what it can" if any(f.mended for f in found) else ""
+        )
         raise TargetNotPrepared(
-            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}. `sync-pipeline doctor`"
-            " shows all findings."
+            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}. `{typed('doctor')}`"
+            f" shows all findings{mends}."
         )
 
 
@@ -56,19 +71,20 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
     for relation, what in ((rel.target, "table"), (rel.base, "base table")):
         text = relation.as_string(connection)
         # A table that may lack a unique index is not ours to migrate.
-        remedy = _MIGRATE if relation is rel.base or entity.unique_key else _NOT_OURS
+        is_ours = relation is rel.base or entity.unique_key
+        remedy = _MIGRATE if is_ours else _NOT_OURS
         types.append(_columns(connection, text))
         if not types[-1]:
-            yield Finding(name, f"{what} {text} does not exist", remedy)
+            yield Finding(name, f"{what} {text} does not exist", remedy, mended=is_ours)
             continue
-        wanted = rel.mapped_columns if relation is rel.base else _written(entity)
+        wanted = rel.mapped_columns if relation is rel.base else written(entity)
         for column in (c for c in wanted if c not in types[-1]):
-            yield Finding(name, f"{what} {text} has no column {column}", remedy)
-        if entity.unique_key or relation is rel.base:
-            yield from _index_findings(connection, name, f"{what} {text}", text, entity.key)
+            yield Finding(name, f"{what} {text} has no column {column}", remedy, mended=is_ours)
+        if is_ours:
+            yield from _index_findings(connection, rel, f"{what} {text}", text)
     for column in rel.mapped_columns:
         found, declared = types[0].get(column), types[1].get(column)
-        if found and declared and not _comparable(connection, found, declared):
+        if found and declared and not comparable(connection, found, declared):
             yield Finding(
                 name,
                 f"column {column} is {found}, which cannot be compared with {declared}",
@@ -76,11 +92,12 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
             )
 
 
-def _written(entity: Entity) -> list[str]:
+def written(entity: Entity) -> list[str]:
     """Columns that a merge reads or writes; the other local ones may be missing."""
     names = [c.column for c in (*entity.fields, *entity.stamps)]
     names += [entity.owner.column] if entity.owner else []
-    return names + ([entity.missing_flag] if entity.missing_flag else [])
+    names += [name for name in (entity.missing_flag, entity.part_error) if name]
+    return list(dict.fromkeys(names))
 
 
 def _columns(connection: Connection, relation: str) -> dict[str, LiteralString]:
@@ -95,34 +112,51 @@ def _columns(connection: Connection, relation: str) -> dict[str, LiteralString]:
 _BINARY = {"real", "double precision"}
 
 
-def _comparable(connection: Connection, one: LiteralString, other: LiteralString) -> bool:
-    if {one, other} & _BINARY and one != other:
+def comparable(connection: Connection, one: LiteralString, other: LiteralString) -> bool:
+    """Whether values of two types, as Postgres spells them, can be compared without loss."""
+    if one == other:
+        return one != "json"
+    if {one, other} & _BINARY:
         return False  # 0.1 in binary is another number than 0.1 in decimal: every row would look edited
     # Asked of the types and not of the tables, which somebody may have locked.
     query = sql.SQL("select null::{} is distinct from null::{}")
     try:
-        connection.execute(query.format(sql.SQL(one), sql.SQL(other)))
-    except psycopg.errors.UndefinedFunction:
+        with connection.transaction():
+            connection.execute(query.format(sql.SQL(one), sql.SQL(other)))
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
         return False
     return True
 
 
 def _index_findings(
-    connection: Connection, name: str, what: str, relation: str, key: tuple[str, ...]
+    connection: Connection, rel: Relations, what: str, relation: str
 ) -> Iterator[Finding]:
+    name = f"{rel.entity.system}/{rel.entity.name}"
+    key = rel.entity.key
+    # What an index only includes does not matter to ON CONFLICT. Two nulls collide where the index says
+    # so, or where there are none.
     rows: list[tuple[Any, ...]] = connection.execute(
-        "select array(select a.attname::text from unnest(i.indkey) k join pg_attribute a"
-        " on a.attrelid = i.indrelid and a.attnum = k), i.indexrelid::regclass::text, i.indimmediate"
+        "select array(select a.attname::text from unnest(i.indkey) with ordinality k(number, place)"
+        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number"
+        " where k.place <= i.indnkeyatts), i.indexrelid::regclass::text, i.indimmediate,"
+        " coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) or not exists"
+        " (select from pg_attribute a where a.attrelid = i.indrelid and a.attname = any(%s)"
+        " and not a.attnotnull)"
         " from pg_index i where i.indrelid = to_regclass(%s) and i.indisunique and i.indisvalid"
-        " and i.indpred is null and i.indexprs is null and i.indnkeyatts = i.indnatts",
-        [relation],
+        " and i.indpred is null and i.indexprs is null",
+        [[f.column for f in rel.entity.key_fields if f.null_counts], relation],
     ).fetchall()
-    usable = [(index, immediate) for names, index, immediate in rows if set(names) == set(key)]
+    usable = [row for row in rows if set(row[0]) == set(key)]
+    listed = ", ".join(key)
+    is_base = relation == rel.base.as_string(connection)
+    remedy = _MIGRATE if is_base else _FIX
     if not usable:
-        yield Finding(
-            name, f"{what} has no valid, total unique index on ({', '.join(key)})", _MIGRATE
-        )
-    for index in (index for index, immediate in usable if not immediate):
+        problem = f"{what} has no valid, total unique index on ({listed})"
+        yield Finding(name, problem, remedy, mended=True)
+    elif not any(nulls for *_, nulls in usable):
+        problem = f"{what} has a unique index on ({listed}) that lets a null repeat"
+        yield Finding(name, problem, remedy, mended=not is_base)
+    for index in (index for _, index, immediate, _ in usable if not immediate):
         yield Finding(
             name,
             f"{what} has the unique constraint {index} deferrable, which ON CONFLICT does not accept",

@@ -195,6 +195,7 @@ def bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
     _change_tables(meta)
     _request_table(meta)
     _cursor_table(meta)
+    _repair_tables(meta)
 
 
 def _moment(name: str, *, nullable: bool = True, now: bool = False) -> sa.Column:
@@ -404,5 +405,48 @@ def _cursor_table(meta: sa.MetaData) -> None:
         _moment("updated_at", now=True),
         _part(),
         sa.PrimaryKeyConstraint("system", "entity", "part"),
+        schema=BOOK_SCHEMA,
+    )
+
+
+def _repair_tables(meta: sa.MetaData) -> None:
+    """What repairs of unique keys removed and changed, so that they can be taken back."""
+    sa.Table(
+        "repair",
+        meta,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        _text("table_name", nullable=False),
+        sa.Column("facts", pg.JSONB, nullable=False, server_default=sa.text("'{}'")),
+        sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        _moment("repaired_at", now=True),
+        _moment("restored_at"),
+        schema=BOOK_SCHEMA,
+    )
+    sa.Table(
+        "removed_row",
+        meta,
+        _identity(),
+        sa.Column("repair_id", sa.Uuid, nullable=False),
+        _text("table_name", nullable=False),
+        _text("reason", nullable=False),
+        sa.Column("row", pg.JSONB, nullable=False),
+        sa.Column("survivor_key", pg.JSONB, nullable=False),
+        sa.Column("survivor_before", pg.JSONB, nullable=False),
+        _moment("removed_at", now=True),
+        sa.Index("removed_row_repair_id_idx", "repair_id"),
+        schema=BOOK_SCHEMA,
+    )
+    sa.Table(
+        "changed_row",
+        meta,
+        _identity(),
+        sa.Column("repair_id", sa.Uuid, nullable=False),
+        _text("table_name", nullable=False),
+        _text("reason", nullable=False),
+        sa.Column("row_key", pg.JSONB, nullable=False),
+        sa.Column("before", pg.JSONB, nullable=False),
+        sa.Column("after", pg.JSONB, nullable=False),
+        _moment("changed_at", now=True),
+        sa.Index("changed_row_repair_id_idx", "repair_id"),
         schema=BOOK_SCHEMA,
     )

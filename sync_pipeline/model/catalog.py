@@ -6,7 +6,7 @@ Levels are computed from the hard links, never typed in by hand.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from sync_pipeline.errors import DeclarationError
@@ -58,6 +58,17 @@ class System:
                 return entity
         known = ", ".join(e.name for e in self.entities)
         raise KeyError(f"{self.name} has no entity {name!r}; it has: {known}")
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether all of it is read in parts; a key then names a part, or a record of one."""
+        return all(e.part for e in self.entities)
+
+    def together(self, names: Collection[str]) -> tuple[str, ...]:
+        """These entities, and those that share a transaction with one of them, in order."""
+        groups = [set(group) for group in self.groups if set(group) & set(names)]
+        wanted = set(names).union(*groups)
+        return tuple(e.name for e in self.in_order() if e.name in wanted)
 
     def in_order(self) -> tuple[Entity, ...]:
         """Entities by level, then as declared: an order in which every parent precedes its children."""

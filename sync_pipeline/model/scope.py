@@ -23,6 +23,7 @@ class Scope:
         until: end of the range; None means now.
         force: re-assert the source on mapped fields, never on other owners' rows or local columns.
         dry_run: stop after the plan; nothing of the target is written.
+        part: of entities that are read in parts, the one that this read covers; empty: all.
         approve: digests of plans that may pass the guard.
     """
 
@@ -33,6 +34,7 @@ class Scope:
     until: dt.datetime | None = None
     force: bool = False
     dry_run: bool = False
+    part: str = ""
     approve: frozenset[str] = field(default_factory=frozenset)
 
     @property

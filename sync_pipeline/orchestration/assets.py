@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
@@ -15,6 +16,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.patch import Patch
 from sync_pipeline.orchestration import metadata
 from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key, source_key
+from sync_pipeline.orchestration.parts import Parts
 
 STALE = dg.FreshnessPolicy.time_window(
     fail_window=dt.timedelta(hours=26), warn_window=dt.timedelta(hours=3)
@@ -46,6 +48,7 @@ class Wiring:
         merge: the IO manager that merges into it.
         origin: the asset that an entity's records come from.
         one_at_a_time: a run keeps others of its system away; its source is read in one snapshot.
+        parts: for a system that is read in parts, one transaction each.
     """
 
     source: str
@@ -53,6 +56,7 @@ class Wiring:
     merge: str = "merge"
     origin: Callable[[Entity], dg.AssetKey] = source_key
     one_at_a_time: bool = False
+    parts: Parts | None = None
 
 
 def entity_assets(system: System, wiring: Wiring) -> list[dg.AssetsDefinition]:
@@ -60,20 +64,26 @@ def entity_assets(system: System, wiring: Wiring) -> list[dg.AssetsDefinition]:
     return [_entity_asset(system, entity, wiring) for entity in system.in_order()]
 
 
-def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDefinition:
+def described(system: System, entity: Entity, wiring: Wiring) -> dict[str, Any]:
+    """What an entity's asset tells of itself, and what it stands on."""
     level = system.levels[entity.name]
     origin = wiring.origin(entity)
+    return {
+        "key": asset_key(entity),
+        "deps": [origin, *(asset_key(system[p]) for p in entity.hard_parents)],
+        "group_name": system.place[0],
+        "description": f"{entity.description} Level {level}. Merged three ways from {entity.source}.",
+        "kinds": {"postgres", system.place[0]},
+        "tags": {"sync/level": str(level), SOURCE_TAG: system.place[0]},
+        "owners": ["team:data"],
+        "metadata": metadata.defined(entity, level, origin),
+        "freshness_policy": STALE,
+    }
 
+
+def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(entity),
-        deps=[origin, *(asset_key(system[p]) for p in entity.hard_parents)],
-        group_name=system.place[0],
-        description=f"{entity.description} Level {level}. Merged three ways from {entity.source}.",
-        kinds={"postgres", system.place[0]},
-        tags={"sync/level": str(level), SOURCE_TAG: system.place[0]},
-        owners=["team:data"],
-        metadata=metadata.defined(entity, level, origin),
-        freshness_policy=STALE,
+        **described(system, entity, wiring),
         required_resource_keys={wiring.source, wiring.target, "scope"},
         io_manager_key=wiring.merge,
     )
@@ -92,7 +102,7 @@ def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDe
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
 
-    return sync
+    return sync  # pyright: ignore[reportReturnType]  it cannot tell the overload from a splat
 
 
 def patch_assets(system: System) -> list[dg.AssetsDefinition]:

@@ -62,17 +62,44 @@ class MergeIOManager(dg.IOManager):
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; return EntityBatches"
                 " (as MaterializeResult(value=...)) or a pandas DataFrame"
             )
-        run_id = UUID(context.run_id)
+        try:
+            [result] = self.merge(system, [obj], UUID(context.run_id))
+        except SyncError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        context.add_output_metadata(self.describe(result))
+
+    def merge(
+        self,
+        system: System,
+        streams: Sequence[EntityBatches],
+        run_id: UUID,
+        also: engine.Also | None = None,
+    ) -> list[engine.MergeResult]:
+        """Merge streams of entities that belong together, in one transaction, or note why that failed.
+
+        Args:
+            system: whose entities they are.
+            streams: parents before children.
+            run_id: names the run in the history.
+            also: what else is to be committed with the rows.
+
+        Raises:
+            SyncError: nothing was written.
+        """
         started_at = dt.datetime.now(dt.UTC)
         parents = {e.name: e for e in system.entities}
         try:
-            self._sign.show(run_id, obj.scope.mode, system=system.name)
-            [result] = engine.merge(self._database.target(), [obj], run_id=run_id, parents=parents)
+            self._sign.show(run_id, streams[0].scope.mode, system=system.name)
+            results = engine.merge(
+                self._database.target(), streams, run_id=run_id, parents=parents, also=also
+            )
         except SyncError as error:
-            self._note_failure(obj, run_id, started_at, error)
-            raise dg.Failure(description=str(error), allow_retries=False) from error
-        context.add_output_metadata(self._metadata(entity, result))
-        log.info("%s", summary_line(result))
+            for stream in streams:
+                self.note_failure(stream, run_id, started_at, error)
+            raise
+        for result in results:
+            log.info("%s", summary_line(result))
+        return results
 
     def close(self) -> None:
         """The run is over."""
@@ -86,7 +113,9 @@ class MergeIOManager(dg.IOManager):
                 f"{key.to_user_string()} is no declared entity; use another IO manager"
             ) from None
 
-    def _metadata(self, entity: Entity, result: engine.MergeResult) -> dict[str, Any]:
+    def describe(self, result: engine.MergeResult) -> dict[str, Any]:
+        """The metadata of a merge, and of the table as it is now."""
+        entity = result.entity
         rel = Relations(entity)
         with self._database.connect() as connection:
             rows = Relation(connection, entity).count()
@@ -95,7 +124,7 @@ class MergeIOManager(dg.IOManager):
                 found["rows_of_other_owners"] = inspection.foreign_rows(connection, entity)
             return found
 
-    def _note_failure(
+    def note_failure(
         self, stream: EntityBatches, run_id: UUID, started_at: dt.datetime, error: SyncError
     ) -> None:
         """Enter the failure into the history, unless the guard already entered its own."""
@@ -104,7 +133,14 @@ class MergeIOManager(dg.IOManager):
         entity = stream.entity
         facts = {"api_calls": stream.outcome.calls, "bytes": stream.outcome.bytes}
         step = history.Step(
-            entity.system, entity.name, "merge", "failed", started_at, error=str(error), facts=facts
+            entity.system,
+            entity.name,
+            "merge",
+            "failed",
+            started_at,
+            error=str(error),
+            facts=facts,
+            part=stream.part,
         )
         try:
             with self._database.connect() as connection, connection.transaction():

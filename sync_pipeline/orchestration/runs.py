@@ -56,7 +56,8 @@ class SystemRuns:
     database: TargetDatabase = field(default_factory=TargetDatabase)
 
     def selection(self, entities: Sequence[str]) -> list[dg.AssetKey]:
-        """These entities and the patches after them."""
+        """These entities, what is merged together with them, and the patches after them."""
+        entities = self.system.together(entities)
         touched = [p for p in self.system.patches if set(p.ends) & set(entities)]
         return [
             *(asset_key(self.system[name]) for name in entities),
@@ -112,7 +113,7 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
             f"{runs.system.place[0]} keeps no modification times, so dates mean nothing to it; leave them out"
             " (what changed is found by itself), or name records with --keys"
         )
-    if scope.mode == "keys" and len(named) != 1:
+    if scope.mode == "keys" and len(named) != 1 and not runs.system.in_parts:
         place, example = runs.system.place, runs.system.in_order()[-1].name
         command = typed(f"sync {place[0]} {example} --keys …", reverse=is_reverse(place))
         raise SettingsError(f"keys belong to one entity: name exactly one, such as: {command}")
@@ -224,7 +225,8 @@ def report(
         _add_step(found, step)
     if found.plans:
         rows = connection.execute(
-            "select entity, rows from sync.plan where run_id = %s order by entity", [run_id]
+            "select rtrim(entity || ' ' || part), rows from sync.plan where run_id = %s order by 1",
+            [run_id],
         )
         found.changes = dict(rows.fetchall())
     errors = dict.fromkeys([*failures, *found.errors])
@@ -233,12 +235,16 @@ def report(
     return found
 
 
+def _named(step: Mapping[str, Any]) -> str:
+    return f"{step['entity']} {step['part']}".rstrip()
+
+
 def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
     facts = step["facts"]
     succeeded = step["status"] in {"completed", "planned"}
     found.steps.append(
         {
-            "action": f"{step['action']} {step['entity']}",
+            "action": f"{step['action']} {_named(step)}",
             "success": succeeded,
             "status": step["status"],
             "error": step["error"],
@@ -254,8 +260,10 @@ def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
         f"{step['entity']} rejected: {reason}" for reason in facts.get("rejected_examples", [])
     ]
     if step["action"] == "merge":
-        found.entities[step["entity"]] = Counts(**(step["counts"] or {})).as_dict()
+        counts = Counts(**(step["counts"] or {})).as_dict()
+        before = found.entities.get(step["entity"], {})  # of another part of the entity
+        found.entities[step["entity"]] = {n: c + before.get(n, 0) for n, c in counts.items()}
         if facts.get("plan"):
-            found.plans[step["entity"]] = facts["plan"]
+            found.plans[_named(step)] = facts["plan"]
     elif step["action"] == "patch":
         found.patches[step["entity"]] = dict(facts)
