@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
-from operator import attrgetter
-from typing import Literal
+from collections.abc import Collection, Iterator
 
 import sqlalchemy as sa
 
+from sync_pipeline.doctoring.examining import examine as examine_database
+from sync_pipeline.doctoring.findings import Finding, joined
+from sync_pipeline.doctoring.mending import Mended, mend, rehearse
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import prepared
 from sync_pipeline.merge.adopt import differences
-from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.stage import Connection
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.merge.tables import BOOK_SCHEMA, bookkeeping, guest_metadata, metadata
 from sync_pipeline.model.catalog import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.settings import Settings
@@ -24,17 +20,6 @@ from sync_pipeline.systems.desktop.databases import DesktopDatabase
 from sync_pipeline.systems.desktop.opening import VARIABLE, open_desktop
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 from sync_pipeline.systems.wiring import source_of
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that the doctor found; errors keep a run from succeeding."""
-
-    severity: Literal["error", "warning", "note"]
-    where: str
-    problem: str
-    remedy: str
-
 
 # What the records of a source are kept in, and how one that is missing is mended.
 _KINDS = {"bubble": ("type", "enable it in the source's API settings")}
@@ -61,34 +46,41 @@ def examine(settings: Settings) -> list[Finding]:
     return found
 
 
+def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[Mended]:
+    """Repair the target's keys that the findings name, an entity at a time; or say what that would do.
+
+    Raises:
+        SyncError: the target cannot be reached.
+    """
+    if not any(f.mended_by == "repair" for f in found):
+        return []
+    with connect(settings.target()) as connection:
+        return mend(connection, SYSTEMS, found, dry_run=dry_run)
+
+
+def rehearsal(settings: Settings) -> list[Mended]:
+    """What a migration would do to the target and the desktop database; it is taken back."""
+    planned = [rehearse(settings.target(), metadata(SYSTEMS))]
+    if settings.desktop_dsn:
+        own = guest_metadata(REVERSES.values())
+        planned.append(rehearse(settings.desktop(), own, head=False))
+    return planned
+
+
 def _target(settings: Settings) -> Iterator[Finding]:
     try:
         with connect(settings.target()) as connection:
-            yield from _unprepared(connection, SYSTEMS)
+            yield from examine_database(connection, SYSTEMS)
     except SyncError as error:
         yield Finding("error", "target", str(error), "set SYNC_TARGET_DSN, or start the server")
         return
     engine = sa.create_engine(sqlalchemy_url(settings.target()), poolclass=sa.NullPool)
+    meta = sa.MetaData()
+    bookkeeping(meta)
     with engine.connect() as connection:
-        notes = differences(connection, metadata(SYSTEMS))
+        notes = differences(connection, meta)
     remedy = "harmless unless values do not fit; a migration may change it"
-    yield from _joined(Finding("warning", n.table, n.text, remedy) for n in notes)
-
-
-def _unprepared(connection: Connection, systems: Iterable[System]) -> Iterator[Finding]:
-    """What keeps entities from being merged into a database."""
-    for system in systems:
-        for entity in system.entities:
-            found = prepared.findings(connection, Relations(entity))
-            yield from _joined(Finding("error", f.entity, f.problem, f.remedy) for f in found)
-
-
-def _joined(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Findings of one place that are mended in one way, as one."""
-    same = attrgetter("severity", "where", "remedy")
-    for _, group in groupby(sorted(found, key=same), key=same):
-        first, *rest = group
-        yield replace(first, problem="; ".join(f.problem for f in (first, *rest)))
+    yield from joined(Finding("warning", n.table, n.text, remedy) for n in notes)
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:
@@ -110,7 +102,7 @@ def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
         return
     if DesktopDatabase().keeps_account():
         with open_desktop(settings) as connection:
-            yield from _unprepared(connection, [system])
+            yield from examine_database(connection, [system], public=BOOK_SCHEMA)
     else:
         problem = f"the database that {VARIABLE} names has no bookkeeping yet, so no run goes back"
         yield Finding("note", where, problem, "run: sync-pipeline migrate")

@@ -18,6 +18,7 @@ from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.postgres.pooling import keeping
 from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
+from sync_pipeline.simulated_apps import APPS, simulated_app
 
 Say = Callable[[str], None]
 DESKTOP = "desktop"
@@ -76,11 +77,11 @@ def stand_ins(
                 environment |= _desktop(server, scale, say)
                 if own_target and migrates:
                     _use_mobile_app(environment["SYNC_TARGET_DSN"], scale, say)
-        if "bubble" in wanted:
-            # Its client and server take their time to import.
-            from sync_pipeline.simulated_app import bubble_app  # noqa: PLC0415
-
-            environment |= stack.enter_context(bubble_app(settings.home, scale, say))
+        if own_target and migrates:
+            with locks.held(settings.home / "products.lock"):
+                _use_products(environment["SYNC_TARGET_DSN"], wanted, scale, say)
+        for app in (app for app in APPS if app.system in wanted):
+            environment |= stack.enter_context(simulated_app(app, settings.home, scale, say))
         stack.enter_context(_set(environment | _told(environment)))
         yield Settings.read()
 
@@ -96,7 +97,8 @@ def to_simulate(
 
 def _told(environment: Mapping[str, str]) -> dict[str, str]:
     """What the processes that we start are told of our stand-ins."""
-    names = {"SYNC_TARGET_DSN": "target", "DESKTOP_DSN": DESKTOP, "BUBBLE_API_URL": "bubble"}
+    names = {"SYNC_TARGET_DSN": "target", "DESKTOP_DSN": DESKTOP}
+    names |= {next(iter(app.variables)): app.system for app in APPS}
     return {STANDING_IN: " ".join(names[name] for name in names if name in environment)}
 
 
@@ -153,6 +155,18 @@ def _use_mobile_app(target_dsn: str, scale: float, say: Say) -> None:
     with connect(target_dsn) as connection:
         if make_mobile(connection, scale=scale):
             say("made the simulated mobile app's tables")
+
+
+def _use_products(target_dsn: str, wanted: Collection[str], scale: float, say: Say) -> None:
+    """Play the products that have used their tables for a while, and the state in which this left them."""
+    from sync_pipeline.simulators.messaging.product import make_messaging  # noqa: PLC0415
+    from sync_pipeline.simulators.signage.product import make_signage  # noqa: PLC0415
+
+    with connect(target_dsn) as connection:
+        if "integrations" in wanted and make_signage(connection, scale=scale):
+            say("made the simulated signage product's tables")
+        if "meta_assets" in wanted and make_messaging(connection):
+            say("made the simulated messaging product's tables")
 
 
 @contextmanager

@@ -17,6 +17,8 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.command_line",
     "sync_pipeline_tests.fixtures.desktop",
     "sync_pipeline_tests.fixtures.desktop_system",
+    "sync_pipeline_tests.fixtures.qu",
+    "sync_pipeline_tests.fixtures.menus",
 ]
 
 

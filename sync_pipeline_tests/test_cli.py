@@ -162,7 +162,7 @@ def test_migrate_adopts_tables_that_are_there(fresh_command: Command) -> None:
         {"bubble_id": "b", "amount": 2, "ours": None, "paid": None},
     ]
     errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
-    assert [f["where"] for f in errors] == ["bubble/payment"]
+    assert {(f["where"], f["mended_by"]) for f in errors} == {("bubble/payment", "repair")}
     fresh_command.run("delete from payment where ctid = (select min(ctid) from payment)")
     again = fresh_command("migrate", "--json").json
     assert [n["table"] for n in again["notes"] if n["kind"] == "created"] == ["payment"]
@@ -182,8 +182,8 @@ def test_doctor_is_content_with_a_migrated_target(migrated_command: Command) -> 
 def test_doctor_says_how_to_mend_an_empty_target(fresh_command: Command) -> None:
     errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
     assert {f["where"] for f in errors} == {
-        f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities
-    }
+        "target", *(f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities)
+    }  # fmt: skip
     assert {f["remedy"] for f in errors} == {"run: sync-pipeline migrate"}
 
 
@@ -199,7 +199,7 @@ def test_doctor_finds_what_is_broken_on_either_side(
     assert "no valid, total unique index" in found["error", "bubble/invoice"]["problem"]
     assert "no column amount" in found["error", "bubble/payment"]["problem"]
     assert "migrate" in found["error", "bubble/payment"]["remedy"]
-    assert "VARCHAR(10)" in found["warning", "agent"]["problem"]
+    assert "character varying(10)" in found["warning", "bubble/agent"]["problem"]
     assert "no type invoice_item" in found["error", "bubble/invoice_item"]["problem"]
     assert "Amount" in found["warning", "bubble/payment"]["problem"]
 

@@ -63,8 +63,9 @@ def test_doctor_names_everything_that_cannot_be_reached(
     dsn = unreachable(command.target)
     away = {"SYNC_TARGET_DSN": dsn, "SYNC_DAGSTER_DSN": dsn, "SYNC_SOURCE_OUTAGE": "1"}
     found = command("doctor", "--json", code=1, **away).json["findings"]
-    assert [f["where"] for f in found] == ["target", "dagster", "bubble source", "desktop"]
-    assert [f["severity"] for f in found] == ["error", "error", "error", "note"]
+    errors = [f["where"] for f in found if f["severity"] == "error"]
+    assert errors == ["target", "dagster", "bubble source"]
+    assert {f["severity"] for f in found[3:]} == {"note"}
     assert "SYNC_TARGET_DSN" in found[0]["remedy"]
     assert "SYNC_DAGSTER_DSN" in found[1]["remedy"]
     assert "BUBBLE_API_URL" in found[2]["problem"]

@@ -16,6 +16,11 @@ from sync_pipeline.systems.desktop.wired import BACKWARD, FORWARD
 from sync_pipeline.systems.registry import SYSTEMS
 
 BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}
+QU = {
+    "QU_API_URL": "https://pos.test",
+    "QU_CLIENT_ID": "signage",
+    "QU_CLIENT_SECRET": "hidden",
+}
 
 
 def test_an_empty_environment_is_complete() -> None:
@@ -79,6 +84,17 @@ def test_a_url_without_a_scheme_is_refused_with_an_example() -> None:
         Settings.read(BUBBLE | {"BUBBLE_API_URL": "app.test/api/1.1"})
 
 
+@pytest.mark.parametrize("missing", QU)
+def test_the_credentials_of_a_gateway_go_together(missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} is not set; QU_API_URL, QU_CLIENT_ID"):
+        Settings.read({name: value for name, value in QU.items() if name != missing})
+
+
+def test_a_token_without_the_api_that_it_opens_is_refused() -> None:
+    with pytest.raises(SettingsError, match="META_GRAPH_URL is not set, but META_ACCESS_TOKEN is"):
+        Settings.read({"META_ACCESS_TOKEN": "x"})
+
+
 def test_a_target_that_nobody_named_says_what_to_set() -> None:
     with pytest.raises(SettingsError, match="SYNC_TARGET_DSN is not set"):
         Settings.read({}).target()
@@ -92,8 +108,10 @@ def test_a_source_that_could_be_simulated_knows_the_variable_that_would_name_it(
     assert {s.name: nothing.missing(s.name) for s in SYSTEMS} == {
         "bubble": "BUBBLE_API_URL",
         "desktop": "DESKTOP_DSN",
+        "integrations": "QU_API_URL",
+        "meta_assets": "META_GRAPH_URL",
     }
-    named = Settings.read(BUBBLE | DESKTOP)
+    named = Settings.read(BUBBLE | DESKTOP | QU | {"META_GRAPH_URL": "https://graph.test/v23.0"})
     assert {named.missing(s.name) for s in SYSTEMS} == {None}
 
 
@@ -116,14 +134,21 @@ def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.Monke
 
 
 def test_no_setting_shows_a_secret() -> None:
-    secrets = {"BUBBLE_API_TOKEN": "hidden", "SYNC_TARGET_DSN": "postgresql://u:hidden@h/d"}
-    given = BUBBLE | DESKTOP | secrets
+    secrets = {
+        "BUBBLE_API_TOKEN": "hidden",
+        "SYNC_TARGET_DSN": "postgresql://u:hidden@h/d",
+        "META_GRAPH_URL": "https://graph.test/v23.0",
+        "META_ACCESS_TOKEN": "hidden",
+    }
+    given = BUBBLE | DESKTOP | QU | secrets
     assert "hidden" not in repr(Settings.read(given))
 
 
 def test_the_readme_explains_every_variable() -> None:
     read = set(
-        re.findall(r'"((?:SYNC|BUBBLE|DESKTOP)_[A-Z_]+)"', Path(module.__file__).read_text())
+        re.findall(
+            r'"((?:SYNC|BUBBLE|DESKTOP|QU|META)_[A-Z_]+)"', Path(module.__file__).read_text()
+        )
     )
     explained = (PROJECT / "README.md").read_text()
     assert len(read) > 8

@@ -168,19 +168,22 @@ def test_the_environment_is_as_before_when_the_stand_ins_are_gone(
 
 # -- which sources stand in, and which do not
 
-EVERY = ("bubble", "desktop")
+EVERY = ("bubble", "desktop", "integrations", "meta_assets")
 APP = {"BUBBLE_API_URL": "https://app.test/api/1.1", "BUBBLE_API_TOKEN": "t"}
 TARGET = {"SYNC_TARGET_DSN": "postgresql://u@h/target"}
+GATEWAY = {"QU_API_URL": "https://pos.test", "QU_CLIENT_ID": "i", "QU_CLIENT_SECRET": "s"}
 
 
 @pytest.mark.parametrize(
     ("named", "asked", "stand_in"),
     [
-        ({}, EVERY, {"bubble", "desktop"}),
+        ({}, EVERY, set(EVERY)),
         ({}, ("desktop",), {"desktop"}),
         ({}, (), set()),
-        (APP, EVERY, {"desktop"}),
-        ({"DESKTOP_DSN": "postgresql://u@h/desktop"}, EVERY, {"bubble"}),
+        (APP, EVERY, set(EVERY) - {"bubble"}),
+        ({"DESKTOP_DSN": "postgresql://u@h/desktop"}, EVERY, set(EVERY) - {"desktop"}),
+        (GATEWAY, EVERY, set(EVERY) - {"integrations"}),
+        ({"META_GRAPH_URL": "https://graph.test"}, EVERY, set(EVERY) - {"meta_assets"}),
         (TARGET, EVERY, set()),
     ],
 )
@@ -191,7 +194,7 @@ def test_a_source_stands_in_where_it_is_needed_and_neither_it_nor_the_target_is_
 
 
 def test_only_a_demo_fills_a_named_target_from_invented_data() -> None:
-    assert to_simulate(Settings.read(TARGET | APP), EVERY, demo=True) == {"desktop"}
+    assert to_simulate(Settings.read(TARGET | APP), EVERY, demo=True) == set(EVERY) - {"bubble"}
 
 
 def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_desktop(

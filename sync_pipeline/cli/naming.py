@@ -83,7 +83,9 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     if text is None:
         return []
     parts = len(system[entities[0]].key) if len(entities) == 1 else 1
-    if parts == 1 or system.in_parts:
+    if system.in_parts:  # whose names may hold blanks
+        keys = [key.strip() for key in text.split(",") if key.strip()]
+    elif parts == 1:
         keys = text.replace(",", " ").split()
     else:
         whole = system[entities[0]]

@@ -31,7 +31,7 @@ SYSTEM_NAMES = [s.name for s in SYSTEMS]
     short_help="Sync everything once, from simulated sources.",
     help="Sync every system from simulated sources into an embedded Postgres, and print a summary.\n\n"
     "A second demo finds everything unchanged. What the environment names (SYNC_TARGET_DSN,"
-    " BUBBLE_API_URL, DESKTOP_DSN) is used in place of a stand-in.",
+    " BUBBLE_API_URL, DESKTOP_DSN, QU_API_URL, META_GRAPH_URL) is used in place of a stand-in.",
 )
 @click.option(
     "--scale",
@@ -85,6 +85,8 @@ def _demonstrate(system: System, mode: Mode) -> RunReport:
         "sync bubble payment --keys ID,ID --force",
         "sync bubble --from 2026-01-01 --to 2026-01-31",
         'sync desktop jobshead --keys "100017,3;100018,4"',
+        'sync integrations --keys "Burgers 1001"',
+        "sync meta_assets --keys 106540352242922",
         "sync desktop --reverse",
     ),
     short_help="Run a sync: what changed, everything, or some records.",
@@ -107,7 +109,8 @@ def _demonstrate(system: System, mode: Mode) -> RunReport:
     metavar="ID,ID",
     help="Only these records, by source id. For bubble these are invoices, each with its package,"
     " unless another entity is named. Where a key has several columns, commas separate its parts, an"
-    ' empty one means null, and semicolons separate the keys: "17,3;18,4".',
+    ' empty one means null, and semicolons separate the keys: "17,3;18,4". For integrations a key is a source'
+    " configuration, by id or name; for meta_assets a phone number or a workspace, by id.",
 )
 @click.option(
     "--from",

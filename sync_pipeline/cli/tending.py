@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import psycopg
@@ -16,6 +17,10 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 
+if TYPE_CHECKING:
+    from sync_pipeline.doctoring.findings import Finding
+    from sync_pipeline.doctoring.mending import Mended
+
 
 @commanding.command(
     cli,
@@ -27,7 +32,9 @@ from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 )
 def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
-    options = {"sources": tuple(REVERSES), "dagster": False, "migrates": True}
+    # Of what is simulated, those systems whose tables somebody has used before.
+    used = [s.name for s in SYSTEMS if s.name in REVERSES or s.in_parts]
+    options = {"sources": used, "dagster": False, "migrates": True}
     with standing_in(**options) as settings:
         found = prepare(settings)
     refused = any(n.kind == "refused" for n in found.notes)
@@ -45,23 +52,54 @@ def migrate(*, as_json: bool) -> int:
 
 @commanding.command(
     cli,
-    examples=("doctor",),
-    short_help="Say what keeps runs from succeeding, and how to mend it.",
-    help="Check connections, unique indexes, schema drift and unmapped source fields; says how to mend.\n\n"
-    "Exit code 1 if anything keeps a run from succeeding. Writes nothing.",
+    examples=("doctor", "doctor --fix --dry-run", "doctor --fix"),
+    short_help="Say what keeps runs from succeeding, and mend it.",
+    help="Check connections, tables, unique indexes, foreign keys, permissions and source fields; says what"
+    " each finding costs and how to mend it.\n\n"
+    "Exit code 1 if anything keeps a run from succeeding. Writes nothing, unless with --fix.",
 )
-def doctor(*, as_json: bool) -> int:
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Migrate what is missing and repair keys, in one transaction per table. Rows that repeat a key are"
+    " merged into the newest; what is removed is kept.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="With --fix: say what it would do, and write nothing."
+)
+def doctor(*, fix: bool, dry_run: bool, as_json: bool) -> int:
     """What keeps a target or a source from being synced."""
     from sync_pipeline.checkup import examine
 
-    with standing_in(sources=[s.name for s in SYSTEMS], dagster=False) as settings:
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run goes with --fix; doctor by itself writes nothing")
+    options = {"sources": [s.name for s in SYSTEMS], "dagster": False}
+    with standing_in(**options, migrates=fix and not dry_run) as settings:
         findings = examine(settings)
+        reports = _mended(settings, findings, dry_run=dry_run) if fix else []
+        if reports and not dry_run:
+            findings = examine(settings)
     broken = any(f.severity == "error" for f in findings)
     if as_json:
-        printing.print_json({"status": "failed" if broken else "completed", "findings": findings})
+        done = {"reports": reports} if fix else {}
+        status = "failed" if broken else "completed"
+        printing.print_json({"status": status, "findings": findings} | done)
     else:
+        printing.mended(printing.to_stdout(), reports)
         printing.findings(printing.to_stdout(), findings)
     return 1 if broken else 0
+
+
+def _mended(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Mended]:
+    """Mend what can be mended: first by a migration, then by repairs of what it left."""
+    from sync_pipeline.checkup import examine, rehearsal, repairs
+    from sync_pipeline.doctoring.mending import migrated
+
+    reports: list[Mended] = []
+    if any(f.mended_by == "migrate" for f in found):
+        reports += rehearsal(settings) if dry_run else [migrated(prepare(settings).notes)]
+        found = found if dry_run else examine(settings)
+    return [*reports, *repairs(settings, found, dry_run=dry_run)]
 
 
 @commanding.command(

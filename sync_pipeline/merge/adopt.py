@@ -24,10 +24,11 @@ class Note:
     """One thing that adopting a target did, or that it left to people.
 
     Attributes:
-        kind: `created` something, `differs` from the model and was left, `refused` by the data.
+        kind: `created` something, `differs` from the model and was left, `refused` by the data; and of
+            repairs: `repaired` something, or `kept` it as it was.
     """
 
-    kind: Literal["created", "differs", "refused"]
+    kind: Literal["created", "differs", "refused", "repaired", "kept"]
     table: str
     text: str
 

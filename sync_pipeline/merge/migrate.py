@@ -8,6 +8,7 @@ from alembic.config import Config
 
 from sync_pipeline.merge.adopt import Note, adopt
 from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.repairing.report import Report
 from sync_pipeline.settings import PROJECT
 
 
@@ -19,7 +20,11 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
         meta: tables of the entities, their bases and the bookkeeping.
 
     Returns:
-        What was created, what differs from the model and was left, what the data does not allow.
+        What migrations repaired or kept, what was created, what differs from the model and was left, what
+        the data does not allow.
+
+    Raises:
+        SyncError: a repair cannot be made; nothing was changed, and the message names the rows.
     """
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -29,11 +34,14 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
             sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
         )
         before = set(_tables(connection))
-        command.upgrade(config(connection), "head")
+        settings = config(connection)
+        command.upgrade(settings, "head")
         created = [
             Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)
         ]
-        return [*created, *adopt(connection, meta)]
+        # What was just made has nothing to repair, and nothing that was kept.
+        repaired = [note for note in told(settings) if note.table in before]
+        return [*repaired, *created, *adopt(connection, meta)]
 
 
 def open_account(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Note]:
@@ -62,6 +70,17 @@ def config(connection: sa.Connection | None = None) -> Config:
     settings.set_main_option("script_location", str(PROJECT / "migrations").replace("%", "%%"))
     settings.attributes["connection"] = connection
     return settings
+
+
+def tell(settings: Config, report: Report) -> None:
+    """Hand on what a migration did to a table, from within it."""
+    notes: list[Note] = settings.attributes.setdefault("notes", [])
+    notes += (Note(kind, report.table, text) for kind, text in report.entries)
+
+
+def told(settings: Config) -> list[Note]:
+    """What migrations that ran with this configuration have told."""
+    return list(settings.attributes.get("notes", ()))
 
 
 def _tables(connection: sa.Connection) -> list[str]:

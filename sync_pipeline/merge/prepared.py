@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.commands import is_reverse, typed
+from sync_pipeline.commands import typed
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.stage import Connection
@@ -40,6 +40,7 @@ class Finding:
 
 _MIGRATE = f"run: {typed('migrate')}"
 _FIX = f"run: {typed('doctor --fix')}"
+_INDEX = f"{_MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
 _NOT_OURS = (
     "the table belongs to another program: add it there, or take its field out of the entity"
 )
@@ -81,7 +82,8 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         for column in (c for c in wanted if c not in types[-1]):
             yield Finding(name, f"{what} {text} has no column {column}", remedy, mended=is_ours)
         if is_ours:
-            yield from _index_findings(connection, rel, f"{what} {text}", text)
+            remedy = _MIGRATE if relation is rel.base else _INDEX
+            yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
     for column in rel.mapped_columns:
         found, declared = types[0].get(column), types[1].get(column)
         if found and declared and not comparable(connection, found, declared):
@@ -129,10 +131,9 @@ def comparable(connection: Connection, one: LiteralString, other: LiteralString)
 
 
 def _index_findings(
-    connection: Connection, rel: Relations, what: str, relation: str
+    connection: Connection, entity: Entity, what: str, relation: str, remedy: str
 ) -> Iterator[Finding]:
-    name = f"{rel.entity.system}/{rel.entity.name}"
-    key = rel.entity.key
+    name = f"{entity.system}/{entity.name}"
     # What an index only includes does not matter to ON CONFLICT. Two nulls collide where the index says
     # so, or where there are none.
     rows: list[tuple[Any, ...]] = connection.execute(
@@ -144,18 +145,16 @@ def _index_findings(
         " and not a.attnotnull)"
         " from pg_index i where i.indrelid = to_regclass(%s) and i.indisunique and i.indisvalid"
         " and i.indpred is null and i.indexprs is null",
-        [[f.column for f in rel.entity.key_fields if f.null_counts], relation],
+        [[f.column for f in entity.key_fields if f.null_counts], relation],
     ).fetchall()
-    usable = [row for row in rows if set(row[0]) == set(key)]
-    listed = ", ".join(key)
-    is_base = relation == rel.base.as_string(connection)
-    remedy = _MIGRATE if is_base else _FIX
+    key = ", ".join(entity.key)
+    usable = [row for row in rows if set(row[0]) == set(entity.key)]
     if not usable:
-        problem = f"{what} has no valid, total unique index on ({listed})"
+        problem = f"{what} has no valid, total unique index on ({key})"
         yield Finding(name, problem, remedy, mended=True)
     elif not any(nulls for *_, nulls in usable):
-        problem = f"{what} has a unique index on ({listed}) that lets a null repeat"
-        yield Finding(name, problem, remedy, mended=not is_base)
+        problem = f"{what} has a unique index on ({key}) that lets a null repeat"
+        yield Finding(name, problem, _FIX, mended=True)
     for index in (index for _, index, immediate, _ in usable if not immediate):
         yield Finding(
             name,

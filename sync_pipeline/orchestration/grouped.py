@@ -6,6 +6,7 @@ what landed in its history.
 
 import dataclasses
 import datetime as dt
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,8 @@ from sync_pipeline.orchestration.naming import asset_key
 from sync_pipeline.orchestration.parts import Part, Parts
 from sync_pipeline.orchestration.resources import Source, TargetDatabase
 
+log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True)
 class Tools:
@@ -45,15 +48,14 @@ class Tools:
         Raises:
             SyncError: nothing of it was written.
         """
+        mode = "full" if scope.mode == "keys" else scope.mode
+        wished = dataclasses.replace(scope, mode=mode, keys=(), part=part.value)
         # One sync of a part at a time: what it left open when it was killed is then known to be dead.
-        self.target.hold(f"{self.system.name} {part.value}")
-        wished = dataclasses.replace(
-            scope, mode="full" if scope.mode == "keys" else scope.mode, keys=(), part=part.value
-        )
-        if scope.dry_run:
-            return self.merge.merge(self.system, self._streams(wished), self.run_id)
-        with self.parts.account(self.target, self.run_id, part) as also:
-            return self.merge.merge(self.system, self._streams(wished), self.run_id, also)
+        with self.target.holding(f"{self.system.name} {part.value}"):
+            if scope.dry_run:
+                return self.merge.merge(self.system, self._streams(wished), self.run_id)
+            with self.parts.account(self.target, self.run_id, part) as also:
+                return self.merge.merge(self.system, self._streams(wished), self.run_id, also)
 
     def _streams(self, scope: Scope) -> list[EntityBatches]:
         started_at = dt.datetime.now(dt.UTC)
@@ -134,7 +136,7 @@ def _sync_all(
     done: dict[str, list[MergeResult]] = {}
     failed: dict[str, SyncError] = {}
     for at, part in enumerate(wanted, 1):
-        context.log.info("%s %s of %s: %s", tools.parts.word, at, len(wanted), part.key)
+        log.info("%s %s of %s: %s", tools.parts.word, at, len(wanted), part.key)
         try:
             done[part.key] = tools.sync(part, scope)
         except SyncError as error:

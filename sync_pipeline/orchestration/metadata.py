@@ -31,7 +31,8 @@ def _column(entity: Entity, column: Column) -> dg.TableColumn:
     kind = str(column_type(column.type).compile()).lower()
     if isinstance(column, Serial):
         return dg.TableColumn(column.column, kind, description="surrogate key")
-    nullable = column.column not in entity.key or getattr(column, "null_counts", False)
+    lenient = isinstance(column, Field) and (column.null_counts or column.null_is_foreign)
+    nullable = column.column not in entity.key or lenient
     return dg.TableColumn(
         column.column,
         kind,

@@ -6,6 +6,8 @@ Clients of sources are resources too, but belong to their systems; they satisfy 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal, Protocol
 
 import dagster as dg
@@ -92,6 +94,19 @@ class TargetDatabase(dg.ConfigurableResource):
             connection.close()
             raise
         self._held[system] = connection
+
+    @contextmanager
+    def holding(self, system: str) -> Iterator[None]:
+        """Keep other runs of a system, or of a part of one, away for the length of a block.
+
+        Raises:
+            EntityBusy: another run did not end in time.
+        """
+        self.hold(system)
+        try:
+            yield
+        finally:
+            self._held.pop(system).close()
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Let other runs go on."""

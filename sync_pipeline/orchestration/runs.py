@@ -186,14 +186,21 @@ def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunRe
         if INTERRUPTED in failures:
             raise KeyboardInterrupt
         found = report(connection, run_id, status or "failed", failures)
-    found.skipped = _skipped(result, wished.selection or job.asset_layer.selected_asset_keys)
+    found.skipped = _skipped(result, job, wished.selection or ())
     return found
 
 
-def _skipped(result: dg.ExecuteInProcessResult, selected: Iterable[dg.AssetKey]) -> list[str]:
+def _skipped(
+    result: dg.ExecuteInProcessResult, job: dg.JobDefinition, selection: Iterable[dg.AssetKey]
+) -> list[str]:
     """What was not run, because something that it builds on failed."""
     started = {event.step_key for event in result.all_events if event.is_step_start}
-    return sorted(key.path[-1] for key in selected if "__".join(key.path) not in started)
+    layer = job.asset_layer
+    steps = {
+        key: layer.asset_graph.get(key).assets_def.op.name
+        for key in selection or layer.selected_asset_keys
+    }
+    return sorted(key.path[-1] for key, step in steps.items() if step not in started)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -245,6 +252,8 @@ def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
     found.steps.append(
         {
             "action": f"{step['action']} {_named(step)}",
+            "entity": step["entity"],
+            "part": step["part"],
             "success": succeeded,
             "status": step["status"],
             "error": step["error"],

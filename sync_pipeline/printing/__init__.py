@@ -8,7 +8,7 @@ from sync_pipeline.printing.history import hints, runs, undone
 from sync_pipeline.printing.reports import approval, run_report
 from sync_pipeline.printing.rows import conflicts, explanation
 from sync_pipeline.printing.tables import cut_short, listing
-from sync_pipeline.printing.target import account, findings, migration
+from sync_pipeline.printing.target import account, findings, mended, migration
 
 __all__ = [
     "account",
@@ -19,6 +19,7 @@ __all__ = [
     "findings",
     "hints",
     "listing",
+    "mended",
     "migration",
     "print_json",
     "run_report",

@@ -92,9 +92,11 @@ def _counts(console: Console, report: RunReport, system: str) -> None:
 
 def _outcome(report: RunReport, entity: str) -> str:
     """Whether an entity's counts are balanced, or why they do not matter."""
-    [status] = (s["status"] for s in report.steps if s["action"] == f"merge {entity}")
-    if status in {"failed", "stopped"}:
-        return status
+    merges = [s for s in report.steps if s["entity"] == entity and s["action"].startswith("merge ")]
+    for status in ("failed", "stopped"):
+        bad = sum(step["status"] == status for step in merges)
+        if bad:
+            return status if bad == len(merges) else f"{bad} of {len(merges)} {status}"
     counts = report.entities[entity]
     return "yes" if counts["read"] == sum(counts.values()) - counts["read"] else "NO"
 
@@ -130,7 +132,7 @@ def _plans(console: Console, report: RunReport) -> None:
     held = {s["action"].removeprefix("merge "): s["status"] for s in report.steps}
     for entity, digest in report.plans.items():
         changes = report.changes.get(entity, [])
-        changing = changes or report.entities[entity]["inserted"]
+        changing = changes or report.entities[entity.partition(" ")[0]]["inserted"]
         if held[entity] not in {"planned", "stopped"} or not changing:
             continue
         console.print(f"Plan of {entity}: {digest}", style="cyan")

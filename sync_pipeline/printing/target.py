@@ -11,7 +11,8 @@ from rich.text import Text
 from sync_pipeline.printing.tables import indented
 
 if TYPE_CHECKING:
-    from sync_pipeline.checkup import Finding
+    from sync_pipeline.doctoring.findings import Finding
+    from sync_pipeline.doctoring.mending import Mended
     from sync_pipeline.merge.adopt import Note
 
 
@@ -20,15 +21,23 @@ def migration(console: Console, notes: Sequence[Note]) -> None:
     if not notes:
         console.print("The target is at head; nothing to do.")
         return
-    styles = {"created": "green", "differs": "yellow", "refused": "red"}
+    styles = {
+        "repaired": "cyan",
+        "kept": "dim",
+        "created": "green",
+        "differs": "yellow",
+        "refused": "red",
+    }
     for note in notes:
         head = Text(f"{note.kind}  ", style=styles[note.kind])
         console.print(
             head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True
         )
-    created, differs, refused = (sum(n.kind == kind for n in notes) for kind in styles)
+    counts = {kind: sum(n.kind == kind for n in notes) for kind in styles}
+    repaired = f"{counts['repaired']} repaired, " if counts["repaired"] else ""
     console.print(
-        f"{created} created, {differs} left as they are although they differ, {refused} refused by the data."
+        f"{repaired}{counts['created']} created, {counts['differs']} left as they are although they differ,"
+        f" {counts['refused']} refused by the data."
     )
 
 
@@ -42,12 +51,24 @@ def account(console: Console, created: int, problem: str | None) -> None:
         console.print("The desktop database has its bookkeeping; nothing to do.")
 
 
+def mended(console: Console, reports: Sequence[Mended]) -> None:
+    """What the doctor mended, or would mend."""
+    styles = {"done": "green", "planned": "yellow", "refused": "red"}
+    for report in reports:
+        head = Text(f"{report.status:8}", style=styles[report.status])
+        console.print(head.append(report.where, style="bold"))
+        for line in (*report.lines, *(f"{statement};" for statement in report.sql)):
+            console.print(indented(line, 8))
+
+
 def findings(console: Console, found: Sequence[Finding]) -> None:
-    """What the doctor found, the worst first, each with its remedy."""
+    """What the doctor found, the worst first, each with what it costs and its remedy."""
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
     for finding in sorted(found, key=lambda f: list(styles).index(f.severity)):
         head = Text(f"{finding.severity:8}", style=styles[finding.severity])
         console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
+        if finding.cost:
+            console.print(indented(f"costs: {finding.cost}", 8, style="dim"))
         console.print(indented(f"→ {finding.remedy}", 8))
     errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
     if errors:
@@ -58,3 +79,7 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
         )
     else:
         console.print("All is well: target and sources are ready.", style="green")
+    mendable = sum(bool(f.mended_by) for f in found)
+    if mendable:
+        said = f"doctor --fix mends {mendable} of these; doctor --fix --dry-run shows how."
+        console.print(said)

@@ -2,8 +2,8 @@
 
 Here is what sources have in common: a pooled connection, a bound on concurrency, a pace per
 minute, retries within a time budget, refusals that say what to check, and counts of the traffic.
-What a reply means belongs to the source's client, which passes a function that reads it. Running
-this from synchronous code is the business of `background`.
+What a reply means belongs to the source's client, which passes a function that reads it; running
+this from synchronous code to `background`.
 
 A body that is cut short or is not JSON is an error, never an end of data.
 """
@@ -11,82 +11,28 @@ A body that is cut short or is not JSON is an error, never an end of data.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import BinaryIO, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx2
-import orjson
 import stamina
-from aiolimiter import AsyncLimiter
 
 from sync_pipeline.errors import SourceRefused
-from sync_pipeline.systems.retrying import Patience, Retries, TryAgain, Undecodable
-from sync_pipeline.systems.wording import shorten, words_of
+from sync_pipeline.systems.downloading import Download, Receive, beginning, whole
+from sync_pipeline.systems.exchanging import exchange, pace_of, path_of, timeouts_of
+from sync_pipeline.systems.replies import Reply, Traffic
+from sync_pipeline.systems.retrying import Patience, Retries, TryAgain
+
+__all__ = ["HttpTransport", "Remedy", "Reply", "Traffic"]
 
 T = TypeVar("T")
 
+Query = Mapping[str, str | int]
 Remedy = Callable[[int, str], str]
 """What to check or set when a source answers this status to this path; status 0: it kept failing."""
-
-_PASSING_4XX = frozenset({408, 425, 429})
-
-
-@dataclass
-class Traffic:
-    """What a transport has done so far.
-
-    Attributes:
-        calls: HTTP attempts, retries included.
-        bytes: body bytes as they came over the wire, compressed if the source compresses.
-        retries: attempts that repeated an earlier one.
-        waited: seconds spent waiting before retries, summed over concurrent calls.
-    """
-
-    calls: int = 0
-    bytes: int = 0
-    retries: int = 0
-    waited: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole reply, before anyone has read sense into it."""
-
-    status: int
-    headers: httpx2.Headers
-    content: bytes
-    path: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    def json(self) -> Any:
-        """The decoded body.
-
-        Raises:
-            Undecodable: it is not JSON; the call is tried a few times more.
-        """
-        try:
-            return orjson.loads(self.content)
-        except orjson.JSONDecodeError:
-            raise Undecodable(f"a body that is not JSON{self.quoted}") from None
-
-    @property
-    def quoted(self) -> str:
-        """The source's own words, ready to follow a statement; empty if there are none."""
-        words = words_of(self.content)
-        for secret in self.secrets:
-            words = words.replace(secret, "***")
-        return f": “{words}”" if words else ""
-
-    @property
-    def date(self) -> datetime | None:
-        """The server's clock, as its Date header tells it."""
-        return _http_date(self.headers.get("date", ""))
 
 
 class HttpTransport:
@@ -95,12 +41,13 @@ class HttpTransport:
     Args:
         name: what messages call the source.
         url: root below which all paths lie.
-        headers: sent with every call; credentials belong here and nowhere else.
+        headers: sent with every call; a lasting credential belongs here and nowhere else.
         remedy: says what to check for a status and a path; the end of a refusal's message.
         patience: how long and how often a call is tried.
         requests_per_minute: most calls in any minute; half of them may come at once.
         concurrency: calls under way at once.
-        secrets: words that are blotted out should a source echo them.
+        secrets: words that are blotted out should a source echo them; looked at anew each time.
+        auth: signs the calls, where credentials do not last.
     """
 
     def __init__(
@@ -114,19 +61,22 @@ class HttpTransport:
         requests_per_minute: float,
         concurrency: int,
         secrets: Collection[str] = (),
+        auth: httpx2.Auth | None = None,
     ) -> None:
         self.name = name
         self.traffic = Traffic()
         self._remedy = remedy
         self._patience = patience
-        self._secrets = tuple(secrets)
+        self._secrets = secrets
         self._slots = anyio.Semaphore(concurrency)
-        self._pace = _pace(requests_per_minute)
+        self._pace = pace_of(requests_per_minute)
         self._quiet_until = 0.0
         self._client = httpx2.AsyncClient(
             base_url=url,
             headers=headers,
-            timeout=_timeouts(patience),
+            auth=auth,
+            event_hooks={"request": [self._counted]},
+            timeout=timeouts_of(patience),
             limits=httpx2.Limits(
                 max_connections=concurrency, max_keepalive_connections=concurrency
             ),
@@ -137,20 +87,16 @@ class HttpTransport:
         await self._client.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
 
     async def get(
         self,
         path: str,
         *,
         read: Callable[[Reply], T],
-        params: Mapping[str, str | int] | None = None,
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
         attempts: int | None = None,
     ) -> T:
@@ -161,6 +107,7 @@ class HttpTransport:
             read: turns the reply into a value. It raises `Undecodable` for a reply that is not the
                 protocol, `TryAgain` for one that asks for patience in words of its own.
             params: the query.
+            headers: of this call only; not for credentials.
             accept: statuses besides 2xx that `read` wants to see.
             attempts: give up after so many failures of the source even within the time budget; being
                 told to slow down is not counted.
@@ -170,25 +117,46 @@ class HttpTransport:
             SourceBroken: replies kept being cut short or not the protocol.
             SourceUnavailable: the time budget or the attempts were used up.
         """
-        request = self._client.build_request("GET", path, params=params)
-        retries = Retries(
-            self._patience,
-            f"{self.name}: GET {_path_of(request)}",
-            attempts=attempts,
-            remedy=self._remedy(0, _path_of(request)),
-        )
-        try:
-            async for attempt in stamina.retry_context(
-                on=retries.wait_after, attempts=None, timeout=None
-            ):
-                with attempt:
-                    return read(await self._attempt(request, accept=accept, retries=retries))
-        except TryAgain as last:
-            raise retries.exhausted() from last
-        finally:
-            self.traffic.retries += retries.retries
-            self.traffic.waited += retries.waited
-        raise AssertionError("stamina either returns, retries or raises")
+        call = self._call(path, params, headers, attempts=attempts)
+        return await self._until(call, whole, accept=accept, read=_at_once(read))
+
+    async def peek(
+        self,
+        path: str,
+        *,
+        read: Callable[[Reply], T],
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+    ) -> T:
+        """As `get`, but the connection is closed at the first bytes of the body: no bytes, no body."""
+        call = self._call(path, params, headers)
+        return await self._until(call, beginning, accept=accept, read=_at_once(read))
+
+    async def download(
+        self,
+        path: str,
+        *,
+        into: BinaryIO,
+        read: Callable[[Reply], T],
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+    ) -> T:
+        """As `get`, but the body goes into a file, and may take as long as it keeps coming.
+
+        The time budget runs from the last moment at which the body came further than ever before;
+        within an attempt, from the last 64 KiB.
+
+        Args, where they differ:
+            into: open for reading and writing; each attempt begins at its start.
+            read: called in a worker thread, when the file is whole and rewound. The reply's content is
+                empty, and its size that of the file; a status that was accepted has a content instead.
+        """
+        call = self._call(path, params, headers)
+        download = Download(into, call[1], self._patience)
+        in_thread = partial(anyio.to_thread.run_sync, read)
+        return await self._until(call, download.receive, accept=accept, read=in_thread)
 
     def refusal(self, reply: Reply) -> SourceRefused:
         """The exception for a reply that is a final no."""
@@ -200,8 +168,43 @@ class HttpTransport:
             f"{self._remedy(reply.status, reply.path)}"
         )
 
+    def _call(
+        self,
+        path: str,
+        params: Query | None,
+        headers: Mapping[str, str] | None,
+        *,
+        attempts: int | None = None,
+    ) -> tuple[httpx2.Request, Retries]:
+        request = self._client.build_request("GET", path, params=params, headers=headers)
+        asked = path_of(request)
+        what, remedy = f"{self.name}: GET {asked}", self._remedy(0, asked)
+        return request, Retries(self._patience, what, attempts=attempts, remedy=remedy)
+
+    async def _until(
+        self,
+        call: tuple[httpx2.Request, Retries],
+        receive: Receive,
+        *,
+        accept: Collection[int],
+        read: Callable[[Reply], Awaitable[T]],
+    ) -> T:
+        request, retries = call
+        try:
+            async for attempt in stamina.retry_context(
+                on=retries.wait_after, attempts=None, timeout=None
+            ):
+                with attempt:
+                    return await read(await self._attempt(request, retries, receive, accept))
+        except TryAgain as last:
+            raise retries.exhausted() from last
+        finally:
+            self.traffic.retries += retries.retries
+            self.traffic.waited += retries.waited
+        raise AssertionError("stamina either returns, retries or raises")
+
     async def _attempt(
-        self, request: httpx2.Request, *, accept: Collection[int], retries: Retries
+        self, request: httpx2.Request, retries: Retries, receive: Receive, accept: Collection[int]
     ) -> Reply:
         async with self._slots:
             await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
@@ -210,42 +213,25 @@ class HttpTransport:
             retries.start()
             if retries.left <= 0 and retries.last is not None:
                 raise retries.last
-            self.traffic.calls += 1
-            reply = await self._exchange(request, retries.left)
-        if reply.status in _PASSING_4XX or reply.status >= 500:
+            reply = await exchange(
+                self._client,
+                request,
+                retries,
+                receive,
+                traffic=self.traffic,
+                secrets=self._secrets,
+            )
+        if reply.passing:
             raise self._passing(reply)
         if not 200 <= reply.status < 300 and reply.status not in accept:
             raise self.refusal(reply)
         return reply
 
-    async def _exchange(self, request: httpx2.Request, seconds: float) -> Reply:
-        status = 0
-        try:
-            # A body that trickles never meets the read timeout, but it does meet the budget.
-            with anyio.fail_after(seconds):
-                response = await self._client.send(request, stream=True)
-                status = response.status_code
-                content = await self._body(response)
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            raise TryAgain("no answer in time") from error
-        except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
-            if 200 <= status < 300:
-                raise Undecodable(f"a body cut short: {shorten(str(error))}") from error
-            raise TryAgain(f"connection closed: {shorten(str(error))}") from error
-        except httpx2.NetworkError as error:
-            reason = shorten(str(error)) or "connection lost"
-            raise TryAgain(f"{type(error).__name__}: {reason}") from error
-        return Reply(status, response.headers, content, _path_of(request), self._secrets)
-
-    async def _body(self, response: httpx2.Response) -> bytes:
-        async with aclosing(response):
-            try:
-                return await response.aread()
-            finally:
-                self.traffic.bytes += response.num_bytes_downloaded
+    async def _counted(self, _: httpx2.Request) -> None:
+        self.traffic.calls += 1
 
     def _passing(self, reply: Reply) -> TryAgain:
-        wait = _retry_after(reply)
+        wait = reply.retry_after
         if wait is not None:
             wait = min(wait, self._patience.longest_retry_after.total_seconds())
             # The source speaks to all of us, not only to the call that it happened to hit.
@@ -255,41 +241,8 @@ class HttpTransport:
         )
 
 
-def _pace(per_minute: float) -> AsyncLimiter:
-    # Half of the minute's calls may come at once and the other half drips in behind them, so that
-    # a short sync is not held up and yet no minute sees more than the limit.
-    half = per_minute / 2
-    burst = max(1.0, half)
-    return AsyncLimiter(burst, 60 * burst / half)
+def _at_once(read: Callable[[Reply], T]) -> Callable[[Reply], Awaitable[T]]:
+    async def reading(reply: Reply) -> T:
+        return read(reply)
 
-
-def _timeouts(patience: Patience) -> httpx2.Timeout:
-    read = patience.read_timeout.total_seconds()
-    # The pool has a connection for every slot, so waiting for one is never the source's doing.
-    return httpx2.Timeout(
-        connect=patience.connect_timeout.total_seconds(), read=read, write=read, pool=None
-    )
-
-
-def _path_of(request: httpx2.Request) -> str:
-    return request.url.raw_path.decode("ascii").partition("?")[0]
-
-
-def _retry_after(reply: Reply) -> float | None:
-    value = reply.headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    moment = _http_date(value)
-    if moment is None:
-        return None
-    # Both moments are the server's, so a local clock that runs wrong does no harm.
-    now = reply.date or datetime.now(UTC)
-    return max(timedelta(0), moment - now).total_seconds()
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return reading

@@ -6,8 +6,10 @@ from sync_pipeline.model.catalog import System
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 
-SYSTEMS: tuple[System, ...] = (BUBBLE, DESKTOP)
+SYSTEMS: tuple[System, ...] = (BUBBLE, DESKTOP, INTEGRATIONS, META_ASSETS)
 """Merged into the target."""
 
 REVERSES: dict[str, System] = {DESKTOP.name: REVERSE}

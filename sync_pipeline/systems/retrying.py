@@ -92,6 +92,7 @@ class Retries:
         self._what = what
         self._attempts = attempts
         self._remedy = remedy
+        self._begun = 0.0
         self._started: float | None = None
         self._counted = 0
         self._undecodable = 0
@@ -100,7 +101,11 @@ class Retries:
     def start(self) -> None:
         """Start the clock of the time budget, unless it is running."""
         if self._started is None:
-            self._started = time.monotonic()
+            self._begun = self._started = time.monotonic()
+
+    def progress(self) -> None:
+        """The call came further than ever before: the time budget begins anew."""
+        self._started = time.monotonic()
 
     @property
     def left(self) -> float:
@@ -128,7 +133,8 @@ class Retries:
     def exhausted(self) -> SourceBroken | SourceUnavailable:
         """The exception to raise after giving up."""
         reasons = "; ".join(self._reasons[-_REASONS_TOLD:])
-        history = f"{self.retries + 1} attempts in {self._spent:.1f} s: {reasons}"
+        spent = 0.0 if self._started is None else time.monotonic() - self._begun
+        history = f"{self.retries + 1} attempts in {spent:.1f} s: {reasons}"
         if self._broken:
             return SourceBroken(
                 f"{self._what} keeps answering with something that is not its protocol ({history}). "

@@ -7,8 +7,16 @@ from sync_pipeline.orchestration.runs import SystemRuns
 from sync_pipeline.orchestration.wired import ClosingSource, Wired
 from sync_pipeline.systems.bubble.wired import BUBBLE_SYNC
 from sync_pipeline.systems.desktop.wired import BACKWARD, FORWARD
+from sync_pipeline.systems.integrations.wired import MENU_SYNC
+from sync_pipeline.systems.meta_assets.wired import PHONE_SYNC
 
-WIRED: tuple[Wired, ...] = (BUBBLE_SYNC, FORWARD.wired(), BACKWARD.wired())
+WIRED: tuple[Wired, ...] = (
+    BUBBLE_SYNC,
+    FORWARD.wired(),
+    BACKWARD.wired(),
+    MENU_SYNC,
+    PHONE_SYNC,
+)
 
 RUNS: dict[str, SystemRuns] = {wired.runs.system.name: wired.runs for wired in WIRED}
 """The jobs of every system, by what they are for, and the databases that they write."""

@@ -16,8 +16,9 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.assets import Wiring, entity_assets, source_assets
 from sync_pipeline.orchestration.checks import entity_checks
 from sync_pipeline.orchestration.io_manager import merge_io_manager
-from sync_pipeline.orchestration.naming import SOURCE_TAG, TARGET_TAG, asset_key, source_key
-from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+from sync_pipeline.orchestration.jobs import table_job
+from sync_pipeline.orchestration.naming import source_key
+from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.runs import SystemRuns
 from sync_pipeline.orchestration.scheduling import AssetJob, skipping_schedule
 from sync_pipeline.orchestration.wired import Wired
@@ -116,15 +117,7 @@ class FromPostgres:
         )
 
     def _job(self, name: str, description: str, *, full: bool = False) -> AssetJob:
-        scope = SyncScope(mode="full")
-        return dg.define_asset_job(
-            name,
-            dg.AssetSelection.assets(*(asset_key(e) for e in self.system.entities)),
-            description=description,
-            config=dg.RunConfig(resources={"scope": scope}) if full else None,
-            tags={SOURCE_TAG: self.system.place[0], TARGET_TAG: self.into.key},
-            executor_def=dg.in_process_executor,
-        )
+        return table_job(self.system, name, description, full=full, target=self.into.key)
 
     def _schedules(self, delta: AssetJob, full: AssetJob) -> list[dg.ScheduleDefinition]:
         wanted = (

@@ -1,4 +1,4 @@
-"""The simulated Bubble app, as a process that commands share; the last one out stops it."""
+"""Simulated sources, each a process that commands share; the last one out stops it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 
 from sync_pipeline.errors import SourceUnavailable
@@ -24,24 +24,68 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 
 
+@dataclass(frozen=True)
+class App:
+    """A simulated source.
+
+    Attributes:
+        system: whose source it is; also names its files.
+        module: what is run.
+        title: for messages.
+        variables: the environment variables that name it, each with its key in what the process announces.
+        scales: whether its size can be chosen.
+    """
+
+    system: str
+    module: str
+    title: str
+    variables: dict[str, str]
+    scales: bool = True
+
+
+APPS = (
+    App(
+        "bubble",
+        "sync_pipeline.simulators.bubble",
+        "Bubble app",
+        {"BUBBLE_API_URL": "url", "BUBBLE_API_TOKEN": "token"},
+    ),
+    App(
+        "integrations",
+        "sync_pipeline.simulators.qu",
+        "point-of-sale gateway",
+        {"QU_API_URL": "url", "QU_CLIENT_ID": "client_id", "QU_CLIENT_SECRET": "client_secret"},
+    ),
+    App(
+        "meta_assets",
+        "sync_pipeline.simulators.meta",
+        "Graph API",
+        {"META_GRAPH_URL": "url", "META_ACCESS_TOKEN": "token"},
+        scales=False,
+    ),
+)
+"""All of them, by the systems that they stand in for."""
+
+
 @contextmanager
-def bubble_app(home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
+def simulated_app(app: App, home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
     """A process of its own, which must not share the interpreter that it is read by; yields its variables.
 
     Raises:
         SourceUnavailable: it does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
-    ready_file = home / "bubble-simulator.json"
-    lock, users = home / "bubble-simulator.lock", home / "bubble-simulator.users"
+    files = home / f"{app.system}-simulator"
+    ready_file = files.with_suffix(".json")
+    lock, users = files.with_suffix(".lock"), files.with_suffix(".users")
     with locks.held(lock):
         ready = _answering(ready_file)
         if ready is None:
-            say("starting the simulated Bubble app")
-            ready = _start(ready_file, scale)
+            say(f"starting the simulated {app.title}")
+            ready = _start(app, ready_file, scale)
         use = locks.hold(users, shared=True)
     try:
-        yield {"BUBBLE_API_URL": ready["url"], "BUBBLE_API_TOKEN": ready["token"]}
+        yield {variable: str(ready[key]) for variable, key in app.variables.items()}
     finally:
         with locks.held(lock):
             os.close(use)
@@ -50,13 +94,12 @@ def bubble_app(home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
                 ready_file.unlink(missing_ok=True)
 
 
-def _start(ready_file: Path, scale: float) -> dict[str, Any]:
+def _start(app: App, ready_file: Path, scale: float) -> dict[str, Any]:
     ready_file.unlink(missing_ok=True)
-    module = "sync_pipeline.simulators.bubble"
-    options = ["--scale", str(scale), "--ready-file", str(ready_file)]
+    options = ["--scale", str(scale)] if app.scales else []
     # Its own session: Ctrl-C is for us, and we stop it when nobody uses it any more.
     process = subprocess.Popen(  # noqa: S603  our own module
-        [sys.executable, "-m", module, *options],
+        [sys.executable, "-m", app.module, *options, "--ready-file", str(ready_file)],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
         cwd=PROJECT,
@@ -73,7 +116,7 @@ def _start(ready_file: Path, scale: float) -> dict[str, Any]:
         process.wait()
         raise
     process.kill()
-    raise SourceUnavailable("The simulated Bubble app did not start; its messages are above.")
+    raise SourceUnavailable(f"The simulated {app.title} did not start; its messages are above.")
 
 
 def _stop(pid: int) -> None:
@@ -101,6 +144,8 @@ def _ended(pid: int, deadline: float) -> bool:
 
 def _answering(ready_file: Path) -> dict[str, Any] | None:
     """Where a simulator answers, if the one that wrote the file is still there."""
+    import httpx2  # noqa: PLC0415  takes its time, which commands without simulators need not spend
+
     try:
         ready = orjson.loads(ready_file.read_bytes())
         httpx2.get(f"{ready['admin_url']}/stats", timeout=5, trust_env=False).raise_for_status()

@@ -1,0 +1,177 @@
+"""The key of the cache of phone numbers made real, and who may read and write its rows.
+
+Rows without a phone number are no duplicates of each other: each business lookup enters one, and the unique
+index allows them. A null `last_error` says that the last sync went well, so it is not filled from an older
+row.
+
+Revision: 0007
+Follows: 0006
+"""
+
+from __future__ import annotations
+
+from alembic import context, op
+from psycopg import sql
+
+from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.migrate import tell
+from sync_pipeline.merge.tables import unique_name
+from sync_pipeline.repairing.catalog import exists
+from sync_pipeline.repairing.key import Place, UniqueKey
+from sync_pipeline.repairing.repair import repair
+from sync_pipeline.repairing.report import Report
+from sync_pipeline.repairing.restore import restore
+from sync_pipeline.repairing.session import Connection, fetch, settled
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+COLUMNS = ("workspace_id", "phone_number_id")
+KEY = UniqueKey(
+    "public",
+    "meta_assets_cache",
+    COLUMNS,
+    nulls_not_distinct=False,
+    name=unique_name("meta_assets_cache", COLUMNS),
+    newest=("updated_at", "last_synced_at"),
+    null_is_value=("last_error",),
+)
+MEMBERSHIPS = Place("public", "workspace_memberships")
+
+# Who asks is in the request's claims, as PostgREST hands them over. Empty counts as absent: that is what a
+# setting of an earlier transaction becomes.
+CLAIM = "nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> '{}'"
+SERVICE = f"({CLAIM.format('role')}) = 'service_role'"
+MEMBER = (
+    "exists (select from public.workspace_memberships m where m.workspace_id ="
+    f" meta_assets_cache.workspace_id and m.user_id::text = ({CLAIM.format('sub')})"
+    " and m.role in ('owner', 'admin'))"
+)
+MARK = "made by sync_pipeline"
+WAS_OFF = f"{MARK}, which also enabled row level security"
+
+
+def upgrade() -> None:
+    connection = _connection()
+    if not exists(connection, KEY.place):
+        return
+    tell(context.config, repair(connection, KEY))
+    tell(context.config, _guard(connection))
+
+
+def downgrade() -> None:
+    connection = _connection()
+    if not exists(connection, KEY.place):
+        return
+    tell(context.config, _unguard(connection))
+    tell(context.config, restore(connection, str(KEY.place)))
+
+
+def _connection() -> Connection:
+    found = op.get_bind().connection.driver_connection
+    assert found is not None
+    return found
+
+
+# -- row level security: the owner of the table, as whom syncs run, is not subject to it
+
+
+def _guard(connection: Connection) -> Report:
+    report = Report(str(KEY.place))
+    with settled(connection, KEY.place):
+        was_on, is_forced = _security(connection)
+        statements = _policies(connection, report)
+        present = _present(connection)
+        for command, (name, clauses) in statements.items():
+            others = [n for n, c, _ in present if c in {command, "ALL"}]
+            if others:
+                report.kept(
+                    f"policy {others[0]} for {command.lower()} stays; none is made beside it"
+                )
+                continue
+            _create(connection, name, command, clauses, remark=MARK if was_on else WAS_OFF)
+            report.did(f"policy {name} for {command.lower()} created")
+        if not was_on:
+            _execute(connection, "alter table {} enable row level security")
+            report.did("row level security enabled: other roles than the owner go by the policies")
+        if is_forced:
+            report.kept(
+                "row level security is forced on the owner too: let syncs run as a role that bypasses it"
+            )
+        _verify(connection, set(statements))
+    return report
+
+
+def _policies(connection: Connection, report: Report) -> dict[str, tuple[str, str]]:
+    """Name and clauses by command; nobody deletes."""
+    reads = SERVICE
+    if exists(connection, MEMBERSHIPS):
+        reads = f"{SERVICE} or {MEMBER}"
+    else:
+        report.kept(f"members get no policy: there is no table {MEMBERSHIPS}")
+    return {
+        "SELECT": ("meta_assets_cache_select", f"using ({reads})"),
+        "INSERT": ("meta_assets_cache_insert", f"with check ({SERVICE})"),
+        "UPDATE": ("meta_assets_cache_update", f"using ({SERVICE}) with check ({SERVICE})"),
+    }
+
+
+def _create(connection: Connection, name: str, command: str, clauses: str, *, remark: str) -> None:
+    _execute(connection, f"create policy {name} on {{}} for {command} {clauses}")
+    _execute(connection, f"comment on policy {name} on {{}} is '{remark}'")
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    # All of its parts are constants of this module.
+    text = sql.SQL(statement)  # pyright: ignore[reportArgumentType]
+    connection.execute(text.format(KEY.place.relation))
+
+
+def _security(connection: Connection) -> tuple[bool, bool]:
+    rows = fetch(
+        connection,
+        "select relrowsecurity, relforcerowsecurity from pg_class where oid = to_regclass(%s)",
+        [KEY.place.relation.as_string(connection)],
+    )
+    return rows[0][0], rows[0][1]
+
+
+def _present(connection: Connection) -> list[tuple[str, str, str]]:
+    """Name, command and comment of each permissive policy."""
+    return [
+        (name, command, comment)
+        for name, command, comment in fetch(
+            connection,
+            "select polname::text, case polcmd when 'r' then 'SELECT' when 'a' then 'INSERT'"
+            " when 'w' then 'UPDATE' when 'd' then 'DELETE' else 'ALL' end,"
+            " coalesce(obj_description(oid, 'pg_policy'), '')"
+            " from pg_policy where polrelid = to_regclass(%s) and polpermissive order by 1",
+            [KEY.place.relation.as_string(connection)],
+        )
+    ]
+
+
+def _verify(connection: Connection, wanted: set[str]) -> None:
+    commands = {command for _, command, _ in _present(connection)}
+    is_on, _ = _security(connection)
+    if not is_on or not (wanted <= commands or "ALL" in commands):
+        raise TargetNotPrepared(
+            f"{KEY.place}: row level security is not what was made: it is {'on' if is_on else 'off'}, with"
+            f" policies for {', '.join(sorted(commands)) or 'nothing'}. Nothing was changed; look for an"
+            " event trigger that alters it."
+        )
+
+
+def _unguard(connection: Connection) -> Report:
+    report = Report(str(KEY.place))
+    with settled(connection, KEY.place):
+        ours = [(n, remark) for n, _, remark in _present(connection) if remark.startswith(MARK)]
+        for name, _ in ours:
+            _execute(connection, f"drop policy {name} on {{}}")
+            report.did(f"policy {name} dropped")
+        if any(remark == WAS_OFF for _, remark in ours):
+            _execute(connection, "alter table {} disable row level security")
+            report.did("row level security disabled, as it was before")
+    return report

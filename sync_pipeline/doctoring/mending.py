@@ -1,0 +1,160 @@
+"""Mending what the doctor found: missing tables and columns by a migration, keys by repairs.
+
+A repair is one transaction for each entity. A migration that is only rehearsed is taken back at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from alembic import command
+from psycopg import sql
+from sqlalchemy import event
+
+from sync_pipeline.doctoring.catalog import Connection
+from sync_pipeline.doctoring.findings import Finding
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge.adopt import Note, adopt
+from sync_pipeline.merge.migrate import config, told
+from sync_pipeline.merge.relations import columns
+from sync_pipeline.merge.tables import unique_name
+from sync_pipeline.model.catalog import System
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.repairing.key import UniqueKey
+from sync_pipeline.repairing.repair import repair
+
+# Columns that tell the newest of several rows where no field does; those that a table lacks do not matter.
+_NEWEST = ("updated_at", "last_synced_at", "created_at")
+_SETTINGS = ("select", "set", "show", "with")
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was done to one table or database, or would be.
+
+    Attributes:
+        where: the entity, or `migration`.
+        status: `done`, `planned` in a dry run, or `refused`; then nothing was changed.
+        lines: what was done and why, a sentence each.
+        sql: the statements that a dry run would run, as far as they are known before.
+        repair_id: names a repair that can be taken back; None where there is none.
+    """
+
+    where: str
+    status: Literal["done", "planned", "refused"]
+    lines: list[str]
+    sql: list[str] = field(default_factory=list)
+    repair_id: str | None = None
+
+
+def mend(
+    connection: Connection,
+    systems: Iterable[System],
+    found: Collection[Finding],
+    *,
+    dry_run: bool = False,
+) -> list[Mended]:
+    """Repair the keys that the findings name, an entity at a time.
+
+    Args:
+        connection: in autocommit, of a role that owns the tables.
+        systems: all that are merged into the database.
+        found: what `examine` says of it now.
+        dry_run: say what would be done and write nothing.
+
+    Returns:
+        A report for each entity concerned; what a table refuses is among them and no error.
+    """
+    kinds: dict[str, set[str]] = {}
+    for finding in (f for f in found if f.mended_by == "repair"):
+        kinds.setdefault(finding.where, set()).add(finding.kind)
+    return [
+        _repaired(connection, where, entity, dry_run=dry_run, index=kinds[where] != {"repeated"})
+        for system in systems
+        for entity in system.entities
+        if (where := f"{system.name}/{entity.name}") in kinds
+    ]
+
+
+def _repaired(
+    connection: Connection, where: str, entity: Entity, *, dry_run: bool, index: bool
+) -> Mended:
+    key = unique_key(entity)
+    try:
+        report = repair(connection, key, dry_run=dry_run)
+    except SyncError as error:
+        return Mended(where, "refused", [str(error)])
+    statements = [_creation(connection, key)] if dry_run and index else []
+    status = "planned" if dry_run else "done"
+    repair_id = str(report.repair_id) if report.repair_id else None
+    return Mended(where, status, report.lines, statements, repair_id)
+
+
+def unique_key(entity: Entity) -> UniqueKey:
+    """What the target's key has to be; of duplicates, the one that was modified last is the newest."""
+    return UniqueKey(
+        schema=entity.schema,
+        table=entity.table,
+        columns=entity.key,
+        nulls_not_distinct=any(f.null_counts for f in entity.key_fields),
+        name=unique_name(entity.table, entity.key),
+        newest=((entity.modified,) if entity.modified else ()) + _NEWEST,
+        null_is_value=(entity.part_error,) if entity.part_error else (),
+    )
+
+
+def _creation(connection: Connection, key: UniqueKey) -> str:
+    nulls = sql.SQL(" nulls not distinct" if key.nulls_not_distinct else "")
+    return (
+        sql.SQL("create unique index {} on {} ({}){}")
+        .format(sql.Identifier(key.name), key.place.relation, columns(key.columns), nulls)
+        .as_string(connection)
+    )
+
+
+def migrated(notes: Iterable[Note]) -> Mended:
+    """A migration as a report; what it left, because it differs or repeats keys, is found again."""
+    endings = {"created": " created", "repaired": ""}
+    made = [f"{n.table}: {n.text}{endings[n.kind]}" for n in notes if n.kind in endings]
+    return Mended("migration", "done", made)
+
+
+def rehearse(dsn: str, meta: sa.MetaData, *, head: bool = True) -> Mended:
+    """What a migration would do: it is run, and taken back.
+
+    Args:
+        dsn: libpq URI of the database.
+        meta: tables of the entities, their bases and the bookkeeping.
+        head: whether Alembic's migrations come first, as on a target of our own.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the migration fails, or other sessions hold a table for too long.
+    """
+    engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    statements: list[str] = []
+
+    def note(*event_: Any) -> None:
+        statement = " ".join(event_[2].split())
+        if not statement.lower().startswith(_SETTINGS):
+            statements.append(statement)
+
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        connection.execute(sa.text("set local lock_timeout = '5s'"))
+        event.listen(connection, "before_cursor_execute", note)
+        before, settings = _tables(connection), config(connection)
+        if head:
+            command.upgrade(settings, "head")
+        made = [Note("created", t, "table") for t in sorted(_tables(connection) - before)]
+        notes = [*told(settings), *made, *adopt(connection, meta)]
+        transaction.rollback()
+    return replace(migrated(notes), status="planned", sql=statements)
+
+
+def _tables(connection: sa.Connection) -> set[str]:
+    query = "select format('%I.%I', schemaname, tablename) from pg_tables"
+    return set(connection.scalars(sa.text(query)))

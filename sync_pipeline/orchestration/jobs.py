@@ -1,0 +1,41 @@
+"""The jobs that every system has, over all of its tables.
+
+They run in one process: a step in a process of its own costs about a second, and one process means one
+client of the source, so one pace, one token, one snapshot.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from sync_pipeline.model.catalog import System
+from sync_pipeline.orchestration.naming import SOURCE_TAG, TARGET_TAG, asset_key
+from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
+from sync_pipeline.orchestration.scheduling import AssetJob
+
+
+def table_job(
+    system: System,
+    name: str,
+    description: str,
+    *,
+    full: bool = False,
+    target: str = TargetDatabase.key,
+) -> AssetJob:
+    """A job over the tables of a system.
+
+    Args:
+        system: whose tables.
+        name: of the job.
+        description: what it does, and what has to be configured.
+        full: read everything unless the launchpad says otherwise.
+        target: key of the database that it writes.
+    """
+    return dg.define_asset_job(
+        name,
+        dg.AssetSelection.assets(*(asset_key(e) for e in system.entities)),
+        description=description,
+        config=dg.RunConfig(resources={"scope": SyncScope(mode="full")}) if full else None,
+        tags={SOURCE_TAG: system.place[0], TARGET_TAG: target},
+        executor_def=dg.in_process_executor,
+    )

@@ -1,0 +1,105 @@
+"""The Qu simulator as one object to start, steer and stop from a test or from the demo."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from starlette.applications import Starlette
+
+from sync_pipeline.simulators.clock import Clock, system_clock
+from sync_pipeline.simulators.faults import Faults
+from sync_pipeline.simulators.gate import ADMIN_PREFIX, Gate
+from sync_pipeline.simulators.qu.admin import Admin
+from sync_pipeline.simulators.qu.api import Gateway, Refusal, classify, refuse
+from sync_pipeline.simulators.qu.options import Options
+from sync_pipeline.simulators.qu.restaurants import Restaurants
+from sync_pipeline.simulators.qu.world import CLIENT_ID, CLIENT_SECRET
+from sync_pipeline.simulators.serving import BackgroundServer
+from sync_pipeline.simulators.stats import Stats
+
+
+class QuSimulator:
+    """A gateway that listens on a port of its own.
+
+        with QuSimulator(Restaurants(scale=0.05)) as qu:
+            client = QuClient(qu.url, qu.client_id, qu.client_secret)
+
+    Stopped and started again it listens on the same port, with the menus as they were left.
+
+    Attributes:
+        client_id: that it accepts.
+        client_secret: that it accepts with it.
+        restaurants: the menus, and the edits: `move`, `reprice`, `remove`, `mark_deleted`, `touch`.
+        options: switches; assign to them at any time.
+        faults: arm faults with `faults.add(Fault(...))`; their `type` may be `menus`, `locations` or
+            `authentication`.
+        stats: what was asked since the start or the last `stats.reset()`.
+        gateway: can expire its tokens.
+    """
+
+    def __init__(
+        self,
+        restaurants: Restaurants,
+        options: Options | None = None,
+        *,
+        credentials: tuple[str, str] = (CLIENT_ID, CLIENT_SECRET),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.client_id, self.client_secret = credentials
+        self.restaurants = restaurants
+        self.options = options if options is not None else Options()
+        self.faults = Faults()
+        self.stats = Stats()
+        self.gateway = Gateway(restaurants, self.options, credentials=credentials, clock=clock)
+        admin = Admin(
+            restaurants=restaurants,
+            gateway=self.gateway,
+            options=self.options,
+            faults=self.faults,
+            stats=self.stats,
+        )
+        app = Starlette(
+            routes=[*self.gateway.routes(), *admin.routes()], exception_handlers={Refusal: refuse}
+        )
+        gate = Gate(
+            app,
+            switches=self.options,
+            faults=self.faults,
+            stats=self.stats,
+            clock=clock,
+            classify=classify,
+        )
+        self._server = BackgroundServer(gate, host=host, port=port)
+
+    @property
+    def url(self) -> str:
+        """The root of the gateway, as `QU_API_URL` wants it."""
+        return self._server.url
+
+    @property
+    def admin_url(self) -> str:
+        """The root of the switchboard."""
+        return self._server.url + ADMIN_PREFIX
+
+    def start(self) -> Self:
+        """Listen, and return when calls are answered."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and stop listening."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,23 @@
+"""The menus' assets: three tables that change together, a partition for each source configuration."""
+
+import dagster as dg
+
+from sync_pipeline.orchestration.assets import Wiring, source_assets
+from sync_pipeline.orchestration.checks import entity_checks
+from sync_pipeline.orchestration.grouped import group_assets
+from sync_pipeline.orchestration.parts import Parts
+from sync_pipeline.systems.integrations.account import account
+from sync_pipeline.systems.integrations.configs import parts
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+
+PARTITIONS = dg.DynamicPartitionsDefinition(name="integration_source_configs")
+PARTS = Parts(PARTITIONS, parts, account, word="source configuration")
+SOURCES = source_assets(INTEGRATIONS)
+MENUS = group_assets(
+    INTEGRATIONS,
+    INTEGRATIONS.groups[0],
+    Wiring("integrations", merge="integrations_merge"),
+    PARTS,
+)
+CHECKS = entity_checks(INTEGRATIONS)
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [*SOURCES, MENUS]

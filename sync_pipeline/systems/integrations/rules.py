@@ -1,0 +1,98 @@
+"""What the menus of each point of sale look like, as data.
+
+A reply is a JSON object, bare or inside a wrapper, that holds menus as trees of nodes, as flat lists, or as
+dicts by id. The rules say where these are, which nodes are items, and where an item's fields are found. A
+path such as `prices.prices.0.price` goes through objects by name and through lists by place.
+
+Another point of sale is another literal here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["products", "modifiers", "discounts"]
+KINDS: tuple[Kind, ...] = ("products", "modifiers", "discounts")
+"""In the order in which they are read."""
+
+Field = Literal[
+    "id", "pathId", "name", "description", "calories", "isOutOfStock",
+    "category", "categoryId", "discount_type", "type", "deleted",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuRules:
+    """How to read the menus of one point of sale.
+
+    Attributes:
+        name: what messages call it.
+        wrapper: key of an object that may be around the reply.
+        lists: keys of what holds items, with their kind; None: a tree, whose nodes have types.
+        complete: at least one of these keys is in every menu; without one, the reply is none.
+        nested: key of a node's list of nodes.
+        items: types of nodes that are sold by themselves. Below a group they are modifiers.
+        groups: types of nodes that are groups of modifiers. Whatever is below one is a modifier, unless its
+            type is one of a group, a category or a root.
+        categories: types of nodes that are categories.
+        roots: types of nodes that only hold others.
+        fields: where each field is found; the first path that leads to a value counts.
+        prices: where an item's price is found, by kind; the first number counts, 0 is one. In a tree, what
+            is said of products goes for modifiers too.
+        excluded: words that keep a category, and what is below it, out. They count as whole words, in any
+            spelling of case: `OLO` is not in `Colossal burgers`.
+    """
+
+    name: str
+    wrapper: str
+    lists: Mapping[str, Kind | None]
+    complete: tuple[str, ...]
+    nested: str
+    items: frozenset[str]
+    groups: frozenset[str]
+    categories: frozenset[str]
+    roots: frozenset[str]
+    fields: Mapping[Field, tuple[str, ...]]
+    prices: Mapping[Kind, tuple[str, ...]]
+    excluded: tuple[str, ...]
+
+
+_FIRST_PRICE = ("prices.prices.0.price", "priceAttribute.prices.0.price")
+
+QU = MenuRules(
+    name="Qu",
+    wrapper="value",
+    lists={
+        "children": None,
+        "menuItems": "products",
+        "modifiers": "modifiers",
+        "discounts": "discounts",
+    },
+    complete=("children", "menuItems"),
+    nested="children",
+    items=frozenset({"1"}),
+    groups=frozenset({"4"}),
+    categories=frozenset({"6"}),
+    roots=frozenset({"10"}),
+    fields={
+        "id": ("id", "itemMasterId"),
+        "pathId": ("pathId", "itemPathKey"),
+        "name": ("name", "title", "displayAttribute.itemTitle", "checkTitle"),
+        "description": ("description", "displayAttribute.description"),
+        "calories": ("calories", "nutritionInfo.calories"),
+        "isOutOfStock": ("isOutOfStock",),
+        "category": ("menuCategory.name", "modifierGroup.name"),
+        "categoryId": ("menuCategory.id", "modifierGroup.id"),
+        "discount_type": ("discountType",),
+        "type": ("itemType",),
+        "deleted": ("deleted",),
+    },
+    prices={
+        "products": _FIRST_PRICE,
+        "modifiers": _FIRST_PRICE,
+        "discounts": ("discountAmount", *_FIRST_PRICE),
+    },
+    excluded=("OLO", "3PD", "3PO", "All Items"),
+)

@@ -1,0 +1,27 @@
+"""When phone numbers are synced by themselves."""
+
+from __future__ import annotations
+
+from sync_pipeline.orchestration.scheduling import skipping_schedule
+from sync_pipeline.settings import Settings
+from sync_pipeline.systems.meta_assets.entities import META_ASSETS
+from sync_pipeline.systems.meta_assets.jobs import meta_assets_sync
+
+
+def unready() -> str | None:
+    """Why no phone number can be read; None when nothing is known to be in the way."""
+    variable = Settings.read().missing(META_ASSETS.name)
+    return f"{variable} is not set" if variable else None
+
+
+SCHEDULES = [
+    skipping_schedule(
+        meta_assets_sync,
+        META_ASSETS,
+        "20 * * * *",
+        name="meta_assets_hourly",
+        time_zone="UTC",
+        description="The phone numbers of every connected workspace, every hour.",
+        unready=unready,
+    ),
+]

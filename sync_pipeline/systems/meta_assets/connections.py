@@ -1,0 +1,123 @@
+"""Which workspaces are connected to which accounts, and with which tokens, as the target tells.
+
+The app's own tables are read and never written: `meta_whatsapp_connections`, `meta_tokens`, and the
+cache itself, which knows numbers that a connection does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import LiteralString
+
+from psycopg import sql
+
+from sync_pipeline.merge.stage import Connection
+
+CONNECTIONS = "meta_whatsapp_connections"
+TOKENS = "meta_tokens"
+PROVIDERS = ("meta_system_user", "meta_whatsapp")
+
+_ACCOUNTS: LiteralString = (
+    "select workspace_id::text, array_agg(distinct waba_id order by waba_id) from {}"
+    " where waba_id <> '' and workspace_id is not null group by workspace_id order by workspace_id"
+)
+_NEWEST: LiteralString = (
+    "select distinct on (workspace_id) workspace_id::text, btrim(token_encrypted, E' \\t\\r\\n') from {}"
+    " where provider = any(%s) and token_encrypted ~ '\\S' and (expires_at is null or expires_at > now())"
+    " order by workspace_id, coalesce(updated_at, created_at) desc nulls last, id"
+)
+_HOLDERS: LiteralString = (
+    "select distinct on (workspace_id, phone_number_id) workspace_id::text, phone_number_id,"
+    " coalesce(waba_id, '') from ({}) named where phone_number_id = any(%s)"
+    " order by workspace_id, phone_number_id, waba_id is null, place, waba_id"
+)
+_NAMED: LiteralString = (
+    "select workspace_id, phone_number_id, nullif(waba_id, '') as waba_id, {} as place from {}"
+)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What the target tells about connected workspaces.
+
+    Attributes:
+        accounts: by workspace, its accounts in order.
+        tokens: by workspace, its newest token that has not expired.
+        default_token: for workspaces without one of their own; empty: there is none.
+        notes: tables that the target does not have.
+    """
+
+    accounts: dict[str, list[str]]
+    tokens: dict[str, str] = field(repr=False)
+    default_token: str = field(repr=False, default="")
+    notes: tuple[str, ...] = ()
+
+    def token(self, workspace_id: str) -> str:
+        """The token to use for a workspace; empty: there is none."""
+        return self.tokens.get(workspace_id) or self.default_token
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A workspace that has a phone number, and the account that the number is said to belong to."""
+
+    workspace_id: str
+    phone_id: str
+    waba_id: str
+
+
+def connected(connection: Connection, schema: str, default_token: str = "") -> Connected:
+    """Every connected workspace.
+
+    Args:
+        connection: to the target.
+        schema: of the app's tables.
+        default_token: for workspaces without one of their own.
+    """
+    present = _present(connection, schema, (CONNECTIONS, TOKENS))
+    accounts: dict[str, list[str]] = {}
+    tokens: dict[str, str] = {}
+    notes = []
+    if CONNECTIONS in present:
+        query = sql.SQL(_ACCOUNTS).format(sql.Identifier(schema, CONNECTIONS))
+        accounts = dict(connection.execute(query).fetchall())
+    else:
+        notes.append(f"the target has no table {schema}.{CONNECTIONS}: no workspace is connected")
+    if TOKENS in present:
+        query = sql.SQL(_NEWEST).format(sql.Identifier(schema, TOKENS))
+        tokens = dict(connection.execute(query, [list(PROVIDERS)]).fetchall())
+    else:
+        notes.append(f"the target has no table {schema}.{TOKENS}: META_ACCESS_TOKEN alone counts")
+    return Connected(accounts, tokens, default_token, tuple(notes))
+
+
+def holders(
+    connection: Connection, schema: str, cache: str, phone_ids: Collection[str]
+) -> list[Holder]:
+    """The workspaces that have one of these numbers, by their connection or by the cache.
+
+    Args:
+        connection: to the target.
+        schema: of the app's tables.
+        cache: the table of cached numbers.
+        phone_ids: the numbers.
+    """
+    present = _present(connection, schema, (CONNECTIONS, cache))
+    if not present or not phone_ids:
+        return []
+    named = sql.SQL(" union all ").join(
+        sql.SQL(_NAMED).format(sql.Literal(place), sql.Identifier(schema, table))
+        for place, table in enumerate(present)
+    )
+    rows = connection.execute(sql.SQL(_HOLDERS).format(named), [sorted(phone_ids)])
+    return [Holder(*row) for row in rows]
+
+
+def _present(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+    rows = connection.execute(
+        "select name from unnest(%s::text[]) with ordinality t(name, place)"
+        " where to_regclass(format('%%I.%%I', %s::text, name)) is not null order by place",
+        [list(tables), schema],
+    )
+    return [name for (name,) in rows]

@@ -1,0 +1,38 @@
+"""The phone cache's jobs."""
+
+from __future__ import annotations
+
+from sync_pipeline.orchestration.jobs import table_job
+from sync_pipeline.orchestration.runs import SystemRuns
+from sync_pipeline.systems.meta_assets.entities import META_ASSETS
+
+meta_assets_sync = table_job(
+    META_ASSETS,
+    "meta_assets_sync",
+    "The phone numbers of every connected workspace. A workspace that fails is told so in its rows'"
+    " last_error, and keeps no other from being synced.",
+)
+
+meta_assets_full = table_job(
+    META_ASSETS,
+    "meta_assets_full",
+    "The same as meta_assets_sync: the Graph API does not tell what has changed.",
+    full=True,
+)
+
+meta_assets_partial = table_job(
+    META_ASSETS,
+    "meta_assets_partial",
+    "Some phone numbers or workspaces by id, as apps and the embedded sign-up request them through"
+    " sync.request.",
+)
+
+JOBS = [meta_assets_sync, meta_assets_full, meta_assets_partial]
+
+RUNS = SystemRuns(
+    META_ASSETS,
+    delta="meta_assets_sync",
+    full="meta_assets_full",
+    partial="meta_assets_partial",
+    ranges=False,
+)
