@@ -63,7 +63,7 @@ def rehearsal(settings: Settings) -> list[Mended]:
     planned = [rehearse(settings.target(), metadata(SYSTEMS))]
     if settings.desktop_dsn:
         own = guest_metadata(REVERSES.values())
-        planned.append(rehearse(settings.desktop(), own, head=False))
+        planned.append(rehearse(settings.desktop(), own, guest=True))
     return planned
 
 

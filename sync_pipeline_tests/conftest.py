@@ -19,6 +19,7 @@ pytest_plugins = [
     "sync_pipeline_tests.fixtures.desktop_system",
     "sync_pipeline_tests.fixtures.qu",
     "sync_pipeline_tests.fixtures.menus",
+    "sync_pipeline_tests.fixtures.meta",
 ]
 
 

@@ -83,7 +83,6 @@ def upgrade() -> None:
     for statement in (*ACCOUNT, HISTORY):
         op.execute(statement)
     connection = _connection()
-    connection.execute("set local lock_timeout = '30s'")
     for items in TABLES:
         if exists(connection, items.place):
             for report in mend(connection, items):

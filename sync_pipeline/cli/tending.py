@@ -93,13 +93,21 @@ def doctor(*, fix: bool, dry_run: bool, as_json: bool) -> int:
 def _mended(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Mended]:
     """Mend what can be mended: first by a migration, then by repairs of what it left."""
     from sync_pipeline.checkup import examine, rehearsal, repairs
-    from sync_pipeline.doctoring.mending import migrated
 
     reports: list[Mended] = []
     if any(f.mended_by == "migrate" for f in found):
-        reports += rehearsal(settings) if dry_run else [migrated(prepare(settings).notes)]
+        reports += rehearsal(settings) if dry_run else _migrated(settings)
         found = found if dry_run else examine(settings)
     return [*reports, *repairs(settings, found, dry_run=dry_run)]
+
+
+def _migrated(settings: Settings) -> list[Mended]:
+    from sync_pipeline.doctoring.mending import GUEST, migrated
+
+    prepared = prepare(settings)
+    opened = prepared.desktop
+    guest = [migrated(opened.notes, where=GUEST)] if opened and opened.notes else []
+    return [migrated(prepared.notes), *guest]
 
 
 @commanding.command(

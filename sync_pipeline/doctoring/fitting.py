@@ -122,19 +122,21 @@ def _misfit(column: Column, type_: Type) -> _Misfit | None:
     declared = spelled(type_)
     if column.type in _TEXTS and declared in _TEXTS:
         return _too_short(column, type_)
-    if column.type in _WHOLE and declared in _WHOLE:
-        if _WHOLE[column.type] >= _WHOLE[declared]:
-            return None
-        bound = _WHOLE[column.type]
-        condition = f"{{v}} not between -{bound} and {bound - 1}"
-        return _REJECTED, _condition(condition)
+    if column.type in _WHOLE and declared in {*_WHOLE, "numeric"}:
+        return _too_small(column, declared)
     if column.type == "numeric" and declared in {*_WHOLE, "numeric"}:
         return _too_coarse(column, type_)
-    if column.type in _WHOLE and declared == "numeric":
-        return _ROUNDED, sql.SQL("{v} <> trunc({v})")
-    if column.type != declared:
-        return _CONVERTED, None
-    return _too_rough(column)
+    return _too_rough(column) if column.type == declared else (_CONVERTED, None)
+
+
+def _too_small(column: Column, declared: str) -> _Misfit | None:
+    """Whole numbers of fewer bytes, or in the place of fractions."""
+    if declared == "numeric":
+        return _ROUNDED, _condition("{v} <> trunc({v})")
+    bound = _WHOLE[column.type]
+    if bound >= _WHOLE[declared]:
+        return None
+    return _REJECTED, _condition(f"{{v}} not between -{bound} and {bound - 1}")
 
 
 def _too_rough(column: Column) -> _Misfit | None:

@@ -29,6 +29,8 @@ from sync_pipeline.repairing.repair import repair
 
 # Columns that tell the newest of several rows where no field does; those that a table lacks do not matter.
 _NEWEST = ("updated_at", "last_synced_at", "created_at")
+GUEST = "account in the desktop database"
+"""Where a report belongs that is of no target."""
 _SETTINGS = ("select", "set", "show", "with")
 
 
@@ -37,7 +39,7 @@ class Mended:
     """What was done to one table or database, or would be.
 
     Attributes:
-        where: the entity, or `migration`.
+        where: the entity, `migration`, or `GUEST`.
         status: `done`, `planned` in a dry run, or `refused`; then nothing was changed.
         lines: what was done and why, a sentence each.
         sql: the statements that a dry run would run, as far as they are known before.
@@ -116,20 +118,20 @@ def _creation(connection: Connection, key: UniqueKey) -> str:
     )
 
 
-def migrated(notes: Iterable[Note]) -> Mended:
+def migrated(notes: Iterable[Note], *, where: str = "migration") -> Mended:
     """A migration as a report; what it left, because it differs or repeats keys, is found again."""
     endings = {"created": " created", "repaired": ""}
     made = [f"{n.table}: {n.text}{endings[n.kind]}" for n in notes if n.kind in endings]
-    return Mended("migration", "done", made)
+    return Mended(where, "done", made)
 
 
-def rehearse(dsn: str, meta: sa.MetaData, *, head: bool = True) -> Mended:
+def rehearse(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Mended:
     """What a migration would do: it is run, and taken back.
 
     Args:
         dsn: libpq URI of the database.
         meta: tables of the entities, their bases and the bookkeeping.
-        head: whether Alembic's migrations come first, as on a target of our own.
+        guest: the database belongs to another program, and only our own account is kept there.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the migration fails, or other sessions hold a table for too long.
@@ -137,8 +139,8 @@ def rehearse(dsn: str, meta: sa.MetaData, *, head: bool = True) -> Mended:
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     statements: list[str] = []
 
-    def note(*event_: Any) -> None:
-        statement = " ".join(event_[2].split())
+    def note(*call: Any) -> None:
+        statement = " ".join(call[2].split())
         if not statement.lower().startswith(_SETTINGS):
             statements.append(statement)
 
@@ -147,12 +149,13 @@ def rehearse(dsn: str, meta: sa.MetaData, *, head: bool = True) -> Mended:
         connection.execute(sa.text("set local lock_timeout = '5s'"))
         event.listen(connection, "before_cursor_execute", note)
         before, settings = _tables(connection), config(connection)
-        if head:
+        if not guest:
             command.upgrade(settings, "head")
         made = [Note("created", t, "table") for t in sorted(_tables(connection) - before)]
         notes = [*told(settings), *made, *adopt(connection, meta)]
         transaction.rollback()
-    return replace(migrated(notes), status="planned", sql=statements)
+    done = migrated(notes, where=GUEST if guest else "migration")
+    return replace(done, status="planned", sql=statements)
 
 
 def _tables(connection: sa.Connection) -> set[str]:

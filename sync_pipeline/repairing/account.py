@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.repairing.catalog import exists
 from sync_pipeline.repairing.key import Place
 from sync_pipeline.repairing.session import Connection
 
@@ -27,7 +29,16 @@ class Facts:
 
 
 def open_repair(connection: Connection, place: Place) -> UUID:
-    """Enter a repair, under whose id its rows are kept."""
+    """Enter a repair, under whose id its rows are kept.
+
+    Raises:
+        TargetNotPrepared: there is no account to enter it in.
+    """
+    if not exists(connection, Place("sync", "repair")):
+        raise TargetNotPrepared(
+            f"{place} cannot be repaired: sync.repair, which keeps what a repair removes, does not exist:"
+            " run sync-pipeline migrate"
+        )
     repair_id = uuid4()
     connection.execute(
         "insert into sync.repair (id, table_name) values (%s, %s)", [repair_id, str(place)]

@@ -22,7 +22,7 @@ from sync_pipeline.repairing.key import Place, UniqueKey
 from sync_pipeline.repairing.menu_fills import CONFIGS, menu_fills, source_of
 from sync_pipeline.repairing.repair import repair
 from sync_pipeline.repairing.report import Report, listed
-from sync_pipeline.repairing.session import Connection, fetch_value
+from sync_pipeline.repairing.session import Connection, fetch_value, settled
 
 NEWEST = ("updated_at", "last_synced_at", "created_at")
 
@@ -123,19 +123,23 @@ def mend(connection: Connection, items: Items) -> list[Report]:
         TargetNotPrepared: rows stand against it; the message names them.
         TargetUnavailable: other sessions held the table for too long.
     """
-    reports = [_add_columns(connection, items)]
-    several = _has_several(connection, items)
-    reports += _clear(connection, items, several=several)
-    reports.append(repair(connection, items.key, fills=menu_fills(connection, items.key)))
-    if not several:
-        reports.append(
-            _add_set(connection, items, items.earlier, "wand_source_id", nulls_not_distinct=True)
+    with settled(connection, items.place):
+        reports = [_add_columns(connection, items)]
+        several = _has_several(connection, items)
+        reports += _clear(connection, items, several=several)
+        reports.append(repair(connection, items.key, fills=menu_fills(connection, items.key)))
+        if not several:
+            reports.append(
+                _add_set(
+                    connection, items, items.earlier, "wand_source_id", nulls_not_distinct=True
+                )
+            )
+        if "source_id" in layout(connection, items.place).types:
+            reports.append(_add_set(connection, items, items.backward, "source_id"))
+        reports += (
+            add_index(connection, items.place, name, [column])
+            for name, column in items.fast.items()
         )
-    if "source_id" in layout(connection, items.place).types:
-        reports.append(_add_set(connection, items, items.backward, "source_id"))
-    reports += (
-        add_index(connection, items.place, name, [column]) for name, column in items.fast.items()
-    )
     return reports
 
 

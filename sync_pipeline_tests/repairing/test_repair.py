@@ -327,3 +327,6 @@ def test_what_cannot_be_repaired_is_said_before_anything_is_done(database: str) 
         ):
             with pytest.raises(TargetNotPrepared, match=said):
                 repair(connection, UniqueKey("public", table, columns, False, "x"))
+        connection.execute("drop table sync.repair")
+        with pytest.raises(TargetNotPrepared, match="run sync-pipeline migrate"):
+            repair(connection, KEY)

@@ -30,6 +30,11 @@ class Number:
     place: int
     fields: dict[str, Any]
 
+    @property
+    def id(self) -> str:
+        """Digits, more of them than a double can hold."""
+        return self.fields["id"]
+
 
 @dataclass
 class Token:

@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"\s*The current time is [^.]*\.?")
 _THROTTLED = frozenset({4, 17, 32, 341, 613, 130429, 131056, *range(80000, 80015)})
 _CREDENTIAL = frozenset({102, 104, 190, 463, 467})
 _PERMISSION = frozenset({3, 10, *range(200, 300)})
-_PASSING_STATUS = frozenset({408, 425, 429})
+_PASSING_STATUS = frozenset({408, 425})
 
 
 class Verdict(Enum):
@@ -102,12 +102,11 @@ def complaint_of(status: int, content: bytes, discretion: Discretion) -> Complai
         return Complaint(status, discretion(_words(error)), _verdict(status, error))
     if 200 <= status < 300:
         return None
-    passing = status in _PASSING_STATUS or status >= 500
     text = discretion(content.decode("utf-8", errors="replace"))
     return Complaint(
         status,
         words_of(text.encode()),
-        Verdict.PASSING if passing else Verdict.REFUSED,
+        _verdict_without_code(status),
         # Graph itself explains its failures; this is a proxy, or what answers while it is away.
         of_host=status >= 500,
     )
@@ -141,10 +140,17 @@ def _verdict(status: int, error: dict[str, Any]) -> Verdict:
         return Verdict.PERMISSION
     if code in _THROTTLED:
         return Verdict.THROTTLED
-    passing = error.get("is_transient") is True or code == 2 or status in _PASSING_STATUS
-    if passing or (status >= 500 and code != 100):
+    if error.get("is_transient") is True or code == 2:
         return Verdict.PASSING
-    return Verdict.REFUSED
+    # A parameter does not become better because the server failed over it.
+    return Verdict.REFUSED if code == 100 else _verdict_without_code(status)
+
+
+def _verdict_without_code(status: int) -> Verdict:
+    if status == 429:
+        return Verdict.THROTTLED
+    passes = status in _PASSING_STATUS or status >= 500
+    return Verdict.PASSING if passes else Verdict.REFUSED
 
 
 def complaint_in(error: Exception) -> Complaint:

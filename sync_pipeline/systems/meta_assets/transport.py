@@ -7,12 +7,13 @@ are therefore never followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import anyio
 import orjson
 
-from sync_pipeline.errors import SourceRefused
+from sync_pipeline.errors import SourceRefused, SourceUnavailable
 from sync_pipeline.systems.http import HttpTransport, Reply
 from sync_pipeline.systems.meta_assets.complaints import (
     Complained,
@@ -27,6 +28,9 @@ from sync_pipeline.systems.retrying import Patience, TryAgain, Undecodable
 T = TypeVar("T")
 
 _ANY_STATUS = range(300, 500)
+
+_HEARD: ContextVar[list[Complained]] = ContextVar("heard")
+"""What the attempts of the call that is under way were answered."""
 
 
 class GraphTransport(HttpTransport):
@@ -98,13 +102,20 @@ class GraphTransport(HttpTransport):
         if self._refused is not None:
             raise SourceRefused(str(self._refused)) from self._refused.__cause__
         await self.usage.ready()
-        return await self.get(
-            path,
-            read=lambda reply: read(self._object(reply)),
-            params=params,
-            accept=_ANY_STATUS,
-            attempts=attempts,
-        )
+        _HEARD.set(heard := [])
+        try:
+            return await self.get(
+                path,
+                read=lambda reply: read(self._object(reply)),
+                params=params,
+                accept=_ANY_STATUS,
+                attempts=attempts,
+            )
+        except SourceUnavailable as error:
+            # The last attempt is often cut off by the end of the budget, which alone would explain nothing.
+            if heard:
+                raise SourceUnavailable(str(error)) from heard[-1]
+            raise
 
     def retry_token(self) -> None:
         """Send the token again even if it was not accepted: it may have been mended since."""
@@ -134,10 +145,12 @@ class GraphTransport(HttpTransport):
         raise no
 
     def _no(self, reply: Reply, complaint: Complaint) -> TryAgain | SourceRefused:
-        if complaint.verdict is Verdict.THROTTLED:
-            return Complained(complaint, wait=self.usage.regain or None, counts=False)
-        if complaint.verdict is Verdict.PASSING:
-            return Complained(complaint, counts=reply.status != 429)
+        if complaint.verdict.passes:
+            throttled = complaint.verdict is Verdict.THROTTLED
+            wait = (throttled and self.usage.regain) or reply.retry_after
+            again = Complained(complaint, wait=wait, counts=not throttled)
+            _HEARD.get().append(again)
+            return again
         refusal = SourceRefused(
             f"Meta refused GET {reply.path} ({complaint.text}). {complaint.verdict.value}"
         )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from sync_pipeline import printing
+from sync_pipeline.orchestration import runs
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.qu.node import CATEGORY, GROUP
 from sync_pipeline_tests.fixtures.menus import Menus
@@ -206,6 +210,32 @@ def test_a_failure_at_the_modifiers_leaves_the_products_unwritten(menus: Menus) 
     config = menus.row("select * from integration_source_configs where site_id = 1")
     assert (config["sync_count"], config["error_count"]) == (0, 1)
     assert config["last_error"] == entry["error_message"]
+
+
+def test_the_report_of_a_run_sums_the_sites_up_and_tells_them_apart(menus: Menus) -> None:
+    run = menus.sync()
+
+    report = runs.report(menus.connection, run.id, "completed")
+
+    sold = menus.value("select count(*) from integration_products")
+    assert report.entities["integration_product"]["inserted"] == sold
+    assert len(report.steps) == 9
+    assert {step["part"] for step in report.steps} == {c.site.config_id for c in menus.configs}
+    assert "inserted" in printed(report)
+
+
+def test_a_site_that_fails_is_told_of_in_the_table(menus: Menus) -> None:
+    menus.qu.options.forbidden = ("1002",)
+    run = menus.sync()
+
+    assert "1 of 3 failed" in printed(runs.report(menus.connection, run.id, "partial_success"))
+
+
+def printed(report: runs.RunReport) -> str:
+    """What the command line shows of a run."""
+    text = StringIO()
+    printing.run_report(Console(file=text, width=200), report, system="integrations")
+    return text.getvalue()
 
 
 def test_a_site_that_fails_keeps_no_other_from_being_synced(menus: Menus) -> None:

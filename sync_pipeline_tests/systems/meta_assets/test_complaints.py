@@ -89,6 +89,24 @@ def test_what_does_not_pass_is_given_up_in_the_words_of_the_source(meta: MetaSim
     assert complaint.verdict is Verdict.THROTTLED
 
 
+def test_words_that_were_heard_count_more_than_the_silence_after_them(
+    meta: MetaSimulator,
+) -> None:
+    meta.errors.arm(GraphError(code=2, message="Service temporarily unavailable"))
+    meta.faults.add(Fault(kind="stall", nth=2, seconds=20))
+    complaint = complaint_of(meta, ask(NORTH, meta.token), patience=BRIEF)
+    assert complaint.text == "HTTP 400: code 2: Service temporarily unavailable"
+    assert not complaint.of_host
+
+
+def test_a_proxy_may_say_how_long_to_wait(meta: MetaSimulator) -> None:
+    late = {"Retry-After": "3600"}
+    meta.faults.add(Fault(kind="status", status=429, body="plain", headers=late))
+    complaint = complaint_of(meta, ask(NORTH, meta.token))
+    assert complaint.verdict is Verdict.THROTTLED
+    assert meta.stats.total == 1
+
+
 def test_a_listing_without_data_is_not_the_protocol(meta: MetaSimulator) -> None:
     meta.faults.add(Fault(kind="status", status=200))
     complaint = complaint_of(meta, ask(NORTH, meta.token))
