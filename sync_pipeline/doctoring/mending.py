@@ -152,7 +152,8 @@ def rehearse(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Mended:
         if not guest:
             command.upgrade(settings, "head")
         made = [Note("created", t, "table") for t in sorted(_tables(connection) - before)]
-        notes = [*told(settings), *made, *adopt(connection, meta)]
+        repaired = [note for note in told(settings) if note.table in before]
+        notes = [*repaired, *made, *adopt(connection, meta)]
         transaction.rollback()
     done = migrated(notes, where=GUEST if guest else "migration")
     return replace(done, status="planned", sql=statements)
