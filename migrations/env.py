@@ -25,7 +25,7 @@ def run(connection: sa.Connection) -> None:
     """Migrate on a connection whose transaction the caller owns: a failure leaves all as it was."""
     context.configure(
         connection=connection,
-        target_metadata=metadata(SYSTEMS),
+        target_metadata=context.config.attributes.get("metadata") or metadata(SYSTEMS),
         include_schemas=True,
         include_object=ours,
         version_table="alembic_version_sync",

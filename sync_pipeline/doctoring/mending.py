@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from alembic import command
 from psycopg import sql
 from sqlalchemy import event
 
@@ -18,7 +17,7 @@ from sync_pipeline.doctoring.catalog import Connection
 from sync_pipeline.doctoring.findings import Finding
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.adopt import Note, adopt
-from sync_pipeline.merge.migrate import config, told
+from sync_pipeline.merge.migrate import bring_to_head
 from sync_pipeline.merge.relations import columns
 from sync_pipeline.merge.tables import unique_name
 from sync_pipeline.model.catalog import System
@@ -148,17 +147,7 @@ def rehearse(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Mended:
         transaction = connection.begin()
         connection.execute(sa.text("set local lock_timeout = '5s'"))
         event.listen(connection, "before_cursor_execute", note)
-        before, settings = _tables(connection), config(connection)
-        if not guest:
-            command.upgrade(settings, "head")
-        made = [Note("created", t, "table") for t in sorted(_tables(connection) - before)]
-        repaired = [note for note in told(settings) if note.table in before]
-        notes = [*repaired, *made, *adopt(connection, meta)]
+        notes = adopt(connection, meta) if guest else bring_to_head(connection, meta)
         transaction.rollback()
     done = migrated(notes, where=GUEST if guest else "migration")
     return replace(done, status="planned", sql=statements)
-
-
-def _tables(connection: sa.Connection) -> set[str]:
-    query = "select format('%I.%I', schemaname, tablename) from pg_tables"
-    return set(connection.scalars(sa.text(query)))

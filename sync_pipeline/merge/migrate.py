@@ -33,15 +33,19 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
         connection.execute(
             sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
         )
-        before = set(_tables(connection))
-        settings = config(connection)
-        command.upgrade(settings, "head")
-        created = [
-            Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)
-        ]
-        # What was just made has nothing to repair, and nothing that was kept.
-        repaired = [note for note in told(settings) if note.table in before]
-        return [*repaired, *created, *adopt(connection, meta)]
+        return bring_to_head(connection, meta)
+
+
+def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+    """What `migrate` does, within a transaction that the caller commits or takes back."""
+    before = set(_tables(connection))
+    settings = config(connection)
+    settings.attributes["metadata"] = meta
+    command.upgrade(settings, "head")
+    created = [Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)]
+    # What was just made has nothing to repair, and nothing that was kept.
+    repaired = [note for note in told(settings) if note.table in before]
+    return [*repaired, *created, *adopt(connection, meta)]
 
 
 def open_account(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Note]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -61,15 +61,25 @@ def mended(console: Console, reports: Sequence[Mended]) -> None:
             console.print(indented(line, 8))
 
 
+def _alike(found: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings that cost the same and are mended in one way, together: what they say is said once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for f in found:
+        groups.setdefault((f.severity, f.kind, f.cost, f.remedy, f.mended_by), []).append(f)
+    return list(groups.values())
+
+
 def findings(console: Console, found: Sequence[Finding]) -> None:
     """What the doctor found, the worst first, each with what it costs and its remedy."""
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
-    for finding in sorted(found, key=lambda f: list(styles).index(f.severity)):
-        head = Text(f"{finding.severity:8}", style=styles[finding.severity])
-        console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
-        if finding.cost:
-            console.print(indented(f"costs: {finding.cost}", 8, style="dim"))
-        console.print(indented(f"→ {finding.remedy}", 8))
+    for alike in _alike(sorted(found, key=lambda f: list(styles).index(f.severity))):
+        severity = alike[0].severity
+        for finding in alike:
+            head = Text(f"{severity if finding is alike[0] else '':8}", style=styles[severity])
+            console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
+        if alike[0].cost:
+            console.print(indented(f"costs: {alike[0].cost}", 8, style="dim"))
+        console.print(indented(f"→ {alike[0].remedy}", 8))
     errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
     if errors:
         console.print(f"Errors that keep runs from succeeding: {errors}", style="red")

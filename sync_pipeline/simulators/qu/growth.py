@@ -15,6 +15,8 @@ from typing import Any
 from sync_pipeline.simulators.dice import dice
 from sync_pipeline.simulators.qu.node import CATEGORY, GROUP, ITEM, ROOT, Node
 
+SEED = 1
+"""Of the restaurants that everybody gets who does not choose."""
 PRODUCTS = 425
 MODIFIERS = 685
 DISCOUNTS = 10

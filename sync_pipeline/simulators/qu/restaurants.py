@@ -13,7 +13,7 @@ from decimal import Decimal
 from threading import Lock
 from typing import TypeVar
 
-from sync_pipeline.simulators.qu.growth import Grown, grow
+from sync_pipeline.simulators.qu.growth import SEED, Grown, grow
 from sync_pipeline.simulators.qu.node import Node, path_below
 from sync_pipeline.simulators.qu.world import ESTABLISHMENTS
 
@@ -34,7 +34,7 @@ class Restaurants:
     Edits raise KeyError for an unknown establishment or path.
     """
 
-    def __init__(self, seed: int = 1, scale: float = 1.0) -> None:
+    def __init__(self, seed: int = SEED, scale: float = 1.0) -> None:
         self._lock = Lock()
         self._all = {name: _Restaurant(grow(seed, scale, name)) for name in ESTABLISHMENTS}
 

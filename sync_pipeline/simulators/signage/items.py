@@ -1,7 +1,8 @@
 """The rows of the item tables: what years of a sync that half worked have left there.
 
 Every item is there once, as an earlier release saved it: under `source_id`, `wand_source_id` null. Some are
-there again, under `wand_source_id`: nulls never conflict, so that the next release did not find them.
+there again, under `wand_source_id`: nulls never conflict, so that the next release did not find them. One in
+four is still on the menu; the others are from menus of the past.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from random import Random
 from typing import Any
 
 from sync_pipeline.simulators.dice import dice
+from sync_pipeline.simulators.qu.growth import SEED, grow
+from sync_pipeline.simulators.qu.node import GROUP, ITEM
 from sync_pipeline.simulators.qu.world import ESTABLISHMENTS
 from sync_pipeline.simulators.signage.schema import State
 from sync_pipeline.simulators.signage.sources import CONFIG_IDS, NOW, QU, named_id
@@ -25,6 +28,7 @@ FREE = {"integration_products": 15, "integration_modifiers": 591, "integration_d
 _FLAVOURS = ("Smoky", "Maple", "Chili", "Lemon", "Herb", "Toasted", "Double", "Garden")
 _KINDS = ("Burger", "Fries", "Shake", "Wrap", "Salad", "Melt", "Bowl", "Soda")
 _CATEGORIES = ((43252, "Burgers"), (43260, "Sides"), (43271, "Drinks"), (43284, "Extras"))
+_STILL_SERVED = 4
 _WITHOUT_CONFIG = 20
 """One row in so many never got its configuration."""
 
@@ -38,9 +42,10 @@ def item_rows(state: State, scale: float, configs: int) -> dict[str, list[Row]]:
         configs: how many configurations the source has.
     """
     tables = {}
+    menu = _menu(scale)
     for table, size in SIZES.items():
         number = max(2, round(size * scale))
-        rows = [_item(table, place, number, configs) for place in range(number)]
+        rows = [_item(table, place, number, configs, menu[table]) for place in range(number)]
         if state == "landed":
             rows = [row | {"wand_source_id": QU} for row in rows]
         else:
@@ -52,11 +57,26 @@ def item_rows(state: State, scale: float, configs: int) -> dict[str, list[Row]]:
     return tables
 
 
-def _item(table: str, place: int, number: int, configs: int) -> Row:
+def _menu(scale: float) -> dict[str, list[tuple[str, str]]]:
+    """What the restaurants serve now, by table: paths, or numbers, with names."""
+    grown = grow(SEED, scale, ESTABLISHMENTS[0])
+    nodes = [(path, node) for path, node in grown.root.walk() if node.type == ITEM]
+    groups = [f"{path}-" for path, node in grown.root.walk() if node.type == GROUP]
+    below = {path for path, _ in nodes if path.startswith(tuple(groups))}
+    return {
+        "integration_products": [(path, node.title) for path, node in nodes if path not in below],
+        "integration_modifiers": [(path, node.title) for path, node in nodes if path in below],
+        "integration_discounts": [(id_, d["checkTitle"]) for id_, d in grown.discounts.items()],
+    }
+
+
+def _item(table: str, place: int, number: int, configs: int, menu: list[tuple[str, str]]) -> Row:
     rng = dice("signage", table, place)
     category, title = _CATEGORIES[place % len(_CATEGORIES)]
     external = str(70100 + place) if "discount" in table else f"{category}-{57590 + place}"
     name = f"{rng.choice(_FLAVOURS)} {rng.choice(_KINDS)} {place + 1}"
+    if place % _STILL_SERVED == 1 and place < len(menu):
+        external, name = menu[place]
     free = place < round(FREE[table] * number / SIZES[table])
     price = 0 if free else rng.randrange(100, 1500) / 100
     saved = NOW - timedelta(days=30, minutes=place)
