@@ -25,7 +25,7 @@ def run(connection: sa.Connection) -> None:
     """Migrate on a connection whose transaction the caller owns: a failure leaves all as it was."""
     context.configure(
         connection=connection,
-        target_metadata=context.config.attributes.get("metadata") or metadata(SYSTEMS),
+        target_metadata=context.config.attributes["metadata"],
         include_schemas=True,
         include_object=ours,
         version_table="alembic_version_sync",
@@ -34,6 +34,8 @@ def run(connection: sa.Connection) -> None:
         context.run_migrations()
 
 
+if "metadata" not in context.config.attributes:
+    context.config.attributes["metadata"] = metadata(SYSTEMS)
 given = context.config.attributes.get("connection")
 if given is not None:
     run(given)

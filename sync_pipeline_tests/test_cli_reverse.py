@@ -54,7 +54,7 @@ def synced(
 
 
 def copy(server: EmbeddedServer, template: str, name: str) -> None:
-    statement = sql.SQL("create database {} template {}")
+    statement = sql.SQL("create database {} template {} strategy file_copy")
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
 

@@ -8,11 +8,10 @@ Follows: 0001
 
 from __future__ import annotations
 
-from alembic import op
+from alembic import context, op
 
 from sync_pipeline.merge.adopt import adopt
-from sync_pipeline.merge.tables import metadata
-from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.merge.migrate import note
 
 revision = "0002"
 down_revision = "0001"
@@ -21,7 +20,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    adopt(op.get_bind(), metadata(SYSTEMS))
+    found = adopt(op.get_bind(), context.config.attributes["metadata"])
+    # What differs or was refused is found again at the end, unless a later migration has mended it.
+    note(context.config, [n for n in found if n.kind == "created"])
 
 
 def downgrade() -> None:

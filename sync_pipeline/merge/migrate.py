@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -44,7 +46,8 @@ def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
     command.upgrade(settings, "head")
     created = [Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)]
     # What was just made has nothing to repair, and nothing that was kept.
-    repaired = [note for note in told(settings) if note.table in before]
+    known = before | {name.removeprefix("public.") for name in before}
+    repaired = [note for note in told(settings) if note.table in known]
     return [*repaired, *created, *adopt(connection, meta)]
 
 
@@ -78,8 +81,12 @@ def config(connection: sa.Connection | None = None) -> Config:
 
 def tell(settings: Config, report: Report) -> None:
     """Hand on what a migration did to a table, from within it."""
-    notes: list[Note] = settings.attributes.setdefault("notes", [])
-    notes += (Note(kind, report.table, text) for kind, text in report.entries)
+    note(settings, [Note(kind, report.table, text) for kind, text in report.entries])
+
+
+def note(settings: Config, notes: Iterable[Note]) -> None:
+    """Hand on what a migration did, from within it."""
+    settings.attributes.setdefault("notes", []).extend(notes)
 
 
 def told(settings: Config) -> list[Note]:

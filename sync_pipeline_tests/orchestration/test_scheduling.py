@@ -16,6 +16,7 @@ from sync_pipeline.orchestration.closing import REQUEST_TAG
 from sync_pipeline.orchestration.cursors import Cursor, Place
 from sync_pipeline.orchestration.scheduling import REQUESTS_PER_TICK
 from sync_pipeline.systems.bubble.automation import MOST_KEYS
+from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures import daemon
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,
@@ -232,7 +233,10 @@ def close(world: World, run: dg.DagsterRun, sensor: str) -> None:
 @pytest.mark.parametrize(
     ("sensor", "jobs"),
     [
-        ("sync_requests", {"bubble_partial", "desktop_partial", "desktop_reverse_partial"}),
+        (
+            "sync_requests",
+            {f"{s}_partial" for s in (*(s.name for s in SYSTEMS), "desktop_reverse")},
+        ),
         ("bubble_changes", {"bubble_partial"}),
     ],
 )

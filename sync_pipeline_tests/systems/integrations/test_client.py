@@ -210,10 +210,9 @@ class TestFaults:
             assert len(by_path(menu)) > 50
         qu.faults.replace([replace(fault, type="menus")])
         broken = fault.kind in {"truncate", "cut", "garbage"}
-        with (
-            client_of(qu, patience=BRIEF) as client,
-            pytest.raises(SourceBroken if broken else SourceUnavailable) as failure,
-        ):
+        # Whether the last attempt still gets its answer is up to the machine.
+        kinds = (SourceBroken, SourceUnavailable) if broken else SourceUnavailable
+        with client_of(qu, patience=BRIEF) as client, pytest.raises(kinds) as failure:
             client.menu(site_of())
         assert "GET /api/v4/menus" in str(failure.value)
         assert qu.client_secret not in str(failure.value)
