@@ -46,7 +46,10 @@ def demo(*, scale: float, as_json: bool) -> int:
     options = {"scale": scale, "sources": SYSTEM_NAMES, "migrates": True, "demo": True}
     with standing_in(**options) as settings:
         say("bringing the target's tables up to date")
-        opened = prepare(settings).desktop
+        prepared = prepare(settings)
+        opened = prepared.desktop
+        for note in (n for n in prepared.notes if n.kind == "repaired"):
+            say(f"{note.table}: {note.text}")
         for system in SYSTEMS:
             reports[system.name] = _demonstrate(system, "full")
         why_not = opened.problem if opened else None
