@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.faults import Fault
+from sync_pipeline_tests.fixtures import forking
 from sync_pipeline_tests.fixtures.command_line import PATIENCE, Command, kill, until
 
 
@@ -261,7 +262,7 @@ def own_server(directory: Path, app: BubbleSimulator) -> Iterator[tuple[Embedded
             "BUBBLE_API_URL": app.url,
             "BUBBLE_API_TOKEN": app.token,
         }
-        command = Command(directory / "home", environment, {app.token})
+        command = Command(directory / "home", environment, {app.token}, forking.program())
         command("migrate")
         yield server, command
 

@@ -18,6 +18,7 @@ from sync_pipeline.merge.relations import Relations
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.desktop.backwards import REVERSE
+from sync_pipeline_tests.fixtures import forking
 from sync_pipeline_tests.fixtures.command_line import Command, Invoke
 from sync_pipeline_tests.fixtures.desktop import Practice, copied
 
@@ -48,7 +49,7 @@ def synced(
         "SYNC_DAGSTER_DSN": server.create_database("cli_reverse_dagster"),
         "DESKTOP_DSN": desktop_server.dsn("desktop_cli"),
     }
-    command = Command(tmp_path_factory.mktemp("reverse"), environment)
+    command = Command(tmp_path_factory.mktemp("reverse"), environment, program=forking.program())
     report = command("sync", "desktop", *TABLES, "--reverse", "--json").json
     return Synced(report, report["run_id"])
 
