@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -110,8 +110,14 @@ class _Part:
         Not after a listing that was empty, which is more often a fault than a fact, nor with a record
         whose key could not be read: it may be any row.
         """
-        listed = self.stage.read > self.released
+        listed = self.stage.read > self.released or self.stream.outcome.vouched
         return self.stream.outcome.complete and listed and not self.stage.unkeyed
+
+    @property
+    def parts(self) -> Collection[str] | None:
+        """The parts that this merge is about; None where it is about the whole."""
+        stream = self.stream
+        return stream.outcome.parts or ([stream.part] if stream.part else None)
 
     @property
     def stopped(self) -> bool:
@@ -256,10 +262,11 @@ def _merge_all(
 def _plan(
     connection: Connection, part: _Part, parents: Mapping[str, Entity], *, together: Sequence[str]
 ) -> None:
-    scope, parts = part.stream.scope, part.stream.outcome.parts
+    scope, outcome = part.stream.scope, part.stream.outcome
     if part.complete:
-        if parts is not None:
-            part.covered = in_parts.covered(connection, part.rel, parts, part.released)
+        if outcome.parts is not None:
+            read = in_parts.covered(connection, part.rel, outcome.parts, part.released)
+            part.covered = list(outcome.parts) if outcome.vouched else read
         part.ghosts = part.stage.forget_undelivered(part.released, part.covered)
     part.duplicates = part.stage.settle(part.released)
     part.repeated = part.stage.repeated(EXAMPLES) if part.duplicates else []
@@ -274,7 +281,7 @@ def _plan(
         together=together,
     )
     part.over_budget = guard.findings(
-        connection, part.rel, part.summary, complete=part.complete, parts=part.covered
+        connection, part.rel, part.summary, complete=part.complete, parts=part.parts
     )
     part.changes = field_changes(
         part.entity, plan.changes(connection, part.rel, part.summary, PLAN_ROWS)
@@ -298,7 +305,8 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
         parking.forget_undelivered(connection, rel, part.released, part.covered)
     if summary.missing:
         missing.conclude(connection, rel, run_id)
-    told = in_parts.tell(connection, rel, run_id, part.stream.outcome.part_errors)
+    outcome = part.stream.outcome
+    told = in_parts.tell(connection, rel, run_id, outcome.part_errors, outcome.parts or ())
     counts = _tally(part, writer)
     counts.check(part.label)
     result = _result(part, counts, "completed")
@@ -321,7 +329,6 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     result.watermark = history.mark(
         connection, part.entity, moment=_moment(connection, part), counts=counts
     )
-    outcome = part.stream.outcome
     if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
         history.keep_cursor(connection, part.entity, outcome.cursor, part.stream.part)
     _enter_step(connection, part, result, run_id)

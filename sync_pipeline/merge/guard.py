@@ -25,7 +25,7 @@ def findings(
 ) -> list[str]:
     """What in the plan is out of proportion, a sentence each; empty when nothing is."""
     return [
-        *_updates(connection, rel, summary),
+        *_updates(connection, rel, summary, parts),
         *_blanking(connection, rel, summary, complete=complete),
         *_missing(connection, rel, summary, parts),
     ]
@@ -46,11 +46,14 @@ def _count(connection: Connection, query: sql.Composed) -> int:
     return row[0] if row else 0
 
 
-def _updates(connection: Connection, rel: Relations, summary: PlanSummary) -> Iterator[str]:
+def _updates(
+    connection: Connection, rel: Relations, summary: PlanSummary, parts: Collection[str] | None
+) -> Iterator[str]:
     limit = rel.entity.budget.updates
     if summary.writes <= limit.floor:
         return
-    rows = _count(connection, sql.SQL("select count(*) from {}").format(rel.target))
+    query = sql.SQL("select count(*) from {} t where {}")
+    rows = _count(connection, query.format(rel.target, rel.within(parts, "t")))
     if limit.exceeded_by(summary.writes, rows):
         yield (
             f"{summary.writes:,} of {rows:,} rows would be updated; the budget is {limit.percent:g} % and"

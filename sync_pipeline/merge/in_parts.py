@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
 from sync_pipeline.merge.stage import Connection
 
 
@@ -34,9 +34,13 @@ def covered(
 
 
 def tell(
-    connection: Connection, rel: Relations, run_id: UUID, errors: Mapping[str, str]
+    connection: Connection,
+    rel: Relations,
+    run_id: UUID,
+    errors: Mapping[str, str],
+    read: Collection[str],
 ) -> dict[str, int]:
-    """Tell each row of a part that failed why, and clear what earlier runs said of rows that were delivered.
+    """Tell each row of a part that failed why, and clear what earlier runs said of the others.
 
     Rows of others, without a whole key, are left alone. A row that says it already is not written.
 
@@ -45,6 +49,7 @@ def tell(
         rel: the entity's tables.
         run_id: named in the before-images.
         errors: why parts failed, by part.
+        read: parts that were read to their end; also rows that are no longer in them have nothing to tell.
 
     Returns:
         How many rows were told, and how many were cleared.
@@ -52,6 +57,8 @@ def tell(
     if not rel.entity.part_error:
         return {}
     cleared = connection.execute(_clear(rel, run_id, errors)).rowcount
+    if read:
+        cleared += connection.execute(_clear_rest(rel, run_id, read)).rowcount
     told = connection.execute(_set(rel, run_id, errors)).rowcount if errors else 0
     return {"errors_set": told, "errors_cleared": cleared}
 
@@ -66,9 +73,6 @@ def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compose
         )
         for value, text in sorted(errors.items())
     )
-    whole = sql.SQL(" and ").join(
-        sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key
-    )
     return _kept(
         rel,
         run_id,
@@ -82,7 +86,7 @@ def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compose
             target=rel.target,
             pairs=pairs,
             part=ident(part.column),
-            whole=whole,
+            whole=_whole(rel),
             ours=rel.ours("t"),
         ),
         stamps=False,
@@ -107,6 +111,30 @@ def _clear(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compo
         ),
         stamps=True,
     )
+
+
+def _clear_rest(rel: Relations, run_id: UUID, read: Collection[str]) -> sql.Composed:
+    return _kept(
+        rel,
+        run_id,
+        sql.SQL(
+            "select {key}, t.{error} as before, null as after from {target} t"
+            " where {within} and {whole} and {ours} and t.{error} is not null for update of t"
+        ).format(
+            key=columns(rel.entity.key, "t"),
+            error=ident(rel.entity.part_error),
+            target=rel.target,
+            within=rel.within(read, "t"),
+            whole=_whole(rel),
+            ours=rel.ours("t"),
+        ),
+        stamps=False,
+    )
+
+
+def _whole(rel: Relations) -> sql.Composed:
+    """The condition that a row has a whole key."""
+    return AND.join(sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key)
 
 
 def _kept(rel: Relations, run_id: UUID, chosen: sql.Composed, *, stamps: bool) -> sql.Composed:

@@ -34,6 +34,7 @@ class SourceOutcome:
     Attributes:
         complete: the scan is proven to have seen every record that exists, or that exists in `parts`.
         parts: for an entity that is read in parts, the values of its `part` that were read; None: all.
+        vouched: an empty listing is a fact, because what was read together with it is not empty.
         part_errors: why parts could not be read, by their values; the others went on.
         duplicates: records that the source itself gave several times and of which it says which one counts;
             the others were not passed on.
@@ -49,6 +50,7 @@ class SourceOutcome:
 
     complete: bool = False
     parts: Collection[str] | None = None
+    vouched: bool = False
     part_errors: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
     gaps: bool = False

@@ -20,6 +20,7 @@ def table_job(
     description: str,
     *,
     full: bool = False,
+    force: bool = False,
     target: str = TargetDatabase.key,
 ) -> AssetJob:
     """A job over the tables of a system.
@@ -29,13 +30,16 @@ def table_job(
         name: of the job.
         description: what it does, and what has to be configured.
         full: read everything unless the launchpad says otherwise.
+        force: and then re-assert the source over what others wrote.
         target: key of the database that it writes.
     """
     return dg.define_asset_job(
         name,
         dg.AssetSelection.assets(*(asset_key(e) for e in system.entities)),
         description=description,
-        config=dg.RunConfig(resources={"scope": SyncScope(mode="full")}) if full else None,
+        config=dg.RunConfig(resources={"scope": SyncScope(mode="full", force=force)})
+        if full
+        else None,
         tags={SOURCE_TAG: system.place[0], TARGET_TAG: target},
         executor_def=dg.in_process_executor,
     )

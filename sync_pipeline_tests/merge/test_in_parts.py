@@ -142,6 +142,30 @@ def test_a_read_that_succeeds_clears_the_error_even_of_an_unchanged_row(bench: W
     assert bench.row("select count(*) from line where synced_at is not null")["count"] == 1
 
 
+def test_a_part_that_was_read_to_its_end_has_nothing_to_tell_of_rows_that_left_it(
+    bench: Workbench,
+) -> None:
+    read(bench, *lines(SOUTH, "3", "4"))
+    read(bench, parts=(), errors={SOUTH: "HTTP 400: x"})
+    before = bench.row("select synced_at from line where number = '4'")
+
+    result = read(bench, *lines(SOUTH, "3"), parts=(SOUTH,))
+
+    assert problems(bench) == {"3": None, "4": None}
+    assert result.facts["errors_cleared"] == 2
+    assert bench.row("select synced_at from line where number = '4'") == before
+
+
+def test_an_empty_part_that_the_source_vouches_for_is_empty(bench: Workbench) -> None:
+    read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3"))
+    stream = bench.stream([], LINE, complete=True)
+    stream.outcome.parts, stream.outcome.vouched = (NORTH,), True
+
+    bench.merge(stream)
+
+    assert gone(bench) == ["1"]
+
+
 def test_what_was_read_before_the_error_is_merged_and_told_too(bench: Workbench) -> None:
     read(bench, *lines(SOUTH, "3", "4", label="old"))
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from sync_pipeline.errors import SyncError
+from sync_pipeline.errors import SettingsError, SyncError
 from sync_pipeline.merge.engine import Also, MergeResult
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.parts import Part
@@ -39,6 +39,7 @@ def account(target: TargetDatabase, run_id: UUID, part: Part) -> Iterator[Also]:
         What commits the success with the rows.
 
     Raises:
+        SettingsError: the configuration is gone.
         SyncError: whatever the sync failed with, now with its code.
     """
     with closing(target.connect()) as connection:
@@ -46,8 +47,13 @@ def account(target: TargetDatabase, run_id: UUID, part: Part) -> Iterator[Also]:
 
     def succeeded(connection: Connection, results: Sequence[MergeResult]) -> None:
         counts = saved(results)
-        _end(connection, entry, "success", items=counts["total"])
-        connection.execute(_SUCCEEDED, [part.value])
+        refused = _refused(results)
+        if refused and not counts["total"]:
+            _end(connection, entry, "failed", error=f"{Code.SAVE}: {refused}"[:LONGEST])
+            connection.execute(_FAILED, [f"{Code.SAVE}: {refused}"[:LONGEST], part.value])
+        else:
+            _end(connection, entry, "success", items=counts["total"], error=refused)
+            connection.execute(_SUCCEEDED, [refused, part.value])
         connection.execute(
             "update sync_history set metadata = jsonb_set(metadata, '{saved}',"
             " coalesce(metadata -> 'saved', '{}') || %s) where id = %s",
@@ -73,16 +79,29 @@ def saved(results: Sequence[MergeResult]) -> dict[str, int]:
     return counts | {"total": sum(counts.values())}
 
 
+def _refused(results: Sequence[MergeResult]) -> str | None:
+    """What became of items that were rejected, in a sentence; None when all were taken."""
+    rejected = sum(r.counts.rejected for r in results)
+    if not rejected:
+        return None
+    read = sum(r.counts.read for r in results)
+    example = next(e for r in results for e in r.facts.get("rejected_examples", ()))
+    return f"{rejected:,} of {read:,} items were rejected, such as {example}"[:LONGEST]
+
+
 def _begin(connection: Connection, part: Part) -> UUID:
     with connection.transaction():
         # Whoever left an entry open is dead: nobody else syncs this configuration now.
-        connection.execute(
+        died = connection.execute(
             "update integration_sync_history set status = 'failed', completed_at = now(), error_message = %s"
             " where source_config_id = %s and status = 'in_progress'",
             [INTERRUPTED, part.value],
-        )
+        ).rowcount
+        if died:
+            connection.execute(_DIED, [died, INTERRUPTED, part.value])
         row = connection.execute(_BEGIN, [part.value]).fetchone()
-    assert row
+    if not row:
+        raise SettingsError(f"{part.name}: the source configuration {part.value} is gone")
     return row[0]
 
 
@@ -95,8 +114,13 @@ returning id
 """
 
 _SUCCEEDED = """
-update integration_source_configs set last_sync_at = now(), last_sync_status = 'success', last_error = null,
+update integration_source_configs set last_sync_at = now(), last_sync_status = 'success', last_error = %s,
     sync_count = coalesce(sync_count, 0) + 1, updated_at = now()
+where id = %s
+"""
+
+_DIED = """
+update integration_source_configs set error_count = coalesce(error_count, 0) + %s, last_error = %s
 where id = %s
 """
 

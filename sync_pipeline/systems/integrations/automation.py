@@ -10,12 +10,12 @@ from sync_pipeline.merge import history
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.scheduling import IN_PROGRESS
+from sync_pipeline.orchestration.scheduling import IN_PROGRESS, skipping_schedule
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.integrations.assets import PARTITIONS, PARTS
 from sync_pipeline.systems.integrations.configs import SourceConfig, configurations
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
-from sync_pipeline.systems.integrations.jobs import integrations_sync
+from sync_pipeline.systems.integrations.jobs import integrations_full, integrations_sync
 from sync_pipeline.systems.integrations.source import MenuSource
 
 MOST_ASKED = 20  # configurations that one tick asks for; the rest waits for the next
@@ -167,5 +167,15 @@ def _busy(instance: dg.DagsterInstance, known: Sequence[SourceConfig]) -> set[st
     return {c.part.key for c in known} if None in keys else {key for key in keys if key}
 
 
-SCHEDULES = [integrations_due]
+integrations_nightly = skipping_schedule(
+    integrations_full,
+    INTEGRATIONS,
+    "40 3 * * *",
+    name="integrations_nightly",
+    time_zone="UTC",
+    description="Every menu from its beginning, every night: finds what nothing has announced.",
+    unready=unready,
+)
+
+SCHEDULES = [integrations_due, integrations_nightly]
 SENSORS = [integrations_menus]

@@ -10,7 +10,7 @@ The three are merged in one transaction: a menu is there as a whole or not at al
 from __future__ import annotations
 
 from sync_pipeline.model.catalog import System
-from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
+from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local, Serial, Stamp
 from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
 
 KEY = ("wand_source_id", "source_config_id", "external_id")
@@ -37,6 +37,9 @@ TAIL = (
     Stamp("updated_at", timestamptz, default="now()"),
 )
 
+# A chain that reprices one menu in a day is no fault; a menu of which all is another one may well be.
+BUDGET = Budget(updates=Limit(percent=60, floor=200))
+
 PRODUCT = Entity(
     name="integration_product",
     table="integration_products",
@@ -47,6 +50,7 @@ PRODUCT = Entity(
     missing="flag",
     missing_flag=FLAG,
     part=PART,
+    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",), ("last_synced_at",)),
     columns=(
         *IDENTITY,
@@ -69,6 +73,7 @@ MODIFIER = Entity(
     missing="flag",
     missing_flag=FLAG,
     part=PART,
+    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
         *IDENTITY,
@@ -92,6 +97,7 @@ DISCOUNT = Entity(
     missing="flag",
     missing_flag=FLAG,
     part=PART,
+    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
         *IDENTITY,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -17,11 +19,34 @@ from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.integrations.client import QuClient
 from sync_pipeline.systems.integrations.configs import SourceConfig, configurations
-from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PART
 from sync_pipeline.systems.integrations.menus import Menu
-from sync_pipeline.systems.integrations.rules import Kind
+from sync_pipeline.systems.integrations.rules import KINDS, Kind
 from sync_pipeline.systems.integrations.sites import SiteConfig
 from sync_pipeline.systems.retrying import Patience
+
+
+def _mark(site: SiteConfig) -> str:
+    """Names what a configuration asks for and stamps on its rows."""
+    said = json.dumps([site.target, dict(site.params)], sort_keys=True, default=str)
+    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+
+def _known(site: SiteConfig, since: Progress) -> str | None:
+    """The generation that was merged for the configuration as it is now."""
+    cursor = since.cursor or {}
+    return cursor.get("generation") or None if cursor.get("for") == _mark(site) else None
+
+
+def _refused(part: str) -> bool:
+    """Whether a constraint of the target has kept items of a configuration out."""
+    with TargetDatabase(patient=True).connect() as connection:
+        row = connection.execute(
+            'select exists (select from sync.rejected where system = %s and "constraint" is not null'
+            " and key ->> %s = %s)",
+            [INTEGRATIONS.name, PART, part],
+        ).fetchone()
+    return bool(row and row[0])
 
 
 class MenuSource(dg.ConfigurableResource):
@@ -79,7 +104,8 @@ class MenuSource(dg.ConfigurableResource):
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """What the menu of `scope.part` has of an entity; the menu is fetched at once.
 
-        A delta of a menu that has not been made anew is empty, and says nothing of what vanished.
+        A delta of a menu that has not been made anew is empty, and says nothing of what vanished; unless the
+        configuration has changed since, or the target has refused items that it may take now.
 
         Raises:
             UnusableConfig: the configuration lacks a parameter.
@@ -94,7 +120,9 @@ class MenuSource(dg.ConfigurableResource):
             return EntityBatches(entity, [], scope, outcome, part=scope.part)
         kind = cast("Kind", entity.source)
         outcome.complete, outcome.parts = True, (scope.part,)
-        outcome.cursor = {"generation": menu.generation}
+        # A menu with products may well have no modifiers or discounts.
+        outcome.vouched = kind != KINDS[0] and any(True for _ in menu.batches(KINDS[0]))
+        outcome.cursor = {"generation": menu.generation, "for": _mark(self._site(scope.part))}
         outcome.bytes = menu.bytes if calls else 0
         outcome.duplicates = menu.duplicates[kind]
         outcome.notes = {f"left_out_{reason}": n for reason, n in menu.left_out.items() if calls}
@@ -106,8 +134,9 @@ class MenuSource(dg.ConfigurableResource):
             return self._menu[1], 0
         self._forget()
         before = self.client.traffic.calls
-        previous = (since.cursor or {}).get("generation") if scope.mode == "delta" else None
-        menu = self.client.menu(self._site(scope.part), previous or None)
+        site = self._site(scope.part)
+        asks = scope.mode == "delta" and not scope.force and not _refused(scope.part)
+        menu = self.client.menu(site, _known(site, since) if asks else None)
         self._menu = (scope, menu)
         return menu, self.client.traffic.calls - before
 
@@ -132,8 +161,7 @@ class MenuSource(dg.ConfigurableResource):
         Raises:
             SyncError: as for `read`.
         """
-        previous = (since.cursor or {}).get("generation")
-        return self.client.generation(config.site, previous or None)
+        return self.client.generation(config.site, _known(config.site, since))
 
     def fields(self) -> dict[str, list[str]]:
         """The fields of formatted items by kind, after one question that proves the credentials.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync_pipeline.orchestration.scheduling import skipping_schedule
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
-from sync_pipeline.systems.meta_assets.jobs import meta_assets_sync
+from sync_pipeline.systems.meta_assets.jobs import meta_assets_full, meta_assets_sync
 
 
 def unready() -> str | None:
@@ -22,6 +22,15 @@ SCHEDULES = [
         name="meta_assets_hourly",
         time_zone="UTC",
         description="The phone numbers of every connected workspace, every hour.",
+        unready=unready,
+    ),
+    skipping_schedule(
+        meta_assets_full,
+        META_ASSETS,
+        "50 2 * * *",
+        name="meta_assets_nightly",
+        time_zone="UTC",
+        description="The same every night, re-asserted over what other programs wrote into the cache.",
         unready=unready,
     ),
 ]
