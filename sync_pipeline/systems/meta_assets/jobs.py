@@ -16,8 +16,8 @@ meta_assets_sync = table_job(
 meta_assets_full = table_job(
     META_ASSETS,
     "meta_assets_full",
-    "The phone numbers of every connected workspace, re-asserted over what other programs wrote into the cache,"
-    " such as a webhook that empties ratings.",
+    "The phone numbers of every connected workspace, re-asserted over what other programs wrote into the"
+    " cache, such as a webhook that empties ratings.",
     full=True,
     force=True,
 )
