@@ -9,6 +9,7 @@ import anyio
 import httpx2
 from aiolimiter import AsyncLimiter
 
+from sync_pipeline.systems.discretion import Discretion
 from sync_pipeline.systems.downloading import Receive, whole
 from sync_pipeline.systems.replies import Reply, Traffic
 from sync_pipeline.systems.retrying import Patience, Retries, TryAgain, Undecodable
@@ -40,9 +41,11 @@ async def exchange(
     except (TimeoutError, httpx2.TimeoutException) as error:
         raise TryAgain("no answer in time") from error
     except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
+        # Without the error itself, which may quote a line of the reply.
+        reason = shorten(Discretion(*secrets)(str(error)))
         if 200 <= status < 300:
-            raise Undecodable(f"a body cut short: {shorten(str(error))}") from error
-        raise TryAgain(f"connection closed: {shorten(str(error))}") from error
+            raise Undecodable(f"a body cut short: {reason}") from None
+        raise TryAgain(f"connection closed: {reason}") from None
     except httpx2.NetworkError as error:
         reason = shorten(str(error)) or "connection lost"
         raise TryAgain(f"{type(error).__name__}: {reason}") from error

@@ -161,8 +161,8 @@ class HttpTransport:
     def refusal(self, reply: Reply) -> SourceRefused:
         """The exception for a reply that is a final no."""
         said = reply.quoted
-        if target := reply.headers.get("location"):
-            said = f", redirecting to {target.partition('?')[0]}"
+        if target := reply.redirection:
+            said = f", redirecting to {target}"
         return SourceRefused(
             f"{self.name} refused GET {reply.path} with status {reply.status}{said}. "
             f"{self._remedy(reply.status, reply.path)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,9 @@ from typing import Any
 
 import orjson
 
+from sync_pipeline.systems.discretion import Discretion
 from sync_pipeline.systems.retrying import Undecodable
-from sync_pipeline.systems.wording import words_of
+from sync_pipeline.systems.wording import shorten, words_of
 
 PASSING_4XX = frozenset({408, 425, 429})
 
@@ -69,12 +71,18 @@ class Reply:
     @property
     def quoted(self) -> str:
         """The source's own words, ready to follow a statement; empty if there are none."""
-        content = self.content
-        # Before it is shortened, which may leave half of a secret.
-        for secret in self.secrets:
-            content = content.replace(secret.encode(), b"***")
-        words = words_of(content)
+        words = words_of(self.content, Discretion(*self.secrets))
         return f": “{words}”" if words else ""
+
+    @property
+    def redirection(self) -> str | None:
+        """Where the source points to, as far as it may be told: host and path."""
+        target = self.headers.get("location")
+        if not target:
+            return None
+        # Credentials may also stand before the host, in the query and in the fragment.
+        place = re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", re.split(r"[?#]", target, maxsplit=1)[0])
+        return shorten(Discretion(*self.secrets)(place))
 
     @property
     def passing(self) -> bool:

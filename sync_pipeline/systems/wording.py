@@ -7,13 +7,15 @@ proxy, plain text. What a status means, and what to do about it, is not decided 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
 import orjson
 
 LONGEST = 200
+LONGEST_PAGE = 20_000
+"""So many characters of a page are looked at."""
 
 # In the order of their worth: Bubble's 401 leaves `message` null and speaks in `translation`.
 _TELLING_KEYS = (
@@ -28,14 +30,20 @@ _TELLING_KEYS = (
 _WRAPPERS = ("body", "error", "errors", "o:errorDetails")
 
 
-def words_of(content: bytes) -> str:
-    """What the body says, tags and line breaks removed; empty when it says nothing."""
-    text = content[:20_000].decode("utf-8", errors="replace")
+def words_of(content: bytes, blot: Callable[[str], str] = str) -> str:
+    """What the body says, tags and line breaks removed; empty when it says nothing.
+
+    Args:
+        content: the body.
+        blot: takes out what must not be told, such as `Discretion` does.
+    """
+    # Before anything is cut, which may leave half of a secret; and once decoded, which may join one up.
+    text = blot(content.decode("utf-8", errors="replace"))[:LONGEST_PAGE]
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return shorten(_without_tags(text))
-    return shorten(next(_telling(parsed), text))
+        return shorten(blot(_without_tags(text)))
+    return shorten(blot(next(_telling(parsed), text)))
 
 
 def shorten(text: str) -> str:

@@ -8,13 +8,35 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from sync_pipeline.systems.integrations.formatting import Node, Reason, plain
+from sync_pipeline.systems.integrations.formatting import Reason
 from sync_pipeline.systems.integrations.nodes import MenuNodes
+from sync_pipeline.systems.integrations.reading import Node, plain
 from sync_pipeline.systems.integrations.rules import Kind, MenuRules
 from sync_pipeline.systems.integrations.sites import SiteConfig
 from sync_pipeline.systems.integrations.spool import Spool
 
 Record = dict[str, Any]
+
+
+class UnreadablePrice(float):
+    """Stands in the place of an item whose price is not a number, so that the merge rejects this item alone.
+
+    JSON has no such number, and the reason given for a refusal quotes its repr: “price '5,00' is not a
+    finite number”. Any number in its place would be a price that nobody has set.
+
+    Args:
+        sent: what the source sends in place of a price.
+    """
+
+    _sent: str
+
+    def __new__(cls, sent: str) -> Self:  # noqa: D102  as the class says
+        self = super().__new__(cls, "nan")
+        self._sent = sent
+        return self
+
+    def __repr__(self) -> str:
+        return f"price {self._sent!r}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +63,8 @@ class Menu:
         number), `calories` (a number or None), `isOutOfStock`, `category` and `categoryId`; `data`, which
         is all of these and `priced`: whether the source named a price at all; and the five keys of
         `SiteConfig.target`. Products have an `item_type` besides, discounts a `discount_amount` and a
-        `discount_type`.
+        `discount_type`. Where what is sent for a price is no number, the price is that text and `data` is
+        an `UnreadablePrice`.
         """
         target = self.site.target
         for batch in self._spool.batches(kind):
@@ -108,13 +131,14 @@ def _record(
         "pathId": node.path_id,
         "name": node.name,
         "description": node.description,
-        "price": plain(node.price) or 0,
+        "price": node.unreadable or plain(node.price) or 0,
         "calories": plain(node.calories),
         "isOutOfStock": bool(node.out_of_stock),
         "category": category,
         "categoryId": category_id,
     }
-    data = {**formatted, "priced": node.price is not None}
+    whole = {**formatted, "priced": node.price is not None}
+    data = whole if node.unreadable is None else UnreadablePrice(node.unreadable)
     record = {**formatted, **target, "data": data}
     if kind == "products":
         record["item_type"] = "product"

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import ijson
 
 from sync_pipeline.errors import SourceBroken, SourceRefused
-from sync_pipeline.systems.integrations.formatting import Node, NodeReader
+from sync_pipeline.systems.integrations.reading import Node, NodeReader
 from sync_pipeline.systems.integrations.rules import Kind, MenuRules
 from sync_pipeline.systems.retrying import Undecodable
 from sync_pipeline.systems.wording import shorten

@@ -2,7 +2,8 @@
 
 A reply is a JSON object, bare or inside a wrapper, that holds menus as trees of nodes, as flat lists, or as
 dicts by id. The rules say where these are, which nodes are items, and where an item's fields are found. A
-path such as `prices.prices.0.price` goes through objects by name and through lists by place.
+path such as `prices.prices.0.price` goes through objects by name and through lists by place; `*` stands for
+every place in turn.
 
 Another point of sale is another literal here.
 """
@@ -39,8 +40,8 @@ class MenuRules:
         categories: types of nodes that are categories.
         roots: types of nodes that only hold others.
         fields: where each field is found; the first path that leads to a value counts.
-        prices: where an item's price is found, by kind; the first number counts, 0 is one. In a tree, what
-            is said of products goes for modifiers too.
+        prices: where an item's price is found, by kind; the first that is not empty counts, and 0 is none
+            of these. In a tree, what is said of products goes for modifiers too.
         excluded: words that keep a category, and what is below it, out. They count as whole words, in any
             spelling of case: `OLO` is not in `Colossal burgers`.
     """
@@ -59,7 +60,7 @@ class MenuRules:
     excluded: tuple[str, ...]
 
 
-_FIRST_PRICE = ("prices.prices.0.price", "priceAttribute.prices.0.price")
+_FIRST_PRICE = ("prices.prices.*.price", "priceAttribute.prices.*.price")
 
 QU = MenuRules(
     name="Qu",

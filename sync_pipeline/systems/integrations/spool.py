@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sync_pipeline.systems.integrations.formatting import Node, Place, Reason, Sorter
+from sync_pipeline.systems.integrations.formatting import Place, Reason, Sorter
+from sync_pipeline.systems.integrations.reading import Node
 from sync_pipeline.systems.integrations.rules import KINDS, Kind, MenuRules
 
 BATCH = 1_000

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.systems.meta_assets.discretion import Discretion
+from sync_pipeline.systems.discretion import Discretion
 from sync_pipeline.systems.retrying import TryAgain, Undecodable
 from sync_pipeline.systems.wording import words_of
 

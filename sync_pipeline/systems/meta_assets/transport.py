@@ -14,6 +14,7 @@ import anyio
 import orjson
 
 from sync_pipeline.errors import SourceRefused, SourceUnavailable
+from sync_pipeline.systems.discretion import Discretion
 from sync_pipeline.systems.http import HttpTransport, Reply
 from sync_pipeline.systems.meta_assets.complaints import (
     Complained,
@@ -21,7 +22,6 @@ from sync_pipeline.systems.meta_assets.complaints import (
     Verdict,
     complaint_of,
 )
-from sync_pipeline.systems.meta_assets.discretion import Discretion
 from sync_pipeline.systems.meta_assets.usage import Sleep, Usage
 from sync_pipeline.systems.retrying import Patience, TryAgain, Undecodable
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline.errors import SourceRefused
-from sync_pipeline.model.types import jsonb
+from sync_pipeline.errors import ConversionError, SourceRefused
+from sync_pipeline.model.types import jsonb, numeric
 from sync_pipeline.systems.integrations.menus import Menu, Record, read_menu
 from sync_pipeline.systems.integrations.nodes import NotAMenu
 from sync_pipeline.systems.integrations.rules import KINDS, QU, Kind
 from sync_pipeline.systems.retrying import Undecodable
+from sync_pipeline.systems.wording import LONGEST
 from sync_pipeline_tests.fixtures.qu import QU_SOURCE, site_of
 
 
@@ -262,10 +263,10 @@ class TestValues:
             ("4.00", 4, True),
             ('"3.25"', 3.25, True),
             ("1e2", 100, True),
+            ("1e31", 10**31, True),
+            ('"0.00000000000000000000000000000000001"', 1e-35, True),
             ("null", 0, False),
-            ('"market price"', 0, False),
-            ("true", 0, False),
-            ("1e999999999", 0, False),
+            ('" "', 0, False),
         ],
     )
     def test_0_is_a_price_and_no_price_is_told_apart(
@@ -276,6 +277,54 @@ class TestValues:
         assert (record["price"], record["data"]["priced"]) == (price, priced)
         assert type(record["price"]) is type(price)
         assert json.loads(jsonb.convert(record["data"]))["price"] == price
+
+    @pytest.mark.parametrize(
+        ("sent", "text"),
+        [
+            ('"5,00"', "5,00"),
+            ('" $5.00 "', "$5.00"),
+            ('"NaN"', "NaN"),
+            ('"-Infinity"', "-Infinity"),
+            ('"market price"', "market price"),
+            ('"1_000"', "1_000"),
+            ("true", "true"),
+            ('{"amount": 5}', '{"amount": 5}'),
+            ("1e999999999", '"1E+999999999"'),
+        ],
+    )
+    def test_a_price_that_cannot_be_read_is_refused_with_its_words_and_never_0(
+        self, sent: str, text: str
+    ):
+        menu = '{"menuItems": [{"id": 1, "prices": {"prices": [{"price": %s}, {"price": 4}]}}]}'
+        (record,) = of(menu % sent)
+        assert (record["mappingId"], record["price"]) == ("1", text)
+        with pytest.raises(ConversionError, match="is not a finite number") as refusal:
+            jsonb.convert(record["data"])
+        assert f"price {text!r} is" in str(refusal.value)
+
+    def test_long_words_in_place_of_a_price_are_shortened(self):
+        (record,) = of(flat(item("a", "ask " * 10_000)))
+        assert len(record["price"]) <= LONGEST
+
+    @pytest.mark.parametrize("sent", ["10%", "off", True])
+    def test_an_unreadable_discount_is_not_replaced_by_the_price_of_the_item(self, sent: Any):
+        (record,) = of(flat(discounts=[item("a", 9, discountAmount=sent)]), "discounts")
+        with pytest.raises(ConversionError, match="is not a number"):
+            numeric.convert(record["discount_amount"])
+
+    @pytest.mark.parametrize("empty", [None, "", " "])
+    def test_an_empty_price_gives_way_to_the_next(self, empty: Any):
+        prices = {"prices": [{"price": empty}, {"from": "noon"}, {"price": 4}, {"price": 5}]}
+        (record,) = of(flat({"id": 1, "prices": prices}))
+        assert (record["price"], record["data"]["priced"]) == (4, True)
+
+    def test_of_duplicates_one_with_a_price_stays_rather_than_one_that_cannot_be_read(self):
+        menu = flat(item("a", "5,00"), item("a", 5), item("b", "5,00"), item("b"))
+        assert column(of(menu), "price") == [5, "5,00"]
+
+    def test_an_unknown_node_with_an_unreadable_price_might_have_been_an_item(self):
+        with menu_of(tree(node(2, "odd", node(3, 1), price="5,00"))) as menu:
+            assert menu.left_out == {"unknown_type": 1}
 
     @pytest.mark.parametrize(
         "prices", [{}, {"prices": None}, {"prices": {"prices": []}}, {"prices": [{"price": 5}]}]
