@@ -15,6 +15,7 @@ import httpx2
 
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.systems.background import Background
+from sync_pipeline.systems.discretion import Discretion
 from sync_pipeline.systems.http import HttpTransport, Reply, Traffic
 from sync_pipeline.systems.integrations.menus import Menu, read_menu
 from sync_pipeline.systems.integrations.rules import QU
@@ -168,7 +169,9 @@ def _read(reply: Reply, *, file: BinaryIO, site: SiteConfig, previous: str | Non
     if reply.size == 0:
         return _unchanged(previous)
     generation = reply.headers.get(GENERATION, "")
-    return read_menu(file, QU, site, generation=generation, calls=reply.attempts)
+    return read_menu(
+        file, QU, site, generation=generation, calls=reply.attempts, blot=Discretion(*reply.secrets)
+    )
 
 
 def _generation(reply: Reply, *, previous: str | None) -> str | None:

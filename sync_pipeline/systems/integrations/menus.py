@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -103,8 +103,9 @@ def read_menu(
     *,
     generation: str = "",
     calls: int = 1,
+    blot: Callable[[str], str] = str,
 ) -> Menu:
-    """The menu in a file of JSON.
+    """The menu in a file of JSON; `blot` takes secrets out of what messages quote of it.
 
     Raises:
         NotAMenu: it holds no menu.
@@ -113,7 +114,7 @@ def read_menu(
     """
     spool = Spool()
     try:
-        MenuNodes(rules, spool.add).read(file)
+        MenuNodes(rules, spool.add, blot).read(file)
         spool.sort_out(rules)
         size = file.seek(0, 2)
     except BaseException:

@@ -36,8 +36,11 @@ class MenuNodes:
         take: called with each node, in the order in which they end.
     """
 
-    def __init__(self, rules: MenuRules, take: Callable[[Node], None]) -> None:
+    def __init__(
+        self, rules: MenuRules, take: Callable[[Node], None], blot: Callable[[str], str] = str
+    ) -> None:
         self._rules = rules
+        self._blot = blot
         self._reader = NodeReader(rules)
         self._take = take
         self._events: Iterator[Event] = iter(())
@@ -63,7 +66,7 @@ class MenuNodes:
             # What follows the document is not JSON any more; the parser says so when asked for it.
             next(self._events, None)
         except (ijson.JSONError, StopIteration) as error:
-            reason = shorten(str(error)) or "an empty body"
+            reason = shorten(self._blot(str(error))) or "an empty body"
             raise Undecodable(f"a menu that is not JSON to its end: {reason}") from None
         except RecursionError:
             raise NotAMenu(f"{self._rules.name} sent objects nested beyond reason.") from None
@@ -73,7 +76,7 @@ class MenuNodes:
         if self._report.get("succeed") is False:
             raise SourceRefused(
                 f"{self._rules.name} says that it could not make the menu: "
-                f"“{shorten(str(self._report.get('errors') or 'no reason'))}”. "
+                f"“{shorten(self._blot(str(self._report.get('errors') or 'no reason')))}”. "
                 "Check brand, establishment, order channel and order type of the configuration."
             )
         if not self._found.intersection(self._rules.complete):
