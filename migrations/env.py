@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
 
+from sync_pipeline.merge.migrate import told
 from sync_pipeline.merge.tables import metadata
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import Settings
@@ -42,3 +44,5 @@ if given is not None:
 else:
     with sa.create_engine(sqlalchemy_url(Settings.read().target())).begin() as own:
         run(own)
+    for note in told(context.config):
+        sys.stdout.write(f"{note.kind}  {note.table}: {note.text}\n")

@@ -44,8 +44,10 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
     """
     source = source_of(system.name)
     try:
-        stream = source.read(entity, Scope(mode="keys", keys=(key,)), Progress())
-        records = [record for batch in stream.batches for record in batch]
+        stream = source.read(entity, _scope(entity, key), Progress())
+        records = [
+            record for batch in stream.batches for record in batch if _has(entity, record, key)
+        ]
     except SyncError as error:
         return AtSource(problem=str(error))
     finally:
@@ -53,6 +55,23 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
     if not records:
         return AtSource(problem="; ".join(stream.outcome.problems) or "it has no such record")
     return AtSource(_spelled(connection, entity, records[0]))
+
+
+def _scope(entity: Entity, key: str) -> Scope:
+    if not entity.part:
+        return Scope(mode="keys", keys=(key,))
+    # What is read in parts is asked by the part, and by the row in the words of its source.
+    values = key.split(",", len(entity.key) - 1)
+    part = dict(zip(entity.key, values, strict=False)).get(entity.part, "")
+    return Scope(mode="keys", keys=(":".join(values),), part=part)
+
+
+def _has(entity: Entity, record: Any, key: str) -> bool:
+    """Whether a record is the one; of what is read in parts, the source may deliver all of them."""
+    if not entity.part:
+        return True
+    own = [_converted(f, record) for f in entity.key_fields]
+    return ",".join("" if value is None else str(value) for value in own) == key
 
 
 def _spelled(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:

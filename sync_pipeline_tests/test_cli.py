@@ -154,8 +154,8 @@ def test_migrate_adopts_tables_that_are_there(fresh_command: Command) -> None:
     fresh_command.run("create table payment (bubble_id text)")
     fresh_command.run("insert into payment values ('twice'), ('twice')")
     finished = fresh_command("migrate", code=4)
-    assert "refused  payment: unique index on (bubble_id): 1 keys are repeated" in finished.out
-    assert "such as twice (2 times); merge these rows, then migrate again" in finished.out
+    assert "refused  payment: unique index on (bubble_id): 1 key is repeated" in finished.out
+    assert "such as twice (2 times); `doctor --fix` merges them" in finished.out
     assert "1 refused by the data" in finished.out
     assert fresh_command.rows("select bubble_id, amount, ours, paid from invoice order by 1") == [
         {"bubble_id": "a", "amount": 1, "ours": "kept", "paid": None},

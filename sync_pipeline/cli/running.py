@@ -207,7 +207,8 @@ def _check(settings: Settings, account: Account) -> None:
     examples=("up", "up --port 3100"),
     short_help="Keep everything running, with the Dagster UI.",
     help="Keep everything running with the Dagster UI and its daemon, until Ctrl-C.\n\n"
-    "Where SYNC_TARGET_DSN names a target, systems whose source is not named are left out.",
+    "Migrates the target first, and says what it repaired. Where SYNC_TARGET_DSN names a target, systems"
+    " whose source is not named are left out.",
 )
 @click.option(
     "--port",
@@ -229,7 +230,10 @@ def up(*, port: int, as_json: bool) -> int:
 
 def _prepare_to_serve(settings: Settings) -> None:
     """Migrate, and tell what will not run; none of it keeps the rest from running."""
-    opened = prepare(settings, without_desktop=True).desktop
+    prepared = prepare(settings, without_desktop=True)
+    opened = prepared.desktop
+    for note in (n for n in prepared.notes if n.kind in {"repaired", "refused"}):
+        say(f"{note.table}: {note.text}")
     for system in SYSTEM_NAMES:
         variable = settings.missing(system)
         if variable:

@@ -10,7 +10,7 @@ import psycopg
 
 from sync_pipeline import printing
 from sync_pipeline.cli import commanding
-from sync_pipeline.cli.accounts import Account, reverse_option, standing_in
+from sync_pipeline.cli.accounts import TARGET, Account, reverse_option, standing_in
 from sync_pipeline.cli.group import cli
 from sync_pipeline.cli.preparing import prepare
 from sync_pipeline.errors import SyncError
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     examples=("migrate",),
     short_help="Bring the target's tables to what the entities need.",
     help="Bring the target to what the entities need; adopts tables that are there already.\n\n"
-    "Creates what is missing as far as the data allows, changes nothing else, and says what differs. In a"
-    " desktop database it creates the schemas sync and sync_base, which reverse runs need, and nothing else.",
+    "Creates what is missing as far as the data allows, and says what differs. Once, it repairs the keys of"
+    " the menus' tables and of the phone cache: it fills them, merges rows that repeat them and keeps what"
+    " it removes; `doctor --fix --dry-run` shows it before. In a desktop database it creates the schemas"
+    " sync and sync_base, which reverse runs need, and nothing else.",
 )
 def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
@@ -52,7 +54,12 @@ def migrate(*, as_json: bool) -> int:
 
 @commanding.command(
     cli,
-    examples=("doctor", "doctor --fix --dry-run", "doctor --fix"),
+    examples=(
+        "doctor",
+        "doctor --fix --dry-run",
+        "doctor --fix",
+        "doctor --restore public.invoice",
+    ),
     short_help="Say what keeps runs from succeeding, and mend it.",
     help="Check connections, tables, unique indexes, foreign keys, permissions and source fields; says what"
     " each finding costs and how to mend it.\n\n"
@@ -67,10 +74,20 @@ def migrate(*, as_json: bool) -> int:
 @click.option(
     "--dry-run", is_flag=True, help="With --fix: say what it would do, and write nothing."
 )
-def doctor(*, fix: bool, dry_run: bool, as_json: bool) -> int:
+@click.option(
+    "--restore",
+    metavar="REPAIR",
+    help="Take repairs back: one by its id, or all of a table by schema.table. What people have changed since"
+    " stays as it is, and is named.",
+)
+def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> int:
     """What keeps a target or a source from being synced."""
     from sync_pipeline.checkup import examine
 
+    if restore is not None:
+        if fix:
+            raise click.UsageError("--restore takes back what --fix has done; give one of them")
+        return _restored(restore, as_json=as_json)
     if dry_run and not fix:
         raise click.UsageError("--dry-run goes with --fix; doctor by itself writes nothing")
     options = {"sources": [s.name for s in SYSTEMS], "dagster": False}
@@ -88,6 +105,18 @@ def doctor(*, fix: bool, dry_run: bool, as_json: bool) -> int:
         printing.mended(printing.to_stdout(), reports)
         printing.findings(printing.to_stdout(), findings)
     return 1 if broken else 0
+
+
+def _restored(which: str, *, as_json: bool) -> int:
+    from sync_pipeline.repairing.restore import restore
+
+    with TARGET.opened() as connection:
+        report = restore(connection, which)
+    if as_json:
+        printing.print_json({"status": "completed", "lines": report.lines})
+    for line in () if as_json else report.lines:
+        printing.to_stdout().print(line, soft_wrap=True)
+    return 0
 
 
 def _mended(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Mended]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from psycopg import errors, sql
 
 from sync_pipeline.doctoring.catalog import Connection
+
+T = TypeVar("T")
 
 PATIENCE = "30s"
 EXAMPLES = 3
@@ -28,6 +31,11 @@ def ask(
         query: it writes nothing.
         parameters: for the query.
     """
+    return attempt(connection, lambda session: session.execute(query, parameters).fetchall())
+
+
+def attempt(connection: Connection, question: Callable[[Connection], list[T]]) -> list[T]:
+    """The answer to a question of several queries, on the terms of `ask`."""
     try:
         with connection.transaction():
             connection.execute(
@@ -35,7 +43,7 @@ def ask(
                 " set_config('lock_timeout', '2s', true)",
                 [PATIENCE],
             )
-            return connection.execute(query, parameters).fetchall()
+            return question(connection)
     except _UNANSWERED:
         return []
 

@@ -9,10 +9,12 @@ from psycopg import sql
 from sync_pipeline.doctoring import asking
 from sync_pipeline.doctoring.catalog import Connection
 from sync_pipeline.doctoring.facts import Index, Table
-from sync_pipeline.doctoring.findings import Case, Finding, bytes_of, listed
+from sync_pipeline.doctoring.findings import FIX, Case, Finding, bytes_of, listed
 from sync_pipeline.merge.relations import ident
 from sync_pipeline.merge.tables import unique_name
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.repairing import menus
+from sync_pipeline.repairing.key import Place
 
 
 def second(connection: Connection, case: Case) -> Iterator[Finding]:
@@ -20,6 +22,8 @@ def second(connection: Connection, case: Case) -> Iterator[Finding]:
     table, entity = case.table, case.entity
     if table is None:
         return
+    items = menus.items_of(Place(table.schema, table.name))
+    at_once = asking.attempt(connection, lambda c: menus.colliding(c, [items])) if items else []
     declared = {frozenset(names) for names in entity.unique}
     for i in table.indexes:
         if not (_can_collide(i, table, case) and (i.unique or i.exclusion)):
@@ -29,6 +33,17 @@ def second(connection: Connection, case: Case) -> Iterator[Finding]:
             continue
         what = "exclusion constraint" if i.exclusion else "unique index"
         some = f" where {i.condition}" if i.condition else ""
+        if i.name in at_once:
+            yield case.finding(
+                "error",
+                "second_index",
+                f"{what} {i.name} on ({listed(i.refers)}) lacks what tells items of two menus apart, and"
+                f" there are several menus by now{collided}",
+                cost="items of one menu are rejected because the other menu has them",
+                remedy=f"{FIX}, which drops it; it can be restored",
+                mended_by="repair",
+            )
+            continue
         # A key of an earlier time may serve as long as the columns that it lacks tell no rows apart.
         is_shorter = i.is_plain and set(i.columns) < set(entity.key)
         yield case.finding(

@@ -5,7 +5,7 @@ A repair is one transaction for each entity. A migration that is only rehearsed 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from sync_pipeline.merge.tables import unique_name
 from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.repairing import menus
 from sync_pipeline.repairing.key import UniqueKey
 from sync_pipeline.repairing.repair import repair
 
@@ -30,6 +31,7 @@ from sync_pipeline.repairing.repair import repair
 _NEWEST = ("updated_at", "last_synced_at", "created_at")
 GUEST = "account in the desktop database"
 """Where a report belongs that is of no target."""
+_UNBACKED = {"key_index", "key_nulls"}  # kinds of findings that an index on the key mends
 _SETTINGS = ("select", "set", "show", "with")
 
 
@@ -68,31 +70,41 @@ def mend(
         dry_run: say what would be done and write nothing.
 
     Returns:
-        A report for each entity concerned; what a table refuses is among them and no error.
+        A report for each entity concerned, and one more for each repair that it took besides; what a table
+        refuses is among them and no error.
     """
     kinds: dict[str, set[str]] = {}
     for finding in (f for f in found if f.mended_by == "repair"):
         kinds.setdefault(finding.where, set()).add(finding.kind)
     return [
-        _repaired(connection, where, entity, dry_run=dry_run, index=kinds[where] != {"repeated"})
+        mended
         for system in systems
         for entity in system.entities
         if (where := f"{system.name}/{entity.name}") in kinds
+        for mended in _repaired(connection, where, entity, dry_run=dry_run, kinds=kinds[where])
     ]
 
 
 def _repaired(
-    connection: Connection, where: str, entity: Entity, *, dry_run: bool, index: bool
-) -> Mended:
+    connection: Connection, where: str, entity: Entity, *, dry_run: bool, kinds: set[str]
+) -> Iterator[Mended]:
     key = unique_key(entity)
+    items = menus.items_of(key.place)
     try:
-        report = repair(connection, key, dry_run=dry_run)
+        # Rows of menus are told apart by values that have to be filled first.
+        if items:
+            *dropped, repaired = menus.rekey(connection, items, dry_run=dry_run)
+        else:
+            dropped, repaired = [], repair(connection, key, dry_run=dry_run)
     except SyncError as error:
-        return Mended(where, "refused", [str(error)])
-    statements = [_creation(connection, key)] if dry_run and index else []
+        yield Mended(where, "refused", [str(error)])
+        return
     status = "planned" if dry_run else "done"
-    repair_id = str(report.repair_id) if report.repair_id else None
-    return Mended(where, status, report.lines, statements, repair_id)
+    for report in (*dropped, repaired):
+        is_built = report is repaired and dry_run and bool(kinds & _UNBACKED)
+        statements = [_creation(connection, key)] if is_built else []
+        repair_id = str(report.repair_id) if report.repair_id else None
+        yield Mended(where, status, report.lines, statements, repair_id)
 
 
 def unique_key(entity: Entity) -> UniqueKey:

@@ -181,7 +181,8 @@ def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> I
             yield Note(
                 "refused",
                 table.fullname,
-                f"unique index on ({', '.join(names)}): {repeated}; merge these rows, then migrate again",
+                f"unique index on ({', '.join(names)}): {repeated}; `doctor --fix` merges them and keeps"
+                " what it removes",
             )
             return
     if connection.scalar(sa.select(sa.func.to_regclass(_qualified(connection, table, index.name)))):
@@ -224,4 +225,5 @@ def _repeated(
         return None
     total = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     examples = "; ".join(f"{', '.join(map(str, row[:-1]))} ({row[-1]} times)" for row in rows)
-    return f"{total} keys are repeated, such as {examples}"
+    said = "1 key is" if total == 1 else f"{total} keys are"
+    return f"{said} repeated, such as {examples}"

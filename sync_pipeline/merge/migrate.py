@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -10,6 +11,7 @@ from alembic.config import Config
 
 from sync_pipeline.merge.adopt import Note, adopt
 from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.repairing import menus
 from sync_pipeline.repairing.report import Report
 from sync_pipeline.settings import PROJECT
 
@@ -44,6 +46,10 @@ def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
     settings = config(connection)
     settings.attributes["metadata"] = meta
     command.upgrade(settings, "head")
+    # What was right when the menus' keys were repaired may be wrong since: sources get more configurations.
+    raw: Any = connection.connection.driver_connection
+    for report in menus.drop_colliding(raw):
+        tell(settings, report)
     created = [Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)]
     # What was just made has nothing to repair, and nothing that was kept.
     known = before | {name.removeprefix("public.") for name in before}

@@ -135,6 +135,8 @@ def _sync_all(
     """
     done: dict[str, list[MergeResult]] = {}
     failed: dict[str, SyncError] = {}
+    if not wanted:
+        log.info("%s: there is no %s to sync", tools.system.name, tools.parts.word)
     for at, part in enumerate(wanted, 1):
         log.info("%s %s of %s: %s", tools.parts.word, at, len(wanted), part.key)
         try:

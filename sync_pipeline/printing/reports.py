@@ -23,6 +23,8 @@ def run_report(console: Console, report: RunReport, *, system: str) -> None:
     """A run: the identity of each entity, patches, packages, what was planned, problems, the outcome."""
     if report.entities:
         _counts(console, report, system)
+    elif not report.errors:
+        console.print(f"{system}: there was nothing to sync", style="bold")
     if report.patches:
         console.print()
         _patches(console, report)

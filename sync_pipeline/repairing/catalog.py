@@ -59,6 +59,31 @@ def exists(connection: Connection, place: Place) -> bool:
     return fetch(connection, "select to_regclass(%s) is not null", [text]) == [(True,)]
 
 
+def column_names(connection: Connection, place: Place) -> set[str]:
+    """The columns of a relation; none where there is no such relation."""
+    rows = fetch(
+        connection,
+        "select attname::text from pg_attribute where attrelid = to_regclass(%s) and attnum > 0"
+        " and not attisdropped",
+        [place.relation.as_string(connection)],
+    )
+    return {name for (name,) in rows}
+
+
+def parent_of(connection: Connection, place: Place, column: str) -> tuple[Place, str] | None:
+    """The table and column that a foreign key on one column refers to; None where there is none."""
+    rows = fetch(
+        connection,
+        "select n.nspname::text, p.relname::text, b.attname::text from pg_constraint k"
+        " join pg_class p on p.oid = k.confrelid join pg_namespace n on n.oid = p.relnamespace"
+        " join pg_attribute a on a.attrelid = k.conrelid and k.conkey = array[a.attnum]"
+        " join pg_attribute b on b.attrelid = k.confrelid and k.confkey = array[b.attnum]"
+        " where k.contype = 'f' and k.conrelid = to_regclass(%s) and a.attname = %s order by 1, 2",
+        [place.relation.as_string(connection), column],
+    )
+    return (Place(*rows[0][:2]), rows[0][2]) if rows else None
+
+
 def layout(connection: Connection, place: Place) -> Layout:
     """Read the columns of a table.
 

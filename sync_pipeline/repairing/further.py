@@ -79,7 +79,12 @@ def add_index(
 
 
 def drop_indexes(
-    connection: Connection, place: Place, *, which: Callable[[Index], bool], why: str
+    connection: Connection,
+    place: Place,
+    *,
+    which: Callable[[Index], bool],
+    why: str,
+    dry_run: bool = False,
 ) -> Report:
     """Drop indexes, or the constraints that they belong to; `restore` makes them again.
 
@@ -88,18 +93,23 @@ def drop_indexes(
         place: the table.
         which: chooses among its indexes.
         why: for the report.
+        dry_run: say it and drop nothing.
     """
     report = Report(str(place))
     with settled(connection, place):
-        lock(connection, [place])
+        if not dry_run:
+            lock(connection, [place])
         chosen = [index for index in indexes(connection, place) if which(index)]
         if not chosen:
+            return report
+        for index in chosen:
+            report.did(f"unique index {index.name} on {listed(index.columns)} dropped: {why}")
+        if dry_run:
             return report
         facts = Facts(dropped=[index.definition for index in chosen])
         report.repair_id = account.open_repair(connection, place)
         for index in chosen:
             indexing.drop(connection, place, index)
-            report.did(f"unique index {index.name} on {listed(index.columns)} dropped: {why}")
         account.close_repair(connection, report.repair_id, facts)
     return report
 

@@ -38,6 +38,8 @@ class UniqueKey:
             that the table lacks are passed over, and the physical place decides in the end.
         null_is_value: columns whose null says something, as that the last sync had no error: a null of
             the newest row stays.
+        apart: columns in which rows of one key must not differ, nulls aside: such rows are not the same
+            thing, and a repair refuses to merge them. Those that the table lacks are passed over.
     """
 
     schema: str
@@ -47,6 +49,7 @@ class UniqueKey:
     name: str
     newest: tuple[str, ...] = ()
     null_is_value: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:

@@ -1,106 +1,33 @@
 """The tables of the menus, mended: their columns, the key of an item, and the indexes around it.
 
-A row belongs to one configuration of a source: two sites sell the same item at prices of their own. The
-key therefore has `source_config_id`, and nulls are equal in it, because rows of earlier syncs lack parts.
-The shorter set of an earlier mending, without the configuration, serves where each source has one
-configuration; where one has several, it would make their rows overwrite or reject each other.
-
-What the rows lack, and where it is found, is in `menu_fills`.
+What the tables and their keys are is in `menu_tables`; what the rows lack, and where it is found, in
+`menu_fills`; which unique sets of earlier mendings have to go, in `menu_sets`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
 
-from sync_pipeline.repairing.catalog import exists, layout
-from sync_pipeline.repairing.further import add_index, drop_indexes
+from sync_pipeline.repairing.catalog import layout
+from sync_pipeline.repairing.further import add_index
 from sync_pipeline.repairing.indexes import indexes
-from sync_pipeline.repairing.key import Place, UniqueKey
-from sync_pipeline.repairing.menu_fills import CONFIGS, menu_fills, source_of
+from sync_pipeline.repairing.menu_fills import menu_fills
+from sync_pipeline.repairing.menu_sets import (
+    colliding,
+    drop_colliding,
+    drop_sets,
+    lacks_configuration,
+    lacks_source,
+)
+from sync_pipeline.repairing.menu_tables import TABLES, Items, items_of
 from sync_pipeline.repairing.repair import repair
 from sync_pipeline.repairing.report import Report, listed
-from sync_pipeline.repairing.session import Connection, fetch_value, settled
+from sync_pipeline.repairing.session import Connection, settled
 
-NEWEST = ("updated_at", "last_synced_at", "created_at")
+__all__ = ["TABLES", "Items", "colliding", "drop_colliding", "items_of", "mend", "rekey"]
 
-
-@dataclass(frozen=True)
-class Items:
-    """One of the three tables.
-
-    Attributes:
-        table: its name.
-        item: columns that identify an item within a source and configuration.
-        key_name: of the unique index.
-        earlier: name of the shorter set with `wand_source_id`.
-        backward: name of the set with `source_id`.
-        fast: further indexes, by name.
-    """
-
-    table: str
-    item: tuple[str, ...]
-    key_name: str
-    earlier: str
-    backward: str
-    fast: dict[str, str]
-
-    @property
-    def place(self) -> Place:
-        """The table."""
-        return Place("public", self.table)
-
-    @property
-    def key(self) -> UniqueKey:
-        """What identifies a row."""
-        return UniqueKey(
-            "public",
-            self.table,
-            ("wand_source_id", "source_config_id", *self.item),
-            nulls_not_distinct=True,
-            name=self.key_name,
-            newest=NEWEST,
-        )
-
-
-TABLES = (
-    Items(
-        "integration_products",
-        ("external_id",),
-        "integration_products_wand_source_id_source_config_id_external_i",
-        "integration_products_wand_source_external_unique",
-        "integration_products_source_external_unique",
-        {
-            "idx_integration_products_wand_source": "wand_source_id",
-            "idx_integration_products_external_id": "external_id",
-            "idx_integration_products_last_synced": "last_synced_at",
-        },
-    ),
-    Items(
-        "integration_modifiers",
-        ("external_id", "path_id"),
-        "integration_modifiers_wand_source_id_source_config_id_external_",
-        "integration_modifiers_wand_source_external_path_unique",
-        "integration_modifiers_source_external_path_unique",
-        {
-            "idx_integration_modifiers_wand_source": "wand_source_id",
-            "idx_integration_modifiers_external_id": "external_id",
-        },
-    ),
-    Items(
-        "integration_discounts",
-        ("external_id",),
-        "integration_discounts_wand_source_id_source_config_id_external_",
-        "integration_discounts_wand_source_external_unique",
-        "integration_discounts_source_external_unique",
-        {
-            "idx_integration_discounts_wand_source": "wand_source_id",
-            "idx_integration_discounts_external_id": "external_id",
-        },
-    ),
-)
 COLUMNS: dict[str, LiteralString] = {
     "wand_source_id": "uuid",
     "source_config_id": "uuid",
@@ -125,22 +52,42 @@ def mend(connection: Connection, items: Items) -> list[Report]:
     """
     with settled(connection, items.place):
         reports = [_add_columns(connection, items)]
-        several = _has_several(connection, items)
-        reports += _clear(connection, items, several=several)
-        reports.append(repair(connection, items.key, fills=menu_fills(connection, items.key)))
-        if not several:
-            reports.append(
-                _add_set(
-                    connection, items, items.earlier, "wand_source_id", nulls_not_distinct=True
-                )
-            )
+        outgrown = {i.name for i in indexes(connection, items.place) if lacks_source(items, i)}
+        if outgrown:
+            reports.append(drop_sets(connection, items, outgrown, moved=True))
+        reports += rekey(connection, items)
+        reports.append(_say_kept(connection, items))
         if "source_id" in layout(connection, items.place).types:
-            reports.append(_add_set(connection, items, items.backward, "source_id"))
+            columns = ["source_id", *items.item]
+            reports.append(add_index(connection, items.place, items.backward, columns, unique=True))
         reports += (
             add_index(connection, items.place, name, [column])
             for name, column in items.fast.items()
         )
     return reports
+
+
+def rekey(connection: Connection, items: Items, *, dry_run: bool = False) -> list[Report]:
+    """Give a menu's table its key: drop what collides with it, complete the rows, merge those that repeat.
+
+    Args:
+        connection: of the table's owner; in a transaction of its own, or in the caller's.
+        items: the table, with the columns of its key.
+        dry_run: say all of it and write nothing.
+
+    Returns:
+        What was dropped, then what was repaired.
+
+    Raises:
+        TargetNotPrepared: rows stand against it, such as items of two sources or sites that lack what tells
+            them apart; the message names them, and nothing was changed.
+        TargetUnavailable: other sessions held the table for too long; nothing was changed.
+        TargetRefused: the role lacks a permission; nothing was changed.
+    """
+    with settled(connection, items.place):
+        reports = drop_colliding(connection, [items], dry_run=dry_run)
+        fills = menu_fills(connection, items.key)
+        return [*reports, repair(connection, items.key, dry_run=dry_run, fills=fills)]
 
 
 def _add_columns(connection: Connection, items: Items) -> Report:
@@ -157,83 +104,13 @@ def _add_columns(connection: Connection, items: Items) -> Report:
     return report
 
 
-def _add_set(
-    connection: Connection,
-    items: Items,
-    name: str,
-    source: str,
-    *,
-    nulls_not_distinct: bool = False,
-) -> Report:
-    columns = [source, *items.item]
-    return add_index(
-        connection,
-        items.place,
-        name,
-        columns,
-        unique=True,
-        nulls_not_distinct=nulls_not_distinct,
-    )
-
-
-# -- unique sets that the key's own rows would violate
-
-
-def _has_several(connection: Connection, items: Items) -> bool:
-    """Whether a source has several configurations, by the registry or by the rows."""
-    of_rows = sql.SQL(
-        "select exists (select from {} group by {} having count(distinct source_config_id) > 1)"
-    ).format(items.place.relation, source_of(connection, items.place, alias=None))
-    if fetch_value(connection, of_rows):
-        return True
-    if not exists(connection, CONFIGS):
-        return False
-    of_registry = sql.SQL(
-        "select exists (select from {} group by wand_source_id having count(*) > 1)"
-    )
-    return fetch_value(connection, of_registry.format(CONFIGS.relation))
-
-
-def _clear(connection: Connection, items: Items, *, several: bool) -> list[Report]:
-    reports = []
-    longer = listed(items.key.columns)
-    shorter = {"wand_source_id", *items.item}
-    if several:
-        report = drop_indexes(
-            connection,
-            items.place,
-            which=lambda index: index.unique and set(index.columns) == shorter,
-            why="a source has several configurations, and two sites may sell the same item",
-        )
-        report.kept(
-            f"no unique set on {listed(('wand_source_id', *items.item))}, because a source has several"
-            f" configurations: a program that names it in ON CONFLICT must name {longer} instead"
-        )
-        reports.append(report)
-    configured = {"source_config_id", "external_id"}
-    if "path_id" in items.item:
-        dropped = drop_indexes(
-            connection,
-            items.place,
-            which=lambda index: index.unique and set(index.columns) == configured,
-            why="an item may be on several paths of one menu",
-        )
-        reports.append(dropped)
-    reports.append(_keep_configured(connection, items, configured))
-    return reports
-
-
-def _keep_configured(connection: Connection, items: Items, configured: set[str]) -> Report:
-    """Earlier sets with the configuration: the key's rows do not meet in them."""
+def _say_kept(connection: Connection, items: Items) -> Report:
+    """Shorter sets that serve for now; programs may name them in ON CONFLICT."""
     report = Report(str(items.place))
     for index in indexes(connection, items.place):
-        if not index.unique or "source_config_id" not in index.columns:
-            continue
-        if set(index.columns) == configured:
-            why = "a configuration belongs to one source, so it forbids no more than the key does"
-        elif set(index.columns) == {"source_config_id", "path_id"}:
-            why = "the external id of an item with a path is its path"
-        else:
-            continue
-        report.kept(f"unique index {index.name} on {listed(index.columns)} stays: {why}")
+        if lacks_configuration(items, index):
+            report.kept(
+                f"unique index {index.name} on {listed(index.columns)} stays while each source has one"
+                " configuration; when one has a second, run sync-pipeline doctor --fix, which drops it"
+            )
     return report

@@ -13,6 +13,7 @@ from psycopg import sql
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.repairing import account, indexing, rewriting, sheet
 from sync_pipeline.repairing.account import Facts
+from sync_pipeline.repairing.apart import keep_apart
 from sync_pipeline.repairing.catalog import Reference, layout, references
 from sync_pipeline.repairing.key import Fill, UniqueKey
 from sync_pipeline.repairing.repointing import repoint
@@ -39,8 +40,8 @@ def repair(
         What was done and why. When there was nothing to do, `changed` is false and nothing was written.
 
     Raises:
-        TargetNotPrepared: a column is missing, rows break another constraint, or a trigger kept a row from
-            being written; nothing was changed.
+        TargetNotPrepared: a column is missing, rows share the key that have to stay apart, rows break
+            another constraint, or a trigger kept a row from being written; nothing was changed.
         TargetUnavailable: other sessions held the table for too long; nothing was changed.
         TargetRefused: the role lacks a permission; nothing was changed.
     """
@@ -50,7 +51,9 @@ def repair(
         found = references(connection, key.place)
         if not dry_run:
             lock(connection, list(dict.fromkeys([key.place, *(r.child for r in found)])))
-        sheet.make(connection, layout(connection, key.place), key, fills)
+        own = layout(connection, key.place)
+        sheet.make(connection, own, key, fills)
+        keep_apart(connection, own, key)
         if not dry_run:
             report.repair_id = account.open_repair(connection, key.place)
         indexing.clear_name(connection, key, report, facts, dry_run=dry_run)

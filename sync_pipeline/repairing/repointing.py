@@ -24,7 +24,8 @@ _FIND = sql.SQL("""
 create temporary table repair_child on commit drop as
 select c.ctid as place, {before} as before, {after} as after, num_nulls({survivors}) > 0 as lost,
     (select jsonb_object_agg(name, (to_jsonb(c) || {after}) -> name) from unnest(%(identity)s::text[]) name)
-        as row_key
+        as row_key,
+    {itself} and exists (select from {sheet} r where r.place = c.ctid and r.rank > 1) as leaves
 from {sheet} d
 join {sheet} s on s.clan = d.clan and s.size > 1 and s.rank = 1
 join only {table} o on o.ctid = d.place
@@ -33,22 +34,38 @@ join only {child} c on {refers}
 where d.rank > 1
 """)
 
+# A survivor that is led elsewhere is entered here, and not again when its values are written.
 _WRITE = sql.SQL("""
 with written as (
     update only {child} c
     set {assignments}
     from {found} x, jsonb_populate_record(null::{child}, x.after) p
     where c.ctid = x.place
-    returning x.place as former, c.ctid as present
+    returning x.place as former, c.ctid as present, x.after
 ), followed as (
-    update {sheet} s set place = w.present from written w where {itself} and s.place = w.former
+    update {sheet} s
+    set place = w.present, before = case when s.rank = 1 then s.before || w.after else s.before end
+    from written w
+    where {itself} and s.place = w.former
 )
 select count(*) from written
 """)
 
+# A survivor may be about to inherit a reference to a row that will be removed.
+_FOLLOW = sql.SQL("""
+update {sheet} s
+set patch = s.patch || jsonb_build_object({after})
+from {sheet} d
+join {sheet} l on l.clan = d.clan and l.size > 1 and l.rank = 1
+where d.rank > 1 and s.rank = 1 and {refers}
+""")
+
+# A row that is removed itself is kept whole, as it was.
 _KEEP = sql.SQL("""
 insert into sync.changed_row (repair_id, table_name, reason, row_key, before, after)
-select %(repair)s, %(table)s, %(reason)s, row_key, before, after from {found} order by row_key
+select %(repair)s, %(table)s, %(reason)s, row_key, before, after from {found}
+where not leaves
+order by row_key
 """)
 
 
@@ -72,6 +89,8 @@ def repoint(
     """
     counts: list[tuple[Reference, int]] = []
     for reference in found:
+        if reference.child == place:
+            _follow(connection, reference)
         number = _find(connection, place, reference)
         if number and repair_id:
             _write(connection, place, reference, number)
@@ -82,6 +101,18 @@ def repoint(
             counts.append((reference, number))
     connection.execute(sql.SQL("drop table if exists {}").format(_CHILD))
     return counts
+
+
+def _follow(connection: Connection, reference: Reference) -> None:
+    pairs = list(zip(reference.columns, reference.parent_columns, strict=True))
+    heir = sql.SQL("{}::text, (l.before || l.patch) -> {}")
+    same = sql.SQL("s.patch -> {0} = d.before -> {1} and (l.before || l.patch) -> {1} <> 'null'")
+    statement = _FOLLOW.format(
+        sheet=SHEET,
+        after=sql.SQL(", ").join(heir.format(own, parent) for own, parent in pairs),
+        refers=sql.SQL(" and ").join(same.format(own, parent) for own, parent in pairs),
+    )
+    connection.execute(statement)
 
 
 def _find(connection: Connection, place: Place, reference: Reference) -> int:
@@ -105,6 +136,7 @@ def _find(connection: Connection, place: Place, reference: Reference) -> int:
         after=pairs("n", reference.parent_columns),
         survivors=sql.SQL(", ").join(sql.Identifier("n", c) for c in reference.parent_columns),
         sheet=SHEET,
+        itself=sql.Literal(reference.child == place),
         table=place.relation,
         child=reference.child.relation,
         refers=sql.SQL(" and ").join(refers),

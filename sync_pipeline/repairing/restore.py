@@ -83,11 +83,14 @@ class _Restoring:
             indexing.take_back(self.connection, self.place, self.facts, self.report)
             # Survivors give back what they inherited before its first owner returns; references follow.
             changes = self._changes()
-            if values := changes.pop(str(self.place), None):
-                self._put_values_back(own, values)
+            values = [ids for table, ids in changes if table == str(self.place)]
+            waiting = [self._put_values_back(own, ids, again=True) for ids in values]
             self._put_rows_back(own)
-            for table, ids in changes.items():
-                self._put_references_back(_place(table), ids, found)
+            for ids in filter(None, waiting):  # such as references to rows that are back only now
+                self._put_values_back(own, ids)
+            for table, ids in changes:
+                if table != str(self.place):
+                    self._put_references_back(_place(table), ids, found)
 
     def close(self) -> None:
         """The indexes that were dropped, and the account."""
@@ -99,15 +102,15 @@ class _Restoring:
                 )
         self.report.left += self.left
 
-    def _changes(self) -> dict[str, list[int]]:
-        """Changed rows by table; those that were changed last come first."""
+    def _changes(self) -> list[tuple[str, list[int]]]:
+        """Changed rows by table and reason; those that were changed last come first."""
         rows = fetch(
             self.connection,
             "select table_name, array_agg(id order by id desc) from sync.changed_row where repair_id = %s"
-            " group by table_name order by table_name",
+            " group by table_name, reason order by table_name, max(id) desc",
             [self.repair_id],
         )
-        return dict(rows)
+        return [(table, ids) for table, ids in rows]
 
     def _put_references_back(
         self, child: Place, ids: list[int], found: Iterable[Reference]
@@ -144,7 +147,8 @@ class _Restoring:
             self.report.removed += len(done)
             self.report.did(f"{counted(len(done), 'removed row')} of {own.place} put back")
 
-    def _put_values_back(self, own: Layout, ids: list[int]) -> None:
+    def _put_values_back(self, own: Layout, ids: list[int], *, again: bool = False) -> list[int]:
+        """Returns what could not be put back; it is reported unless it will be tried again."""
         shape = fetch(
             self.connection,
             "select array(select distinct k from sync.changed_row c, jsonb_object_keys(c.before) k"
@@ -154,13 +158,17 @@ class _Restoring:
         )
         columns, identity = ([c for c in own.types if c in names] for names in shape[0])
         statement = put_values_back(own, columns, identity)
-        done = self._each(statement, ids, str(own.place))
+        done = self._each(statement, ids, str(own.place), quiet=again)
         self._forget("delete from sync.changed_row where id = any (%s)", done)
         if done:
             self.report.filled += len(done)
             self.report.did(f"{counted(len(done), 'changed row')} of {own.place} put back")
+        put_back = set(done)
+        return [id_ for id_ in ids if id_ not in put_back]
 
-    def _each(self, statement: sql.Composed, ids: list[int], table: str) -> list[int]:
+    def _each(
+        self, statement: sql.Composed, ids: list[int], table: str, *, quiet: bool = False
+    ) -> list[int]:
         """Run it for all at once, and one by one when not all of them can be put back."""
         found = self._attempt(statement, ids)
         if found == len(ids):
@@ -168,25 +176,23 @@ class _Restoring:
         done: list[int] = []
         reasons: dict[str, int] = {}
         for id_ in ids:
-            outcome = self._attempt(statement, [id_], at_once=False)
+            outcome = self._attempt(statement, [id_])
             if outcome == 1:
                 done.append(id_)
             else:
                 reason = outcome if isinstance(outcome, str) else _SINCE_CHANGED
                 reasons[reason] = reasons.get(reason, 0) + 1
-        for reason, number in reasons.items():
+        for reason, number in () if quiet else reasons.items():
             self._leave(number, table, reason)
         return done
 
-    def _attempt(
-        self, statement: sql.Composed, ids: list[int], *, at_once: bool = True
-    ) -> int | str:
-        """How many rows were written, or why none."""
+    def _attempt(self, statement: sql.Composed, ids: list[int]) -> int | str:
+        """How many rows could be written, or why none; they are if each of the ids has one."""
         try:
             with self.connection.transaction() as attempt:
                 count = self.connection.execute(statement, {"ids": ids}).rowcount
                 self.connection.execute("set constraints all immediate")
-                if at_once and count != len(ids):
+                if count != len(ids):
                     raise psycopg.Rollback(attempt)
         except psycopg.errors.IntegrityError as error:
             return told(error)

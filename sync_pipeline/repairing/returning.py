@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from sync_pipeline.repairing.catalog import Layout, Reference
+from sync_pipeline.repairing.exact import read_back
+
+_REMOVED = sql.SQL('d."row"')
 
 _INSERT = sql.SQL("""
 insert into {table} ({columns}) overriding system value
@@ -21,12 +24,15 @@ join sync.removed_row d using (repair_id)
 where c.id = any (%(ids)s) and {refers}
 """)
 
-# Column by column: what was edited after the repair stays.
+# Column by column: what was edited after the repair stays. Of rows that are alike in all that identifies
+# them, as they may be where there is no primary key, each change finds one of its own.
 _UPDATE = sql.SQL("""
 update only {table} t
 set {assignments}
 from (
-    select c.row_key, b.patch
+    select now.ctid as place, b.patch,
+        dense_rank() over (partition by c.row_key order by c.id) as nth_change,
+        dense_rank() over (partition by c.row_key order by now.ctid) as nth_row
     from sync.changed_row c
     join only {table} now on {found}
     cross join lateral (
@@ -35,7 +41,7 @@ from (
     ) b
     where c.id = any (%(ids)s) and b.patch is not null
 ) c, jsonb_populate_record(null::{table}, c.patch) p
-where {same}
+where t.ctid = c.place and c.nth_change = c.nth_row
 """)
 
 
@@ -45,7 +51,7 @@ def put_rows_back(own: Layout, columns: Iterable[str]) -> sql.Composed:
     return _INSERT.format(
         table=own.place.relation,
         columns=_joined(sql.Identifier(c) for c in names),
-        values=_joined(sql.Identifier("p", c) for c in names),
+        values=_joined(read_back(own, c, _REMOVED, "p") for c in names),
     )
 
 
@@ -61,7 +67,6 @@ def put_values_back(own: Layout, columns: Iterable[str], identity: Iterable[str]
             if c not in own.generated
         ),
         found=_identified("now", names),
-        same=_identified("t", names),
     )
 
 

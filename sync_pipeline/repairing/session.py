@@ -39,18 +39,19 @@ def settled(connection: Connection, place: Place) -> Iterator[None]:
     """A transaction, or a savepoint in the caller's, with the settings that a repair relies on.
 
     Raises:
-        TargetNotPrepared: the rows break a constraint.
+        TargetNotPrepared: the rows break a constraint, or something depends on what is dropped.
         TargetUnavailable: a lock was not to be had in time; nothing was changed.
         TargetRefused: the role lacks a permission.
     """
     wanted = {
-        "lock_timeout": f"{LOCK_TIMEOUT // timedelta(milliseconds=1)}ms",
+        "row_security": "off",  # rows that a policy hides would be missed in silence; now it is an error
         "timezone": "UTC",  # moments in jsonb are spelled in the session's zone, and are compared later
     }
     setting = (
         "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) s(name, value)"
     )
     with _plain(place), connection.transaction():
+        wanted["lock_timeout"] = f"{_patience(connection) // timedelta(milliseconds=1)}ms"
         before = {
             name: fetch_value(connection, "select current_setting(%s)", [name]) for name in wanted
         }
@@ -61,23 +62,36 @@ def settled(connection: Connection, place: Place) -> Iterator[None]:
         connection.execute(setting, [list(before), list(before.values())])
 
 
+def _patience(connection: Connection) -> timedelta:
+    """How long to wait for a lock; a caller that waits for less has its reasons."""
+    query = "select setting::integer from pg_settings where name = 'lock_timeout'"
+    own = timedelta(milliseconds=fetch_value(connection, query))
+    return min(own, LOCK_TIMEOUT) if own else LOCK_TIMEOUT
+
+
 @contextmanager
 def _plain(place: Place) -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise TargetUnavailable(
-            f"{place}: other sessions held it for longer than {LOCK_TIMEOUT.seconds} s"
-            f" ({_said(error)}). Nothing was changed; try again when they are through."
+            f"{place}: other sessions held it for too long ({_said(error)}). Nothing was changed; try again"
+            " when they are through."
         ) from error
     except psycopg.errors.IntegrityError as error:
         raise TargetNotPrepared(
             f"{place}: its rows break a constraint: {told(error)}. Nothing was changed; mend these rows,"
             " then try again."
         ) from error
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise TargetNotPrepared(
+            f"{place}: {_said(error)} ({error.diag.message_detail}). Nothing was changed; drop what depends"
+            " on it, then try again."
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise TargetRefused(
-            f"{place}: {_said(error)}. Nothing was changed; repeat it as the owner of the table."
+            f"{place}: {_said(error)}. Nothing was changed; repeat it as the owner of the table, or, where"
+            " row security applies to the owner too, as a role with BYPASSRLS."
         ) from error
 
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.repairing.catalog import Layout
+from sync_pipeline.repairing.exact import exact
 from sync_pipeline.repairing.key import Fill, UniqueKey
 from sync_pipeline.repairing.session import Connection, fetch, fetch_value
 
@@ -31,7 +32,7 @@ with complete as (
     from complete
 )
 select r.place, r.clan, case when counts then r.rank else 1 end as rank,
-    case when counts then r.size else 1 end as size, r.nulls, r.fill as patch, to_jsonb(t) as before,
+    case when counts then r.size else 1 end as size, r.nulls, r.fill as patch, {before} as before,
     {identity} as row_key
 from ranked r
 join only {table} t on t.ctid = r.place
@@ -53,6 +54,7 @@ from (
     ) donated
     join {sheet} n using (clan)
     where n.rank = 1 and n.size > 1 and n.before -> name = 'null'
+        and not coalesce(n.before -> '' ? name, false)
     group by clan
 ) given
 where s.clan = given.clan and s.rank = 1 and s.size > 1
@@ -141,6 +143,7 @@ def _made(layout: Layout, key: UniqueKey, fills: Sequence[Fill]) -> sql.Composed
             or [sql.SQL("null as unknown")]
         ),
         order=comma.join([*(falling.format(m) for m in moments), sql.SQL("place desc")]),
+        before=exact(layout, "t"),
         counts=sql.SQL("true")
         if key.nulls_not_distinct
         else sql.SQL("num_nulls({}) = 0").format(comma.join(finals)),

@@ -182,6 +182,64 @@ def test_menu_items_that_repeat_are_merged_their_nulls_included(clinic: Clinic) 
     assert left == []
 
 
+REGISTRY = f"""
+create table if not exists integration_source_configs (
+    id uuid primary key, wand_source_id uuid not null, site_id bigint
+);
+insert into integration_source_configs values ({W1}, {W1}, 1);
+create unique index brief on integration_products (wand_source_id, external_id);
+insert into integration_products (wand_source_id, source_config_id, external_id, name)
+values ({W1}, {W1}, '7-1', 'Soup');
+"""
+SECOND = f"insert into integration_source_configs values ({W2}, {W1}, 2);"
+
+
+def test_a_shorter_key_is_dropped_once_a_source_has_a_second_configuration(clinic: Clinic) -> None:
+    def about(severity: str) -> list[str]:
+        found = clinic.examined("integrations")
+        return [f.mended_by for f in found if (f.kind, f.severity) == ("second_index", severity)]
+
+    with clinic.planted(REGISTRY):
+        assert (about("note"), about("error")) == ([""], [])
+        clinic.run(SECOND)
+        assert (about("note"), about("error")) == ([], ["repair"])
+
+        planned = mended(clinic, "integrations", dry_run=True)
+        dropped, repaired = mended(clinic, "integrations")
+
+        assert [m.lines for m in planned] == [dropped.lines, repaired.lines]
+        assert "unique index brief on (wand_source_id, external_id) dropped" in dropped.lines[0]
+        assert (bool(dropped.repair_id), repaired.repair_id) == (True, None)
+        assert (about("note"), about("error")) == ([], [])
+
+
+def test_menu_items_of_two_sources_or_sites_are_never_merged(clinic: Clinic) -> None:
+    unkeyed, _, _ = MENUS.partition("create unique")
+    strangers = (
+        unkeyed
+        + f"""
+        insert into integration_products (source_id, external_id, name)
+        values ({W1}, '7-1', 'Burger'), ({W2}, '7-1', 'Salad');
+    """
+    )
+    with clinic.planted(strangers):
+        [done] = mended(clinic, "integrations")
+        assert done.status == "done"
+        assert clinic.rows("select count(*) from integration_products") == [{"count": 2}]
+
+        clinic.run(
+            f"insert into integration_products (wand_source_id, external_id, name, site_id)"
+            f" values ({W1}, '7-2', 'Soup', 1);"
+            + unkeyed
+            + f"insert into integration_products (wand_source_id, external_id, name, site_id)"
+            f" values ({W1}, '7-2', 'Soup', 2);"
+        )
+        [refused] = mended(clinic, "integrations")
+        assert refused.status == "refused"
+        assert "differ in (site_id)" in refused.lines[0]
+        assert clinic.rows("select count(*) from integration_products") == [{"count": 4}]
+
+
 def test_a_table_that_may_not_be_repaired_is_a_report_and_no_end(clinic: Clinic) -> None:
     role = ROLE + (
         "alter table seat owner to clerk; grant create on schema public to clerk;"

@@ -164,8 +164,8 @@ def test_repeated_keys_are_refused_with_examples_and_all_else_is_done(database: 
 
     [refused] = said(notes, "shop", "refused")
     assert refused == (
-        "unique index on (shop_id): 2 keys are repeated, such as s1 (3 times); s2 (2 times); merge these"
-        " rows, then migrate again"
+        "unique index on (shop_id): 2 keys are repeated, such as s1 (3 times); s2 (2 times);"
+        " `doctor --fix` merges them and keeps what it removes"
     )
     assert "column tags" in said(notes, "shop", "created")
     bench = attached(database)
@@ -254,7 +254,7 @@ def test_repeated_nulls_in_a_key_where_null_counts_are_refused_too(database: str
     notes = adopted(database, System("seats", (seat,)))
 
     [refused] = said(notes, "seat", "refused")
-    assert "1 keys are repeated, such as A, None (2 times)" in refused
+    assert "1 key is repeated, such as A, None (2 times)" in refused
 
 
 def test_bookkeeping_of_another_definition_is_completed(database: str) -> None:

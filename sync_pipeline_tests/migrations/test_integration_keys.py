@@ -19,7 +19,8 @@ from sync_pipeline.merge.adopt import Note
 from sync_pipeline.merge.tables import metadata
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.repairing.menus import TABLES
+from sync_pipeline.repairing.menus import TABLES, colliding, drop_colliding
+from sync_pipeline.repairing.restore import restore
 from sync_pipeline.simulators.signage.product import make_signage
 from sync_pipeline.simulators.signage.schema import ITEM_TABLES, LevelType, State
 from sync_pipeline.simulators.signage.sources import CONFIG_IDS, QU
@@ -141,8 +142,10 @@ def test_two_sites_keep_prices_of_their_own_and_the_shorter_key_is_refused(datab
     assert "must name (wand_source_id, source_config_id, external_id) instead" in said
 
 
-def test_with_one_site_the_old_function_goes_on_working(database: str) -> None:
-    signage(database, "bare", configs=1)
+def test_with_one_site_the_old_function_goes_on_working_until_a_second_is_added(
+    database: str,
+) -> None:
+    signage(database, "landed", configs=1)
     run(database, "update integration_products set source_config_id = null")
 
     notes = up(database)
@@ -153,9 +156,125 @@ def test_with_one_site_the_old_function_goes_on_working(database: str) -> None:
     assert column(database, count) == [1]
     configs: LiteralString = "select distinct source_config_id::text from integration_products"
     assert column(database, configs) == [CONFIG_IDS[0]]
-    assert "source_config_id filled in 42 rows: the only configuration of its source" in texts(
-        notes, "repaired", PRODUCTS
+    filled = " ".join(texts(notes, "repaired", PRODUCTS))
+    assert "source_config_id filled in 42 rows: the configuration for the same site" in filled
+    assert any("stays while each source has one" in t for t in texts(notes, "kept", PRODUCTS))
+    with connect(database) as connection:
+        assert colliding(connection) == []
+        connection.execute(
+            "insert into integration_source_configs (id, wand_source_id, config_name, application_level,"
+            " site_id) values (%s, %s, 'Second', 'site', 99)",
+            [CONFIG_IDS[1], QU],
+        )
+        shorter = [
+            "integration_products_wand_source_external_unique",
+            "integration_modifiers_wand_source_external_path_unique",
+            "integration_discounts_wand_source_external_unique",
+        ]
+        assert colliding(connection) == shorter
+        planned = drop_colliding(connection, dry_run=True)
+        assert colliding(connection) == shorter
+
+        dropped = drop_colliding(connection)
+
+        assert [r.lines for r in dropped] == [r.lines for r in planned]
+        assert colliding(connection) == []
+        saved(database, LONG, "1-1", "1", config=1)
+        assert column(database, count) == [2]
+        with pytest.raises(psycopg.errors.InvalidColumnReference):
+            saved(database, SHORT, "1-1", "3")
+        connection.execute("delete from integration_products where name = 'New'")
+        for report in dropped:
+            assert report.repair_id
+            assert restore(connection, report.repair_id).left == 0
+        assert colliding(connection) == shorter
+
+
+def test_the_shorter_key_is_never_made_anew(database: str) -> None:
+    signage(database, "bare", configs=1)
+
+    up(database)
+
+    for items in TABLES:
+        short = f"(wand_source_id, {', '.join(items.item)})"
+        assert not [d for d in indexes(database, items.table).values() if short in d]
+
+
+LEGACY: LiteralString = """
+    insert into integration_products (source_id, external_id, name, site_id) values
+        ('11111111-0000-4000-8000-000000000000', '100', 'Burger', {0}),
+        ('{2}1111111-0000-4000-8000-000000000000', '100', 'Salad', {1})
+"""
+
+
+def legacy(dsn: str, sites: tuple[str, str], other: str) -> None:
+    statement = LEGACY.format(*sites, other)
+    with connect(dsn) as connection:
+        connection.execute(
+            "alter table integration_products drop constraint if exists"
+            " integration_products_source_external_unique"
+        )
+        connection.execute(statement.encode())
+
+
+def test_items_of_sources_that_no_registry_knows_stay_apart(database: str) -> None:
+    signage(database, "swallowed")
+    legacy(database, ("null", "null"), "2")
+
+    up(database)
+
+    found = rows(
+        database,
+        "select name, source_id = wand_source_id as known from integration_products"
+        " where external_id = '100' order by 1",
     )
+    assert found == [{"name": "Burger", "known": True}, {"name": "Salad", "known": True}]
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["two_sites", "two_strangers"])
+def test_items_that_nothing_in_the_key_tells_apart_are_named_and_not_merged(
+    database: str, *, guarded: bool
+) -> None:
+    signage(database, "swallowed")
+    if guarded:  # a foreign key keeps the sources, which no registry knows, from being filled in
+        run(
+            database,
+            "update integration_products set wand_source_id = null",
+            "alter table integration_products add foreign key (wand_source_id)"
+            " references wand_integration_sources on delete cascade",
+        )
+    legacy(database, ("null", "null") if guarded else ("1", "2"), "2" if guarded else "1")
+    before = content(database, *ITEM_TABLES)
+
+    with pytest.raises(TargetNotPrepared) as caught:
+        up(database)
+
+    said = str(caught.value)
+    assert f"differ in ({'source_id' if guarded else 'site_id'})" in said
+    ids = column(database, "select id::text from integration_products where external_id = '100'")
+    assert len(ids) == 2
+    assert all(id_ in said for id_ in ids)
+    assert content(database, *ITEM_TABLES) == before
+
+
+def test_an_item_without_a_configuration_gets_that_of_its_site(database: str) -> None:
+    signage(database, "swallowed")
+    site: LiteralString = "select site_id::text from integration_source_configs where id = %s"
+    first, second = (column(database, site, CONFIG_IDS[n])[0] for n in (0, 1))
+    legacy(database, (first, second), "1")
+    run(database, "update integration_products set source_id = null where external_id = '100'")
+    with connect(database) as connection:
+        connection.execute(
+            "update integration_products set wand_source_id = %s where external_id = '100'", [QU]
+        )
+
+    up(database)
+
+    configs: LiteralString = (
+        "select source_config_id::text from integration_products where external_id = '100'"
+        " order by name"
+    )
+    assert column(database, configs) == [*CONFIG_IDS[:2]]
 
 
 def test_the_indexes_that_the_document_names_are_what_they_are_called(database: str) -> None:
@@ -244,27 +363,40 @@ def test_a_migration_that_fails_leaves_all_as_it_was_and_names_the_rows(database
     assert column(database, "select to_regclass('sync.removed_row')") == [None]
 
 
-def test_earlier_sets_stay_unless_items_on_two_paths_would_meet_in_them(database: str) -> None:
+def test_earlier_sets_without_the_source_are_dropped_because_a_configuration_may_move(
+    database: str,
+) -> None:
     signage(database, "landed", configs=1)
-    run(
-        database,
-        "create unique index p_config on integration_products (source_config_id, external_id)",
-        "create unique index m_config on integration_modifiers (source_config_id, external_id)",
-        "create unique index m_path on integration_modifiers (source_config_id, path_id)"
-        " where path_id is not null",
-    )
+    made: dict[str, LiteralString] = {
+        "p_config": "create unique index p_config on integration_products"
+        " (source_config_id, external_id)",
+        "m_config": "create unique index m_config on integration_modifiers"
+        " (source_config_id, external_id)",
+        "m_path": "create unique index m_path on integration_modifiers"
+        " (source_config_id, path_id) where path_id is not null",
+        "by_expression": "create unique index by_expression on integration_products"
+        " (coalesce(wand_source_id::text, ''), coalesce(source_config_id::text, ''), external_id)",
+    }
+    run(database, *made.values())
 
     notes = up(database)
 
-    assert "p_config" in indexes(database, PRODUCTS)
-    assert "m_path" in indexes(database, MODIFIERS)
-    assert "m_config" not in indexes(database, MODIFIERS)
-    assert any(
-        "m_config" in t and "several paths" in t for t in texts(notes, "repaired", MODIFIERS)
-    )
-    assert any("m_path" in t and "is its path" in t for t in texts(notes, "kept", MODIFIERS))
+    present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
+    assert made.keys() & present.keys() == {"by_expression"}
+    [said] = [t for t in texts(notes, "repaired", PRODUCTS) if "p_config" in t]
+    assert "may be moved to another source" in said
     down(database)
-    assert "m_config" in indexes(database, MODIFIERS)
+    present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
+    assert made.keys() <= present.keys()
+
+    with connect(database) as connection:
+        assert colliding(connection) == []
+        connection.execute(
+            "update integration_source_configs set wand_source_id ="
+            " (select id from wand_integration_sources where id <> %s limit 1)",
+            [QU],
+        )
+        assert colliding(connection) == ["p_config", "m_config"]
 
 
 def test_a_source_that_no_registry_knows_is_not_filled_in(database: str) -> None:

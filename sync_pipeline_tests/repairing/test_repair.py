@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from psycopg import sql
 
-from sync_pipeline.errors import TargetNotPrepared, TargetUnavailable
+from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.repairing import session
 from sync_pipeline.repairing.further import add_index
 from sync_pipeline.repairing.key import Fill, Place, UniqueKey
 from sync_pipeline.repairing.repair import repair
+from sync_pipeline.repairing.restore import restore
 from sync_pipeline.repairing.survey import survey
 from sync_pipeline_tests.repairing.shelf import (
     BOOK_ROWS,
@@ -262,6 +263,22 @@ def test_a_reference_to_itself_follows_too(database: str) -> None:
         assert report.removed == 2
 
 
+def test_a_family_of_duplicates_is_led_together_and_taken_apart_again(database: str) -> None:
+    own = "alter table book add column part_of integer references book on delete cascade"
+    more = "insert into book (id, shelf, title, edited) values (7, 'a', 'two', '2026-04-01')"
+    # 2 survives and refers to a row that goes; 7 inherits a reference to one; 5 is no duplicate.
+    parts = "update book set part_of = 1 where id in (2, 4, 5)"
+    with shelf(database, BOOKS, own, more, parts) as connection:
+        before = column(connection, BOOK_ROWS)
+
+        repair(connection, KEY)
+
+        found = rows(connection, "select id, part_of from book where id <> 6 order by id")
+        assert [(r["id"], r["part_of"]) for r in found] == [(2, 2), (5, 2), (7, 2)]
+        assert restore(connection, "public.book").left == 0
+        assert column(connection, BOOK_ROWS) == before
+
+
 SWALLOW = """
 create function swallow() returns trigger language plpgsql as 'begin return null; end';
 create trigger swallow before {} on {} for each row execute function swallow()
@@ -302,6 +319,61 @@ def test_a_trigger_that_alters_a_value_stops_it(database: str) -> None:
         ),
     ):
         repair(connection, KEY)
+
+
+def test_rows_that_have_to_stay_apart_are_named_and_not_merged(database: str) -> None:
+    key = UniqueKey("public", "book", KEY.columns, False, KEY.name, apart=("pages", "colour"))
+    with shelf(database, BOOKS, "update book set pages = 30 where id = 1") as connection:
+        repair(connection, key, dry_run=True)
+        connection.execute("update book set pages = 10 where id = 1")
+        before = column(connection, BOOK_ROWS)
+
+        for dry_run in (True, False):
+            with pytest.raises(TargetNotPrepared) as caught:
+                repair(connection, key, dry_run=dry_run)
+
+            named = '{"id": 1} and {"id": 2} and {"id": 3} differ in (pages)'
+            assert named in str(caught.value)
+        assert column(connection, BOOK_ROWS) == before
+
+        # A fill tells too.
+        fill = Fill("pages", sql.SQL("t.id"), "a test")
+        connection.execute("update book set pages = null")
+        with pytest.raises(TargetNotPrepared, match=r"differ in \(pages\)"):
+            repair(connection, key, fills=[fill])
+
+
+def test_rows_of_another_table_that_a_policy_hides_stop_it(every_server: EmbeddedServer) -> None:
+    hidden = """
+        do $$ begin
+            if to_regrole('librarian') is null then create role librarian; end if;
+        end $$;
+        alter table book owner to librarian; alter table loan owner to librarian;
+        grant all on schema public, sync to librarian;
+        grant all on all tables in schema sync to librarian;
+        alter table loan enable row level security; alter table loan force row level security;
+        create policy own on loan using (who = current_setting('loan.who', true))
+    """
+    loans = "select count(*) from loan"
+    with shelf(every_server.create_database("hidden"), BOOKS, LOANS, hidden) as connection:
+        before = column(connection, loans)
+        connection.execute("set role librarian")
+        with pytest.raises(TargetRefused, match="as a role with BYPASSRLS"):
+            repair(connection, KEY)
+        connection.execute("reset role")
+        assert column(connection, loans) == before
+        assert column(connection, "select count(*) from book") == [6]
+
+
+def test_a_caller_that_waits_less_for_a_lock_is_not_made_to_wait_longer(database: str) -> None:
+    wait = "select current_setting('lock_timeout')"
+    with shelf(database, BOOKS) as connection:
+        for own, within in (("5s", "5s"), ("1min", "30s"), ("0", "30s")):
+            with connection.transaction():
+                connection.execute("select set_config('lock_timeout', %s, true)", [own])
+                with session.settled(connection, KEY.place):
+                    assert column(connection, wait) == [within]
+                assert column(connection, wait) == [own]
 
 
 def test_a_lock_that_is_not_to_be_had_is_no_failure_for_good(

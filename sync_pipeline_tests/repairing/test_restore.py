@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.repairing.further import add_index, drop_indexes
 from sync_pipeline.repairing.key import Fill, Place
 from sync_pipeline.repairing.repair import repair
@@ -115,6 +116,58 @@ def test_indexes_that_were_dropped_are_made_again_where_the_rows_allow_it(databa
         connection.execute("update book set pages = 60 where id = 6")
         restore(connection, "public.book")
         assert column(connection, INDEX_NAMES) == names
+
+
+def test_values_that_json_does_not_carry_come_back_as_they_were(
+    every_server: EmbeddedServer,
+) -> None:
+    books = """
+        create table book (
+            id integer primary key, shelf text, title text, data jsonb not null, note jsonb, raw json,
+            tags integer[], edited date
+        );
+        insert into book values
+            (1, 'a', 'one', 'null', 'null', '{"b": 1, "a": 2,  "a": 3}', '[2:3]={1,2}', '2026-01-01'),
+            (2, 'a', 'one', '{"x": 1}', null, null, null, '2026-02-01'),
+            (3, 'a', 'two', '{"x": 3}', '{"x": 3}', '{}', '[0:0]={7}', '2026-01-01'),
+            (4, 'a', 'two', 'null', 'null', '{"y":1}', '{8}', '2026-02-01')
+    """
+    texts = "select b::text from book b order by id"
+    with shelf(every_server.create_database("exact"), books) as connection:
+        before = column(connection, texts)
+
+        report = repair(connection, KEY)
+
+        # A null that is a JSON value is a value of the newest, and none to give to it.
+        assert column(connection, "select data::text from book order by id") == [
+            '{"x": 1}',
+            "null",
+        ]
+        assert column(connection, "select note::text from book order by id") == [None, "null"]
+        assert report.removed == 2
+        assert restore(connection, "public.book").left == 0
+        assert column(connection, texts) == before
+
+
+def test_of_rows_that_are_alike_as_many_are_led_back_as_were_led_to_the_survivor(
+    database: str,
+) -> None:
+    loans = "create table loan (book integer references book, who text)"
+    lent = "insert into loan values (1, 'Ayo'), (1, 'Ayo'), (2, 'Ayo'), (2, 'Ayo'), (3, 'Bee')"
+    who = "select array[book::text, who] from loan order by 1"
+    with shelf(database, BOOKS, loans, lent) as connection:
+        before = column(connection, who)
+        assert repair(connection, KEY).repointed == 3
+        assert restore(connection, "public.book").left == 0
+        assert column(connection, who) == before
+
+        repair(connection, KEY)
+        connection.execute(
+            "delete from loan where ctid = any (array(select ctid from loan where who = 'Ayo' limit 3))"
+        )
+
+        assert restore(connection, "public.book").left == 1
+        assert column(connection, who) == [["1", "Ayo"], ["3", "Bee"]]
 
 
 def test_an_unknown_repair_is_refused(database: str) -> None:

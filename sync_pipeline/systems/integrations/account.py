@@ -13,11 +13,12 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from sync_pipeline.errors import SettingsError, SyncError
+from sync_pipeline.errors import SettingsError, SyncError, TargetNotPrepared
 from sync_pipeline.merge.engine import Also, MergeResult
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.parts import Part
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.repairing import menus
 from sync_pipeline.systems.integrations.failures import Code, code_of, coded
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,11 @@ def account(target: TargetDatabase, run_id: UUID, part: Part) -> Iterator[Also]:
     """
     with closing(target.connect()) as connection:
         entry = _begin(connection, part)
+        colliding = menus.colliding(connection)
+    if colliding:
+        told = coded(_colliding(colliding))
+        _fail(target, entry, part, str(told))
+        raise told
 
     def succeeded(connection: Connection, results: Sequence[MergeResult]) -> None:
         counts = saved(results)
@@ -68,6 +74,14 @@ def account(target: TargetDatabase, run_id: UUID, part: Part) -> Iterator[Also]:
         if told:
             raise told from error
         raise
+
+
+def _colliding(indexes: Sequence[str]) -> TargetNotPrepared:
+    return TargetNotPrepared(
+        f"the unique indexes {', '.join(indexes)} let an item stand in one configuration of a source only,"
+        " and a source has several: they would reject its whole menu. Run: sync-pipeline doctor --fix, which"
+        " drops them; a program that upserts on their columns must name the key of the tables instead"
+    )
 
 
 def saved(results: Sequence[MergeResult]) -> dict[str, int]:

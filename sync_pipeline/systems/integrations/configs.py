@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.parts import Part
 from sync_pipeline.systems.integrations.sites import SiteConfig
@@ -51,13 +52,21 @@ class SourceConfig:
 
 
 def configurations(connection: Connection) -> list[SourceConfig]:
-    """All source configurations by name; none where the product keeps none on this target."""
+    """All source configurations by name.
+
+    Raises:
+        TargetNotPrepared: the product's tables are not on this target.
+    """
     there = connection.execute(
         "select to_regclass('integration_source_configs') is not null"
         " and to_regclass('wand_integration_sources') is not null"
     ).fetchone()
     if not there or not there[0]:
-        return []
+        raise TargetNotPrepared(
+            "the target has no tables integration_source_configs and wand_integration_sources, in which the"
+            " product keeps what is to be synced; create them with the product's own migrations, or name its"
+            " database in SYNC_TARGET_DSN"
+        )
     with connection.cursor(row_factory=dict_row) as cursor:
         return list(_read(cursor.execute(_ALL).fetchall()))
 

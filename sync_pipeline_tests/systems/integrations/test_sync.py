@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from decimal import Decimal
 from io import StringIO
 
+import dagster as dg
 import pytest
 from rich.console import Console
 
-from sync_pipeline import printing
-from sync_pipeline.merge import guard
+from sync_pipeline import explaining, printing
+from sync_pipeline.merge import guard, migrate
 from sync_pipeline.merge.plan import PlanSummary
 from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.tables import metadata
 from sync_pipeline.model.entity import Budget, Limit
 from sync_pipeline.orchestration import runs
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.qu.node import CATEGORY, GROUP
-from sync_pipeline.systems.integrations.entities import PRODUCT
+from sync_pipeline.systems.integrations import automation
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
+from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures.menus import Menus
 
 TABLES = ("integration_products", "integration_modifiers", "integration_discounts")
@@ -403,6 +408,45 @@ def test_what_the_target_refused_is_asked_for_again_although_the_menu_is_the_sam
     assert menus.steps(second)["integration_product", "1001"]["counts"]["inserted"] == refused
     assert menus.value("select count(*) from sync.rejected") == 0
     assert "were rejected, such as" in menus.history()[0]["error_message"]
+
+
+def test_a_shorter_unique_index_is_told_of_before_it_rejects_a_menu(menus: Menus) -> None:
+    shorter = "create unique index shorter on integration_products (wand_source_id, external_id)"
+    menus.do(shorter)
+
+    run = menus.sync("1001")
+
+    assert "doctor --fix" in run.failures
+    assert menus.value("select count(*) from integration_products") == 0
+    assert menus.history()[0]["error_message"].startswith("SAVE_ERROR: ")
+    migrate.migrate(menus.dsn, metadata(SYSTEMS))
+    assert menus.sync("1001", "1002").success
+    assert menus.value("select count(*) from sync.rejected") == 0
+
+
+def test_a_row_is_explained_with_what_the_menu_says_now(menus: Menus) -> None:
+    menus.sync("1001", "1002")
+    path = sellable(menus, "1002")
+    menus.restaurants.reprice("1002", path, "77.25")
+    site = menus.config("1002").site
+    key = f"{site.wand_source_id},{site.config_id},{path}"
+
+    found = explaining.ask(menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key)
+
+    assert found.problem is None
+    assert found.values["data"]["price"] == 77.25
+    assert found.values["site_id"] == 2
+
+
+def test_without_the_tables_of_the_product_a_sync_says_what_is_missing(menus: Menus) -> None:
+    menus.do("drop table integration_source_configs")
+
+    run = menus.sync()
+
+    assert "no tables integration_source_configs" in run.failures
+    skipped = automation.due(menus.instance, dt.datetime.now(dt.UTC))
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message == run.failures
 
 
 def test_a_menu_of_which_nothing_was_taken_is_no_success(menus: Menus) -> None:
