@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Without its caches Python compiles this project anew in each of the many processes of a demo or a test run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo up test lint bench lock
 
 help: ## show this list

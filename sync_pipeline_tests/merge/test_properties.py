@@ -238,7 +238,7 @@ def pair(server: EmbeddedServer) -> Iterator[Workbench]:
 
 
 HISTORIES = settings(
-    max_examples=70,
+    max_examples=50,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -45,6 +46,18 @@ def test_a_configuration_is_due_when_its_own_time_has_passed(menus: Menus) -> No
 
     # Without a frequency of its own the point of sale's default counts, which is 15 minutes.
     assert due(menus) == keys(menus, "1001", "1003")
+
+
+def test_the_schedule_requests_a_run_for_each_that_is_due(menus: Menus, tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=dt.datetime.now(dt.UTC)
+        )
+        tick = defs.resolve_schedule_def("integrations_due").evaluate_tick(context)
+
+    requests = tick.run_requests or ()
+    assert {r.partition_key for r in requests} == keys(menus, *ALL)
+    assert len({r.run_key for r in requests}) == 3
 
 
 def test_what_was_never_synced_is_due_unless_it_is_switched_off(menus: Menus) -> None:
