@@ -23,6 +23,14 @@ pytest_plugins = [
 ]
 
 
+LONGEST = ("test_standins.py", "test_serving.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 class ByFixtures(LoadScopeScheduling):
     """Tests one by one, but the modules that make something dear for all of their tests in one go.
 
