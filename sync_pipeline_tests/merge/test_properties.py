@@ -238,7 +238,7 @@ def pair(server: EmbeddedServer) -> Iterator[Workbench]:
 
 
 HISTORIES = settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -28,7 +28,7 @@ MANY = int(os.environ.get("SYNC_TEST_HISTORIES", "0"))
 # Making a long history shorter takes minutes: it is for whoever hunts, not for every run of the suite.
 PHASES = list(Phase) if MANY else [Phase.explicit, Phase.generate]
 HISTORIES = settings(
-    max_examples=MANY or 3,
+    max_examples=MANY or 2,
     phases=PHASES,
     deadline=None,
     derandomize=not MANY,

@@ -51,7 +51,9 @@ def test_a_configuration_is_due_when_its_own_time_has_passed(menus: Menus) -> No
 def test_the_schedule_requests_a_run_for_each_that_is_due(menus: Menus, tmp_path: Path) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=dt.datetime.now(dt.UTC)
+            instance=instance,
+            scheduled_execution_time=dt.datetime.now(dt.UTC),
+            repository_def=defs.get_repository_def(),
         )
         tick = defs.resolve_schedule_def("integrations_due").evaluate_tick(context)
 

@@ -26,7 +26,7 @@ from sync_pipeline_tests.systems.relational.origin import ITEM, Origin, item
 Maker = Callable[..., Workbench]
 
 ANYTHING = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -530,7 +530,7 @@ def pairs(bench_of: Maker, monkeypatch: pytest.MonkeyPatch) -> Workbench:
 
 
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     print_blob=True,
