@@ -6,19 +6,14 @@ SIGTERM or SIGINT.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
-import orjson
 
 from sync_pipeline.simulators.bubble.company import make_company
 from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.simulator import DEFAULT_TOKEN, BubbleSimulator
+from sync_pipeline.simulators.process import announce, stop_signals
 
 
 @click.command()
@@ -47,38 +42,15 @@ def main(
     options = Options()
     options.update(switches)
     company = make_company(seed, scale)
-    stopped = _stop_signals()
+    stopped = stop_signals()
     with BubbleSimulator(company, options, token=token, host=host, port=port) as bubble:
-        _announce(bubble, ready_file)
+        ready = {
+            "url": bubble.url,
+            "token": bubble.token,
+            "admin_url": bubble.admin_url,
+        }
+        announce(ready, ready_file)
         stopped.wait()
-
-
-def _stop_signals() -> Event:
-    stopped = Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopped
-
-
-def _announce(bubble: BubbleSimulator, ready_file: Path | None) -> None:
-    ready = {
-        "url": bubble.url,
-        "token": bubble.token,
-        "admin_url": bubble.admin_url,
-        "pid": os.getpid(),
-    }
-    line = orjson.dumps(ready) + b"\n"
-    if ready_file is not None:
-        # Renamed into place, so that whoever waits for the file never reads half of it.
-        partial = ready_file.with_name(ready_file.name + ".partial")
-        partial.write_bytes(line)
-        partial.replace(ready_file)
-    sys.stdout.buffer.write(line)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

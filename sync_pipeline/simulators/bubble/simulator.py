@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.bubble.admin import Admin
@@ -15,14 +12,15 @@ from sync_pipeline.simulators.bubble.replies import Refusal, refuse
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.gate import ADMIN_PREFIX, Gate
+from sync_pipeline.simulators.gate import Gate
 from sync_pipeline.simulators.serving import BackgroundServer
+from sync_pipeline.simulators.simulator import Simulator
 from sync_pipeline.simulators.stats import Stats
 
 DEFAULT_TOKEN = "invented-bubble-token-0000"  # noqa: S105 - an invented token for an invented app
 
 
-class BubbleSimulator:
+class BubbleSimulator(Simulator):
     """A Bubble app that listens on a port of its own.
 
         with BubbleSimulator(make_company(scale=0.02)) as bubble:
@@ -75,31 +73,6 @@ class BubbleSimulator:
         """The root of the live branch, as `BUBBLE_API_URL` wants it."""
         return self.branch_url("/version-live")
 
-    @property
-    def admin_url(self) -> str:
-        """The root of the switchboard."""
-        return self._server.url + ADMIN_PREFIX
-
     def branch_url(self, branch: str) -> str:
         """The root of a branch: `/version-live`, `/version-test`, or an empty text."""
         return self._server.url + branch + API_ROOT
-
-    def start(self) -> Self:
-        """Listen, and return when calls are answered."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and stop listening."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -6,18 +6,13 @@ SIGTERM or SIGINT.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
-import orjson
 
 from sync_pipeline.simulators.meta.options import Options
 from sync_pipeline.simulators.meta.simulator import MetaSimulator
+from sync_pipeline.simulators.process import announce, stop_signals
 
 
 @click.command()
@@ -31,38 +26,15 @@ def main(*, host: str, port: int, ready_file: Path | None, **switches: float | N
     """Serve invented WhatsApp Business accounts as the Graph API until told to stop."""
     options = Options()
     options.update(switches)
-    stopped = _stop_signals()
+    stopped = stop_signals()
     with MetaSimulator(options, host=host, port=port) as meta:
-        _announce(meta, ready_file)
+        ready = {
+            "url": meta.url,
+            "token": meta.token,
+            "admin_url": meta.admin_url,
+        }
+        announce(ready, ready_file)
         stopped.wait()
-
-
-def _stop_signals() -> Event:
-    stopped = Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopped
-
-
-def _announce(meta: MetaSimulator, ready_file: Path | None) -> None:
-    ready = {
-        "url": meta.url,
-        "token": meta.token,
-        "admin_url": meta.admin_url,
-        "pid": os.getpid(),
-    }
-    line = orjson.dumps(ready) + b"\n"
-    if ready_file is not None:
-        # Renamed into place, so that whoever waits for the file never reads half of it.
-        partial = ready_file.with_name(ready_file.name + ".partial")
-        partial.write_bytes(line)
-        partial.replace(ready_file)
-    sys.stdout.buffer.write(line)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

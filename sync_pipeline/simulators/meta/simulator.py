@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.gate import ADMIN_PREFIX, Gate
+from sync_pipeline.simulators.gate import Gate
 from sync_pipeline.simulators.meta.accounts import Accounts
 from sync_pipeline.simulators.meta.admin import Admin
 from sync_pipeline.simulators.meta.api import VERSION, GraphAPI, classify
@@ -17,10 +14,11 @@ from sync_pipeline.simulators.meta.errors import ArmedErrors
 from sync_pipeline.simulators.meta.options import Options
 from sync_pipeline.simulators.meta.world import SYSTEM_TOKEN
 from sync_pipeline.simulators.serving import BackgroundServer
+from sync_pipeline.simulators.simulator import Simulator
 from sync_pipeline.simulators.stats import Stats
 
 
-class MetaSimulator:
+class MetaSimulator(Simulator):
     """A Graph API that listens on a port of its own.
 
         with MetaSimulator() as meta:
@@ -74,28 +72,3 @@ class MetaSimulator:
     def url(self) -> str:
         """The root with its version, as `META_GRAPH_URL` wants it."""
         return f"{self._server.url}/{VERSION}"
-
-    @property
-    def admin_url(self) -> str:
-        """The root of the switchboard."""
-        return self._server.url + ADMIN_PREFIX
-
-    def start(self) -> Self:
-        """Listen, and return when calls are answered."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and stop listening."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -6,16 +6,11 @@ ends cleanly on SIGTERM or SIGINT.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
-import orjson
 
+from sync_pipeline.simulators.process import announce, stop_signals
 from sync_pipeline.simulators.qu.options import Options
 from sync_pipeline.simulators.qu.restaurants import Restaurants
 from sync_pipeline.simulators.qu.simulator import QuSimulator
@@ -43,39 +38,16 @@ def main(
     """Serve invented restaurants as Qu's gateway until told to stop."""
     options = Options()
     options.update(switches)
-    stopped = _stop_signals()
+    stopped = stop_signals()
     with QuSimulator(Restaurants(seed, scale), options, host=host, port=port) as qu:
-        _announce(qu, ready_file)
+        ready = {
+            "url": qu.url,
+            "client_id": qu.client_id,
+            "client_secret": qu.client_secret,
+            "admin_url": qu.admin_url,
+        }
+        announce(ready, ready_file)
         stopped.wait()
-
-
-def _stop_signals() -> Event:
-    stopped = Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopped
-
-
-def _announce(qu: QuSimulator, ready_file: Path | None) -> None:
-    ready = {
-        "url": qu.url,
-        "client_id": qu.client_id,
-        "client_secret": qu.client_secret,
-        "admin_url": qu.admin_url,
-        "pid": os.getpid(),
-    }
-    line = orjson.dumps(ready) + b"\n"
-    if ready_file is not None:
-        # Renamed into place, so that whoever waits for the file never reads half of it.
-        partial = ready_file.with_name(ready_file.name + ".partial")
-        partial.write_bytes(line)
-        partial.replace(ready_file)
-    sys.stdout.buffer.write(line)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

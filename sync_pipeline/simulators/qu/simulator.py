@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.gate import ADMIN_PREFIX, Gate
+from sync_pipeline.simulators.gate import Gate
 from sync_pipeline.simulators.qu.admin import Admin
 from sync_pipeline.simulators.qu.api import Gateway, Refusal, classify, refuse
 from sync_pipeline.simulators.qu.options import Options
 from sync_pipeline.simulators.qu.restaurants import Restaurants
 from sync_pipeline.simulators.qu.world import CLIENT_ID, CLIENT_SECRET
 from sync_pipeline.simulators.serving import BackgroundServer
+from sync_pipeline.simulators.simulator import Simulator
 from sync_pipeline.simulators.stats import Stats
 
 
-class QuSimulator:
+class QuSimulator(Simulator):
     """A gateway that listens on a port of its own.
 
         with QuSimulator(Restaurants(scale=0.05)) as qu:
@@ -78,28 +76,3 @@ class QuSimulator:
     def url(self) -> str:
         """The root of the gateway, as `QU_API_URL` wants it."""
         return self._server.url
-
-    @property
-    def admin_url(self) -> str:
-        """The root of the switchboard."""
-        return self._server.url + ADMIN_PREFIX
-
-    def start(self) -> Self:
-        """Listen, and return when calls are answered."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and stop listening."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

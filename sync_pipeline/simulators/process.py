@@ -1,0 +1,37 @@
+"""What every simulator does as a process of its own: say where it listens, and end cleanly on a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+import orjson
+
+
+def stop_signals() -> Event:
+    """Set when SIGTERM or SIGINT has come."""
+    stopped = Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopped
+
+
+def announce(ready: Mapping[str, str], ready_file: Path | None) -> None:
+    """Print where a simulator listens and its process id, as one line of JSON; to a file too, if wanted."""
+    line = orjson.dumps({**ready, "pid": os.getpid()}) + b"\n"
+    if ready_file is not None:
+        # Renamed into place, so that whoever waits for the file never reads half of it.
+        partial = ready_file.with_name(ready_file.name + ".partial")
+        partial.write_bytes(line)
+        partial.replace(ready_file)
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
