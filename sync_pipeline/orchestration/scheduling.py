@@ -17,6 +17,7 @@ from sync_pipeline.orchestration.closing import REQUEST_TAG, close_everywhere, c
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.runs import SystemRuns
+from sync_pipeline.settings import Settings
 
 AssetJob = Any  # what define_asset_job returns; Dagster does not export its type
 IN_PROGRESS = [
@@ -47,6 +48,16 @@ def _concerns(run: dg.DagsterRun, system: str) -> bool:
 
 Unready = Callable[[], "str | None"]
 """Why a system's runs would fail before they begin, such as a source that nobody has named; None: nothing."""
+
+
+def unnamed_source(system: System) -> Unready:
+    """Asks which variable would name the source of a system, where that is not set."""
+
+    def unready() -> str | None:
+        variable = Settings.read().missing(system.name)
+        return f"{variable} is not set" if variable else None
+
+    return unready
 
 
 def _always_ready() -> str | None:

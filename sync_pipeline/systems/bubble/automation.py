@@ -12,8 +12,12 @@ from sync_pipeline.merge import history
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.cursors import LAST, Cursor, Place
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.scheduling import keys_request, running, skipping_schedule
-from sync_pipeline.settings import Settings
+from sync_pipeline.orchestration.scheduling import (
+    keys_request,
+    running,
+    skipping_schedule,
+    unnamed_source,
+)
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.jobs import RUNS, bubble_full, bubble_partial, bubble_sync
 from sync_pipeline.systems.bubble.source import BubbleSource
@@ -25,10 +29,7 @@ MOST_KEYS = 200  # records of one type that one tick asks for; the rest waits fo
 PATIENCE = dt.timedelta(seconds=20)  # a tick is cut off after a minute
 
 
-def unready() -> str | None:
-    """Why no run of the Bubble system can succeed; None when nothing is known to be in its way."""
-    variable = Settings.read().missing(BUBBLE.name)
-    return f"{variable} is not set" if variable else None
+unready = unnamed_source(BUBBLE)
 
 
 SCHEDULES = [

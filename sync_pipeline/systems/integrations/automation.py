@@ -10,8 +10,7 @@ from sync_pipeline.merge import history
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.orchestration.naming import SOURCE_TAG
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.scheduling import IN_PROGRESS, skipping_schedule
-from sync_pipeline.settings import Settings
+from sync_pipeline.orchestration.scheduling import IN_PROGRESS, skipping_schedule, unnamed_source
 from sync_pipeline.systems.integrations.assets import PARTITIONS, PARTS
 from sync_pipeline.systems.integrations.configs import SourceConfig, configurations
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
@@ -23,10 +22,7 @@ PATIENCE = dt.timedelta(seconds=20)  # a tick is cut off after a minute
 ENTITY = INTEGRATIONS[PRODUCT.name]
 
 
-def unready() -> str | None:
-    """Why no menu can be read; None when nothing is known to be in the way."""
-    variable = Settings.read().missing(INTEGRATIONS.name)
-    return f"{variable} is not set" if variable else None
+unready = unnamed_source(INTEGRATIONS)
 
 
 @dg.schedule(

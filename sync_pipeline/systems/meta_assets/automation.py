@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from sync_pipeline.orchestration.scheduling import skipping_schedule
-from sync_pipeline.settings import Settings
+from sync_pipeline.orchestration.scheduling import skipping_schedule, unnamed_source
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 from sync_pipeline.systems.meta_assets.jobs import meta_assets_full, meta_assets_sync
 
-
-def unready() -> str | None:
-    """Why no phone number can be read; None when nothing is known to be in the way."""
-    variable = Settings.read().missing(META_ASSETS.name)
-    return f"{variable} is not set" if variable else None
+unready = unnamed_source(META_ASSETS)
 
 
 SCHEDULES = [
