@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from sync_pipeline.merge.migrate import told
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.merge.schema.metadata import metadata
+from sync_pipeline.merge.schema.migrate import told
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS

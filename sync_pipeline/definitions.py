@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from sync_pipeline.orchestration.abandoned import settling_sensor
+from sync_pipeline.orchestration.orphaned_runs import settling_sensor
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.retention import nightly, retention_job
-from sync_pipeline.orchestration.scheduling import history_sensors, request_sensor
-from sync_pipeline.orchestration.wired import Wired
-from sync_pipeline.systems.wiring import OTHERS, WIRED
+from sync_pipeline.orchestration.schedules import history_sensors, request_sensor
+from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.systems.definitions import OTHERS, WIRED
 
 
 def build() -> dg.Definitions:

@@ -11,19 +11,19 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = [
     "sync_pipeline_tests.fixtures.postgres",
-    "sync_pipeline_tests.fixtures.merging",
+    "sync_pipeline_tests.fixtures.sample_system",
     "sync_pipeline_tests.fixtures.bubble",
     "sync_pipeline_tests.fixtures.bubble_system",
     "sync_pipeline_tests.fixtures.command_line",
     "sync_pipeline_tests.fixtures.desktop",
     "sync_pipeline_tests.fixtures.desktop_system",
-    "sync_pipeline_tests.fixtures.qu",
-    "sync_pipeline_tests.fixtures.menus",
-    "sync_pipeline_tests.fixtures.meta",
+    "sync_pipeline_tests.fixtures.integrations",
+    "sync_pipeline_tests.fixtures.integrations_system",
+    "sync_pipeline_tests.fixtures.meta_assets",
 ]
 
 
-LONGEST = ("test_standins.py", "test_serving.py")
+LONGEST = ("test_environment.py", "test_dagster_services.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from sync_pipeline import settings as module
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
-from sync_pipeline.systems.desktop.databases import DesktopDatabase
-from sync_pipeline.systems.desktop.wired import BACKWARD, FORWARD
+from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
+from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import SYSTEMS
 
 BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}

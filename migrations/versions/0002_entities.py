@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from alembic import context, op
 
-from sync_pipeline.merge.adopt import adopt
-from sync_pipeline.merge.migrate import note
+from sync_pipeline.merge.schema.adopt import adopt
+from sync_pipeline.merge.schema.migrate import note
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """The keys of the menus' tables made real, and the account that repairs keep of what they remove.
 
-How a menu's table is mended is in `sync_pipeline.repairing.menus`.
+How a menu's table is mended is in `sync_pipeline.systems.integrations.keys.repair`.
 
 Revision: 0006
 Follows: 0005
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from alembic import context, op
 
-from sync_pipeline.merge.migrate import tell
-from sync_pipeline.repairing.catalog import exists
-from sync_pipeline.repairing.menus import TABLES, mend
-from sync_pipeline.repairing.restore import restore
-from sync_pipeline.repairing.session import Connection, fetch_value
+from sync_pipeline.doctor.repair.restore import restore
+from sync_pipeline.doctor.repair.session import Connection, fetch_value
+from sync_pipeline.doctor.repair.table_layout import exists
+from sync_pipeline.merge.schema.migrate import tell
+from sync_pipeline.systems.integrations.keys.repair import TABLES, mend
 
 revision = "0006"
 down_revision = "0005"

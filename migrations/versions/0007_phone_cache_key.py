@@ -13,15 +13,15 @@ from __future__ import annotations
 from alembic import context, op
 from psycopg import sql
 
+from sync_pipeline.doctor.repair.deduplicate import repair
+from sync_pipeline.doctor.repair.report import Report
+from sync_pipeline.doctor.repair.restore import restore
+from sync_pipeline.doctor.repair.session import Connection, fetch, settled
+from sync_pipeline.doctor.repair.table_layout import exists
+from sync_pipeline.doctor.repair.unique_key import Place, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
-from sync_pipeline.merge.migrate import tell
-from sync_pipeline.merge.tables import unique_name
-from sync_pipeline.repairing.catalog import exists
-from sync_pipeline.repairing.key import Place, UniqueKey
-from sync_pipeline.repairing.repair import repair
-from sync_pipeline.repairing.report import Report
-from sync_pipeline.repairing.restore import restore
-from sync_pipeline.repairing.session import Connection, fetch, settled
+from sync_pipeline.merge.schema.metadata import unique_name
+from sync_pipeline.merge.schema.migrate import tell
 
 revision = "0007"
 down_revision = "0006"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sync_pipeline.cli.commanding import ExampledGroup
+from sync_pipeline.cli.framework import ExampledGroup
 
 
 @click.group(

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from sync_pipeline.errors import ConversionError
-from sync_pipeline.merge import lines
+from sync_pipeline.merge import copy_format
 from sync_pipeline.merge.stream import Record
 from sync_pipeline.model.entity import Entity, Field, source_value
 from sync_pipeline.model.types import shown, to_text
@@ -182,14 +182,14 @@ class Converter:
         columns = [_column(f, records, failures) for f in self.entity.values]
         for i, f in enumerate(self.entity.values):
             if f.type.is_list:
-                columns[i] = [lines.array(value) for value in columns[i]]
+                columns[i] = [copy_format.array(value) for value in columns[i]]
         absent = [self._absent(r) for r in records] if self._partial else [None] * len(records)
         return list(zip(absent, *columns, strict=True)), failures
 
     def _absent(self, record: Record) -> str | None:
         given = (f for f in self.entity.values if not f.lookup)
         gone = [f.column for f in given if not any(n in record for n in f.sources)]
-        return lines.array(gone or None)
+        return copy_format.array(gone or None)
 
 
 def _column(

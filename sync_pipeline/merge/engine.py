@@ -21,19 +21,19 @@ from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import (
-    census,
-    disputes,
+    completeness,
+    conflicts,
     guard,
-    history,
-    in_parts,
     lookups,
     missing,
     parking,
+    partitions,
     plan,
-    prepared,
+    preflight,
 )
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.apply import Writer
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.preview import FieldChange, field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
@@ -186,7 +186,7 @@ def merge(
 def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]) -> _Part:
     """Stage a whole stream, after the records that were waiting for a parent."""
     rel = Relations(stream.entity)
-    session.steadily(lambda connection: prepared.check(connection, rel))
+    session.steadily(lambda connection: preflight.check(connection, rel))
     started_at = dt.datetime.now(dt.UTC)
     stage = session.steadily(
         lambda connection: Stage(
@@ -229,7 +229,7 @@ def _finish(
 ) -> list[MergeResult]:
     def work(connection: Connection) -> list[MergeResult]:
         if session.restaged and all(
-            history.has_step(connection, run_id, p.entity, p.started_at) for p in parts
+            runs.has_step(connection, run_id, p.entity, p.started_at) for p in parts
         ):
             # The connection broke between the server's commit and its answer.
             return [p.result for p in parts if p.result]
@@ -265,7 +265,7 @@ def _plan(
     scope, outcome = part.stream.scope, part.stream.outcome
     if part.complete:
         if outcome.parts is not None:
-            read = in_parts.covered(connection, part.rel, outcome.parts, part.released)
+            read = partitions.covered(connection, part.rel, outcome.parts, part.released)
             part.covered = list(outcome.parts) if outcome.vouched else read
         part.ghosts = part.stage.forget_undelivered(part.released, part.covered)
     part.duplicates = part.stage.settle(part.released)
@@ -292,11 +292,11 @@ def _plan(
 
 def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     rel, summary = part.rel, part.summary
-    disputed = disputes.record(connection, rel, summary, run_id)
+    disputed = conflicts.record(connection, rel, summary, run_id)
     missing.welcome(connection, rel, run_id)
     writer = Writer(connection, rel, summary, run_id)
     writer.write()
-    disputes.withdraw(connection, rel, run_id, list(writer.rejections))
+    conflicts.withdraw(connection, rel, run_id, list(writer.rejections))
     waiting = parking.park(connection, rel, run_id) if summary.states.get("parked") else []
     rejections = [*part.stage.unkeyed, *part.stage.rejections.values(), *writer.rejections.values()]
     parking.reject(connection, rel, run_id, rejections)
@@ -306,7 +306,7 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     if summary.missing:
         missing.conclude(connection, rel, run_id)
     outcome = part.stream.outcome
-    told = in_parts.tell(connection, rel, run_id, outcome.part_errors, outcome.parts or ())
+    told = partitions.tell(connection, rel, run_id, outcome.part_errors, outcome.parts or ())
     counts = _tally(part, writer)
     counts.check(part.label)
     result = _result(part, counts, "completed")
@@ -314,7 +314,7 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     result.facts["parked_examples"] = waiting
     result.facts |= told
     if part.stream.outcome.complete:
-        result.facts |= census.leftovers(connection, rel, part.stream.outcome.parts)
+        result.facts |= completeness.leftovers(connection, rel, part.stream.outcome.parts)
         # Of records without a key there is nothing but their number.
         result.facts["not_accepted"] += len(part.stage.unkeyed)
     if part.stream.outcome.complete and part.stage.unkeyed:
@@ -325,12 +325,12 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     for kind, count in disputed.items():
         result.facts[f"{kind}_conflicts"] = count
     if disputed:
-        result.facts["conflict_examples"] = disputes.examples(connection, rel, run_id, EXAMPLES)
-    result.watermark = history.mark(
+        result.facts["conflict_examples"] = conflicts.examples(connection, rel, run_id, EXAMPLES)
+    result.watermark = runs.mark(
         connection, part.entity, moment=_moment(connection, part), counts=counts
     )
     if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
-        history.keep_cursor(connection, part.entity, outcome.cursor, part.stream.part)
+        runs.keep_cursor(connection, part.entity, outcome.cursor, part.stream.part)
     _enter_step(connection, part, result, run_id)
     part.result = result
     return result
@@ -398,14 +398,14 @@ def _enter_step(
     result: MergeResult,
     run_id: UUID,
     *,
-    status: history.StepStatus = "completed",
+    status: runs.StepStatus = "completed",
     error: str | None = None,
 ) -> None:
     facts = result.facts | {"watermark": result.watermark, "plan": result.digest}
-    history.add_step(
+    runs.add_step(
         connection,
         run_id,
-        history.Step(
+        runs.Step(
             part.entity.system,
             part.entity.name,
             "merge",
@@ -444,6 +444,6 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
         result = _result(part, _tally(part), "planned")
         error = " ".join(part.over_budget) if stopped else None
         if error:
-            history.mark_failed(connection, part.entity, error)
-        status: history.StepStatus = "stopped" if stopped else "planned"
+            runs.mark_failed(connection, part.entity, error)
+        status: runs.StepStatus = "stopped" if stopped else "planned"
         _enter_step(connection, part, result, run_id, status=status, error=error)

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 
 from psycopg import sql
 
-from sync_pipeline.commands import is_reverse, typed
 from sync_pipeline.merge.plan import PlanSummary, filled
 from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Connection
+from sync_pipeline.remedies import is_reverse, typed
 
 
 def findings(

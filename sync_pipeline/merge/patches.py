@@ -9,12 +9,12 @@ from uuid import UUID
 
 from psycopg import sql
 
-from sync_pipeline.merge import history
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.relations import Relations, ident
 from sync_pipeline.merge.session import atomically
 from sync_pipeline.merge.stage import Connection
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
+from sync_pipeline.model.system import System
 
 
 @dataclass
@@ -57,8 +57,8 @@ def run(
             result = _copy_through(connection, patch, entity, other, whose)
         result.counts["set"] = _write(connection, patch, entity, run_id)
         facts: dict[str, Any] = result.counts | {"reports": result.reports}
-        step = history.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
-        history.add_step(connection, run_id, step)
+        step = runs.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
+        runs.add_step(connection, run_id, step)
         return result
 
     return atomically(connection, [entity.entity, other.entity], work)

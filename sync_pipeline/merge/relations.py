@@ -12,7 +12,7 @@ from functools import cached_property
 
 from psycopg import sql
 
-from sync_pipeline.merge.tables import BASE_SCHEMA, base_name
+from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name
 from sync_pipeline.model.entity import Entity
 
 COMMA = sql.SQL(", ")

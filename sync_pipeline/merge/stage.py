@@ -28,7 +28,7 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.errors import ConversionError, SourceBroken
-from sync_pipeline.merge import lines
+from sync_pipeline.merge import copy_format
 from sync_pipeline.merge.convert import Converter, Keyed, Rejection, key_text, payload_text
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.stream import Batch, Record
@@ -255,7 +255,7 @@ class Stage:
                 continue
             raw = payload_text(keyed.records[seq - sequence.start]) if self._parks else None
             try:
-                converted.append(lines.line((seq, raw, *row)))
+                converted.append(copy_format.line((seq, raw, *row)))
             except ConversionError as error:
                 failures[seq] = str(error)
         return converted, failures
@@ -270,14 +270,14 @@ class Stage:
             return {}
         names = ("_seq", "_raw", "_absent", *self.relations.value_columns)
         target = sql.SQL("copy {} ({}) from stdin {}").format(
-            self.relations.rows, columns(names), sql.SQL(lines.FORMAT)
+            self.relations.rows, columns(names), sql.SQL(copy_format.FORMAT)
         )
         try:
             with self._connection.cursor() as cursor, cursor.copy(target) as copy:
-                copy.write(lines.block(rows))
+                copy.write(copy_format.block(rows))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(rows) == 1:
-                return {lines.values(rows[0])[0]: reason_of(error)}
+                return {copy_format.values(rows[0])[0]: reason_of(error)}
             middle = len(rows) // 2
             return self._copy(rows[:middle]) | self._copy(rows[middle:])
         return {}
@@ -305,7 +305,7 @@ class Stage:
             orjson.loads(a)[seq - sent.sequence.start]
             for a in sent.seen[: len(self.relations.entity.key)]
         ]
-        (row,) = (v for v in map(lines.values, sent.lines) if v[0] == seq)
+        (row,) = (v for v in map(copy_format.values, sent.lines) if v[0] == seq)
         self._reject(
             seq, reason, key, dict(zip(self.relations.value_columns, row[3:], strict=True))
         )

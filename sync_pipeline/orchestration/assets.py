@@ -9,14 +9,15 @@ from uuid import UUID
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import history, patches
+from sync_pipeline.merge import patches
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.stream import Progress
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.patch import Patch
+from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import metadata
-from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key, source_key
-from sync_pipeline.orchestration.parts import Parts
+from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key, source_key
+from sync_pipeline.orchestration.partitions import Parts
 
 STALE = dg.FreshnessPolicy.time_window(
     fail_window=dt.timedelta(hours=26), warn_window=dt.timedelta(hours=3)
@@ -95,9 +96,7 @@ def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDe
             if wiring.one_at_a_time:
                 target.hold(system.name)
             with target.connect() as connection:
-                since = (
-                    history.progress(connection, entity) if scope.mode == "delta" else Progress()
-                )
+                since = runs.progress(connection, entity) if scope.mode == "delta" else Progress()
             return dg.MaterializeResult(value=reader.read(entity, scope, since))
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -138,8 +137,8 @@ def _patch_asset(system: System, patch: Patch) -> dg.AssetsDefinition:
         run_id = UUID(context.run.run_id)
         try:
             with context.resources.target.connect() as connection:
-                history.open_run(connection, run_id, "patch", system=system.name)
-                merged = history.merged_entities(connection, run_id)
+                runs.open_run(connection, run_id, "patch", system=system.name)
+                merged = runs.merged_entities(connection, run_id)
                 everything = (
                     config.everything or scope.mode == "full" or not merged & set(patch.ends)
                 )

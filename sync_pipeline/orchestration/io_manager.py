@@ -18,16 +18,18 @@ from uuid import UUID
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import engine, history, inspection, overrides
-from sync_pipeline.merge.alive import Sign
-from sync_pipeline.merge.reading import Relation
+from sync_pipeline.merge import engine
+from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping.run_lock import Sign
 from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.review import audit, overrides
 from sync_pipeline.merge.stream import EntityBatches
-from sync_pipeline.model.catalog import System
+from sync_pipeline.merge.table_reader import Relation
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
+from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import metadata
-from sync_pipeline.orchestration.naming import asset_key
+from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ class MergeIOManager(dg.IOManager):
             rows = Relation(connection, entity).count()
             found = metadata.merged(result, rows=rows, overrides=overrides.count(connection, rel))
             if entity.owner:
-                found["rows_of_other_owners"] = inspection.foreign_rows(connection, entity)
+                found["rows_of_other_owners"] = audit.foreign_rows(connection, entity)
             return found
 
     def note_failure(
@@ -132,7 +134,7 @@ class MergeIOManager(dg.IOManager):
             return
         entity = stream.entity
         facts = {"api_calls": stream.outcome.calls, "bytes": stream.outcome.bytes}
-        step = history.Step(
+        step = runs.Step(
             entity.system,
             entity.name,
             "merge",
@@ -144,8 +146,8 @@ class MergeIOManager(dg.IOManager):
         )
         try:
             with self._database.connect() as connection, connection.transaction():
-                history.add_step(connection, run_id, step)
-                history.mark_failed(connection, entity, str(error))
+                runs.add_step(connection, run_id, step)
+                runs.mark_failed(connection, entity, str(error))
         except SyncError as unreachable:
             log.warning("the failure could not be entered into the history: %s", unreachable)
 

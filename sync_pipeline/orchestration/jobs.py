@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from sync_pipeline.model.catalog import System
-from sync_pipeline.orchestration.naming import SOURCE_TAG, TARGET_TAG, asset_key
+from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, TARGET_TAG, asset_key
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
-from sync_pipeline.orchestration.scheduling import AssetJob
+from sync_pipeline.orchestration.schedules import AssetJob
 
 
 def table_job(

@@ -9,7 +9,7 @@ import dagster as dg
 
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.preview import cell, markdown
-from sync_pipeline.merge.tables import column_type
+from sync_pipeline.merge.schema.metadata import column_type
 from sync_pipeline.model.entity import Column, Entity, Field, Serial, Stamp
 
 

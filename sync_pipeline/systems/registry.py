@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sync_pipeline.model.catalog import System
+from sync_pipeline.model.system import System
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 

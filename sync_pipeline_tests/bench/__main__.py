@@ -10,9 +10,9 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from sync_pipeline.merge import migrate
-from sync_pipeline.merge.tables import metadata
-from sync_pipeline.postgres.embedded import EmbeddedServer
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline_tests.bench import desktop, desktop_report
 from sync_pipeline_tests.bench.measure import Job, run
 from sync_pipeline_tests.bench.report import Figure, show

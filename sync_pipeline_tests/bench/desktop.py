@@ -13,14 +13,14 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.merge import migrate
-from sync_pipeline.merge.tables import base_name, guest_metadata, metadata
-from sync_pipeline.model.catalog import System
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.metadata import base_name, guest_metadata, metadata
+from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.simulators.desktop.practice import make_desktop, make_mobile
-from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.bench.desktop_report import Figure
 from sync_pipeline_tests.bench.measure import Job, run
 

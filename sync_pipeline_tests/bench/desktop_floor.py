@@ -14,8 +14,8 @@ from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
 from sync_pipeline.model.entity import Entity, Field
-from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.bench.floor import WORK_MEMORY
 from sync_pipeline_tests.bench.measure import Done, Job, main
 

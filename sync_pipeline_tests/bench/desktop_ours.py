@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import closing
 from uuid import uuid4
 
-from sync_pipeline.merge import engine, history
+from sync_pipeline.merge import engine
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.systems.desktop.backwards import ONLY, REVERSE
+from sync_pipeline.sources.postgres.reader import RelationalSource
 from sync_pipeline.systems.desktop.entities import DESKTOP
-from sync_pipeline.systems.relational.source import RelationalSource
+from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
 from sync_pipeline_tests.bench.measure import Done, Job, main
 
 
@@ -33,7 +34,7 @@ def load(job: Job) -> Done:
     since: dict[str, Progress] = {}
     if scope.mode == "delta":
         with open_("progress") as connection:
-            since = {e.name: history.progress(connection, e) for e in system.entities}
+            since = {e.name: runs.progress(connection, e) for e in system.entities}
     run_id = uuid4()
     done = Done(0)
     with closing(

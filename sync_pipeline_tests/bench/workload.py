@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import (
     Type,
     boolean,

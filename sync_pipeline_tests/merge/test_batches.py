@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.merge import stage
-from sync_pipeline_tests.fixtures.merging import Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import Workbench, counted, shop
 
 BREAK = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity"

@@ -11,7 +11,7 @@ import pytest
 from sync_pipeline.errors import Imbalance, SourceBroken, TargetRefused
 from sync_pipeline.merge import apply, stage
 from sync_pipeline.merge.session import Target
-from sync_pipeline_tests.fixtures.merging import Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import Workbench, counted, shop
 
 RAISING = """
 create function veto() returns trigger language plpgsql as $$

@@ -15,8 +15,8 @@ import pytest
 from sync_pipeline.errors import EntityBusy, TargetUnavailable
 from sync_pipeline.merge.session import Target
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline_tests.fixtures.merging import Workbench, await_that, counted, shop
-from sync_pipeline_tests.merge.trouble import (
+from sync_pipeline_tests.fixtures.sample_system import Workbench, await_that, counted, shop
+from sync_pipeline_tests.merge.fault_injection import (
     PLACES,
     Source,
     await_blocked,

@@ -9,7 +9,14 @@ import pytest
 
 from sync_pipeline.errors import StoppedByGuard
 from sync_pipeline.model.entity import Limit
-from sync_pipeline_tests.fixtures.merging import GENEROUS, SHOP, Workbench, balanced, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import (
+    GENEROUS,
+    SHOP,
+    Workbench,
+    balanced,
+    counted,
+    shop,
+)
 
 STRICT = dataclasses.replace(SHOP, budget=dataclasses.replace(GENEROUS, updates=Limit(0, 0)))
 

@@ -11,7 +11,7 @@ import pytest
 
 from sync_pipeline.errors import StoppedByGuard
 from sync_pipeline.model.entity import Budget, Entity, Limit
-from sync_pipeline_tests.fixtures.merging import (
+from sync_pipeline_tests.fixtures.sample_system import (
     DESK,
     GENEROUS,
     SHOP,

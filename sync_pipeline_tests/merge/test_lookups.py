@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from sync_pipeline.merge import undo
 from sync_pipeline.merge.engine import MergeResult
+from sync_pipeline.merge.review import undo
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Lookup, Owner
 from sync_pipeline.model.types import integer, text, timestamptz, varchar
-from sync_pipeline_tests.fixtures.merging import GENEROUS, Workbench, balanced, counted
+from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, balanced, counted
 
 Maker = Callable[..., Workbench]
 

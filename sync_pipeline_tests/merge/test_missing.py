@@ -6,7 +6,7 @@ import dataclasses
 
 from sync_pipeline.model.entity import Entity, Local
 from sync_pipeline.model.types import boolean
-from sync_pipeline_tests.fixtures.merging import SHOP, Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import SHOP, Workbench, counted, shop
 
 DELETING = dataclasses.replace(SHOP, missing="delete")
 FLAGGING = dataclasses.replace(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sync_pipeline.model.entity import Entity, Field, Local, Serial
 from sync_pipeline.model.types import integer, text
-from sync_pipeline_tests.fixtures.merging import GENEROUS, Workbench, counted
+from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, counted
 
 Maker = Callable[..., Workbench]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sync_pipeline_tests.fixtures.merging import Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import Workbench, counted, shop
 
 
 def test_a_record_older_than_the_one_merged_before_moves_nothing(bench: Workbench) -> None:

@@ -11,14 +11,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.merge import session, stage
 from sync_pipeline.merge.session import Target
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline_tests.fixtures.merging import Workbench, copied, counted, shop
 from sync_pipeline_tests.fixtures.postgres import passable_directory
-from sync_pipeline_tests.merge.trouble import (
+from sync_pipeline_tests.fixtures.sample_system import Workbench, copied, counted, shop
+from sync_pipeline_tests.merge.fault_injection import (
     PLACES,
     CutWire,
     Source,

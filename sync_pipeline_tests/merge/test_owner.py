@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from sync_pipeline.model.entity import Owner
-from sync_pipeline_tests.fixtures.merging import DESK, Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import DESK, Workbench, counted, shop
 
 
 def desk(number: int = 1, **fields: object) -> dict[str, object]:

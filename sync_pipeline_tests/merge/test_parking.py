@@ -9,7 +9,14 @@ import pytest
 
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.model.types import integer, numeric, text, text_list, timestamptz
-from sync_pipeline_tests.fixtures.merging import DESK, GENEROUS, Workbench, balanced, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import (
+    DESK,
+    GENEROUS,
+    Workbench,
+    balanced,
+    counted,
+    shop,
+)
 
 Maker = Callable[..., Workbench]
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync_pipeline.model.catalog import System
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.model.entity import Entity, Field, Local, Owner, Serial, Stamp
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import text, timestamptz, varchar
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline_tests.fixtures.merging import GENEROUS, Workbench, counted
-from sync_pipeline_tests.merge.reference import BAD, Delivered, Reference, Row
+from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, counted
+from sync_pipeline_tests.merge.model_based import BAD, Delivered, Reference, Row
 
 POLICIES = {"alpha": "source", "beta": "local", "gamma": "ask"}
 FIELDS = POLICIES | {"modified": "source"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline_tests.fixtures.merging import DESK, Workbench, balanced, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import DESK, Workbench, balanced, counted, shop
 
 
 def many(count: int, bad: dict[int, dict[str, Any]], *, day: int = 1) -> list[dict[str, Any]]:

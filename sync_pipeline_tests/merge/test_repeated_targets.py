@@ -12,13 +12,13 @@ import psycopg
 import pytest
 
 from sync_pipeline.errors import TargetUnavailable
-from sync_pipeline.merge import overview, undo
-from sync_pipeline.merge.overview import Side
-from sync_pipeline.merge.undo import Undone
+from sync_pipeline.merge.review import explain, undo
+from sync_pipeline.merge.review.explain import Side
+from sync_pipeline.merge.review.undo import Undone
 from sync_pipeline.model.entity import Entity, Field, Local, Lookup, Owner
 from sync_pipeline.model.types import char, integer, numeric, text
-from sync_pipeline_tests.fixtures.merging import GENEROUS, Workbench, await_that, counted
-from sync_pipeline_tests.merge.trouble import held, in_background
+from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, await_that, counted
+from sync_pipeline_tests.merge.fault_injection import held, in_background
 
 Maker = Callable[..., Workbench]
 
@@ -358,7 +358,7 @@ def test_undoing_waits_for_an_app_that_is_writing(notes: Workbench) -> None:
 
 def settle(bench: Workbench, side: Side) -> str:
     number = bench.row("select id from sync.conflict where resolved_at is null")["id"]
-    return overview.resolve(bench.connection, bench.system, number, side, run_id=uuid4())
+    return explain.resolve(bench.connection, bench.system, number, side, run_id=uuid4())
 
 
 @pytest.mark.parametrize("side", ["source", "local"])

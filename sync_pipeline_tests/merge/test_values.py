@@ -25,7 +25,7 @@ from sync_pipeline.model.types import (
     uuid,
     varchar,
 )
-from sync_pipeline_tests.fixtures.merging import GENEROUS, Workbench, counted
+from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, counted
 
 Maker = Callable[..., Workbench]
 

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import StoppedByGuard
 from sync_pipeline.model.entity import Budget
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline_tests.fixtures.merging import DESK, Workbench, counted, shop
+from sync_pipeline_tests.fixtures.sample_system import DESK, Workbench, counted, shop
 
 
 @pytest.fixture

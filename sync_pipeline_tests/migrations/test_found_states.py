@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.simulators.messaging.product import make_messaging
-from sync_pipeline.simulators.meta.world import TOKENS
-from sync_pipeline.simulators.signage.product import make_signage
-from sync_pipeline.simulators.signage.schema import ITEM_TABLES, State
-from sync_pipeline_tests.migrations.moving import column, content, rows
+from sync_pipeline.simulators.integrations.product.database import make_signage
+from sync_pipeline.simulators.integrations.product.schema import ITEM_TABLES, State
+from sync_pipeline.simulators.meta_assets.credentials import TOKENS
+from sync_pipeline.simulators.meta_assets.product.database import make_messaging
+from sync_pipeline_tests.migrations.revisions import column, content, rows
 
 SIZES = {"integration_products": 425, "integration_modifiers": 685, "integration_discounts": 10}
 

@@ -13,20 +13,20 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.errors import TargetNotPrepared
-from sync_pipeline.merge import migrate
-from sync_pipeline.merge.adopt import Note
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.repairing.menus import TABLES, colliding, drop_colliding
-from sync_pipeline.repairing.restore import restore
-from sync_pipeline.simulators.signage.product import make_signage
-from sync_pipeline.simulators.signage.schema import ITEM_TABLES, LevelType, State
-from sync_pipeline.simulators.signage.sources import CONFIG_IDS, QU
+from sync_pipeline.simulators.integrations.product.database import make_signage
+from sync_pipeline.simulators.integrations.product.schema import ITEM_TABLES, LevelType, State
+from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS, QU
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+from sync_pipeline.systems.integrations.keys.repair import TABLES, colliding, drop_colliding
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.migrations.moving import (
+from sync_pipeline_tests.migrations.revisions import (
     at,
     column,
     content,

@@ -13,22 +13,22 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Json
 
-from sync_pipeline.merge import migrate
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.simulators.messaging.customers import (
+from sync_pipeline.simulators.meta_assets.credentials import PHONES
+from sync_pipeline.simulators.meta_assets.product.database import make_messaging
+from sync_pipeline.simulators.meta_assets.product.rows import (
     BAD_WABA,
     WORKSPACES,
     cache_rows,
     user_of,
     workspace_rows,
 )
-from sync_pipeline.simulators.messaging.product import make_messaging
-from sync_pipeline.simulators.messaging.schema import SECOND, Guard
-from sync_pipeline.simulators.meta.world import PHONES
+from sync_pipeline.simulators.meta_assets.product.schema import SECOND, Guard
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.migrations.moving import (
+from sync_pipeline_tests.migrations.revisions import (
     at,
     column,
     content,

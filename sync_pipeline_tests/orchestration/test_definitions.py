@@ -14,9 +14,9 @@ import dagster as dg
 import pytest
 
 from sync_pipeline.definitions import build, defs
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.orchestration.naming import (
+from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.asset_keys import (
     SOURCE_TAG,
     TARGET_TAG,
     asset_key,
@@ -24,8 +24,8 @@ from sync_pipeline.orchestration.naming import (
     source_key,
 )
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 
 SNAPSHOT = Path(__file__).with_name("assets.txt")

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from sync_pipeline.errors import SourceBroken
-from sync_pipeline.merge.reading import Relation
 from sync_pipeline.merge.stage import CHUNK
 from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.merge.table_reader import Relation
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.systems.bubble.entities import BUBBLE

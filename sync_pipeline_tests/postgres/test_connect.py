@@ -12,9 +12,9 @@ import sqlalchemy
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import SettingsError, TargetUnavailable
 from sync_pipeline.postgres.connect import Parts, connect, parts, redact, sqlalchemy_url
-from sync_pipeline.postgres.embedded import EmbeddedServer
 
 ODD = "p@ss:w/rd?#%&= '\"\\é"
 ODD_QUOTED = "p%40ss%3Aw%2Frd%3F%23%25%26%3D%20%27%22%5C%C3%A9"

@@ -14,16 +14,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
-from sync_pipeline.simulators.bubble import bodies, meta, replies
-from sync_pipeline.simulators.bubble.catalogue.shape import type_name
-from sync_pipeline.simulators.bubble.growth import APP
-from sync_pipeline.simulators.bubble.listing import Listings
+from sync_pipeline.simulators.bubble import meta, request_bodies, responses
+from sync_pipeline.simulators.bubble.catalogue.types import type_name
 from sync_pipeline.simulators.bubble.options import Options
-from sync_pipeline.simulators.bubble.parameters import read_listing
-from sync_pipeline.simulators.bubble.replies import JSONReply
+from sync_pipeline.simulators.bubble.pages import Listings
+from sync_pipeline.simulators.bubble.query_parameters import read_listing
+from sync_pipeline.simulators.bubble.records import APP
+from sync_pipeline.simulators.bubble.responses import JSONReply
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.faults import Call
-from sync_pipeline.simulators.gate import fault_of
+from sync_pipeline.simulators.middleware import fault_of
 
 BRANCHES = ("", "/version-live", "/version-test")
 API_ROOT = "/api/1.1"
@@ -102,7 +102,7 @@ class DataAPI:
         kind = self._store.schema(request.path_params["kind"]).name
         lines = (await request.body()).splitlines()
         if not request.headers.get("content-type", "").startswith("text/plain") or not lines:
-            raise replies.bad_request(_WRONG_BULK)
+            raise responses.bad_request(_WRONG_BULK)
         creator = _creator(request)
         results = [self._bulk_line(kind, line, creator) for line in lines[:BULK_LINES]]
         late = {"status": "error", "message": f"More than {BULK_LINES} lines"}
@@ -114,7 +114,7 @@ class DataAPI:
         self._may_write("Permission denied: cannot modify this object")
         kind, uid = _named(request)
         self._store.get(kind, uid)
-        values = bodies.read_body(await request.body(), self._store.schema(kind))
+        values = request_bodies.read_body(await request.body(), self._store.schema(kind))
         change = self._store.put if request.method == "PUT" else self._store.patch
         change(kind, uid, values, origin="api")
         return Response(status_code=204)
@@ -142,22 +142,22 @@ class DataAPI:
         if given == self._token:
             return
         if given.startswith("bus|"):
-            raise replies.unauthorized(f"Invalid or expired token: {given}")
-        raise replies.unauthorized("Unauthorized: the API token is missing or wrong")
+            raise responses.unauthorized(f"Invalid or expired token: {given}")
+        raise responses.unauthorized("Unauthorized: the API token is missing or wrong")
 
     def _may_write(self, refusal: str) -> None:
         if self._options.read_only:
-            raise replies.unauthorized(refusal)
+            raise responses.unauthorized(refusal)
 
     def _create_one(self, kind: str, body: bytes, created_by: str) -> str:
         schema = self._store.schema(kind)
-        read = bodies.read_new_user if schema.name == "user" else bodies.read_body
+        read = request_bodies.read_new_user if schema.name == "user" else request_bodies.read_body
         return self._store.create(kind, read(body, schema), created_by=created_by, origin="api")
 
     def _bulk_line(self, kind: str, line: bytes, created_by: str) -> dict[str, str]:
         try:
             return {"status": "success", "id": self._create_one(kind, line, created_by)}
-        except replies.Refusal as refusal:
+        except responses.Refusal as refusal:
             return {"status": "error", "message": refusal.message}
 
 

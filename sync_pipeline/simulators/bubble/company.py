@@ -8,10 +8,10 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from sync_pipeline.simulators.bubble.catalogue.shape import type_name
-from sync_pipeline.simulators.bubble.claims import Claims, claim
-from sync_pipeline.simulators.bubble.dirt import BeyondUse, spoil, spoil_beyond_use
-from sync_pipeline.simulators.bubble.growth import Record, grow
+from sync_pipeline.simulators.bubble.catalogue.types import type_name
+from sync_pipeline.simulators.bubble.data_defects import BeyondUse, spoil, spoil_beyond_use
+from sync_pipeline.simulators.bubble.records import Record, grow
+from sync_pipeline.simulators.bubble.seda_links import Claims, claim
 
 SMALLEST_SCALE = 0.01
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import orjson
 
-from sync_pipeline.simulators.bubble import replies
-from sync_pipeline.simulators.bubble.moments import read_moment
+from sync_pipeline.simulators.bubble import responses
+from sync_pipeline.simulators.bubble.dates import read_moment
 from sync_pipeline.simulators.bubble.schema import Field, Record, TypeSchema
 
 Predicate = Callable[[Record], bool]
@@ -70,7 +70,7 @@ def read_constraints(
         if "key" not in given or "constraint_type" not in given:
             if malformed == "overlook":
                 continue
-            raise replies.bad_request("Invalid constraint: key and constraint_type are required")
+            raise responses.bad_request("Invalid constraint: key and constraint_type are required")
         constraint = _read_one(given, schema)
         if constraint.field.display not in unapplied:
             constraints.append(constraint)
@@ -87,9 +87,9 @@ def _decode(text: str) -> list[dict[str, Any]]:
     try:
         decoded = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise replies.bad_request(f"Could not parse constraints as JSON: {error}") from error
+        raise responses.bad_request(f"Could not parse constraints as JSON: {error}") from error
     if not isinstance(decoded, list) or not all(isinstance(item, dict) for item in decoded):
-        raise replies.bad_request("Constraints must be a list of objects")
+        raise responses.bad_request("Constraints must be a list of objects")
     return decoded
 
 
@@ -97,9 +97,9 @@ def _read_one(given: dict[str, Any], schema: TypeSchema) -> Constraint:
     key, constraint_type = str(given["key"]), str(given["constraint_type"])
     field = schema.find(key)
     if field is None:
-        raise replies.unknown_field(key, schema.name)
+        raise responses.unknown_field(key, schema.name)
     if constraint_type not in _ALLOWED[field.family]:
-        raise replies.unfit_constraint(constraint_type, field.database, schema.name)
+        raise responses.unfit_constraint(constraint_type, field.database, schema.name)
     return Constraint(field, constraint_type, _value(given.get("value"), field, constraint_type))
 
 
@@ -113,12 +113,12 @@ def _value(value: Any, field: Field, constraint_type: str) -> Any:
     form = _FORMS[field.family]
     if constraint_type in ("in", "not in"):
         if not isinstance(value, list):
-            raise replies.bad_request(f"Invalid value for {field.display}: a list is required")
+            raise responses.bad_request(f"Invalid value for {field.display}: a list is required")
         formed = [form(item) for item in value]
         return formed if field.family == "list" else frozenset(formed)
     formed = form(value)
     if formed is None and (value is not None or constraint_type in _ORDERED):
-        raise replies.bad_request(f"Invalid value for {field.display}: {value}")
+        raise responses.bad_request(f"Invalid value for {field.display}: {value}")
     return formed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sync_pipeline.simulators.bubble.growth import APP
+from sync_pipeline.simulators.bubble.records import APP
 from sync_pipeline.simulators.bubble.schema import Field, TypeSchema
 
 _SWAGGER_TYPES = {"number": "number", "boolean": "boolean", "list": "array"}

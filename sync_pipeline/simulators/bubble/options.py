@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sync_pipeline.simulators.switches import Switches
+from sync_pipeline.simulators.options import Switches
 
 EditKind = Literal["modify", "create", "delete"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sync_pipeline.simulators.bubble.catalogue.shape import BUILT_IN, FieldType, ThingType
+from sync_pipeline.simulators.bubble.catalogue.types import BUILT_IN, FieldType, ThingType
 
 Record = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 from sync_pipeline.simulators.bubble.constraints import Constraint, held_form, predicate
 from sync_pipeline.simulators.bubble.schema import Field
 from sync_pipeline.simulators.bubble.table import Table, Thing
-from sync_pipeline.simulators.dice import dice
+from sync_pipeline.simulators.seeded_random import dice
 
 RANDOM_SORTING = "_random_sorting"
 KEPT_RESULTS = 16

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 
-from sync_pipeline.simulators.bubble.admin import Admin
+from sync_pipeline.simulators.base import Simulator
+from sync_pipeline.simulators.bubble.admin_api import Admin
 from sync_pipeline.simulators.bubble.api import API_ROOT, DataAPI, classify
 from sync_pipeline.simulators.bubble.company import Company
 from sync_pipeline.simulators.bubble.options import Options
-from sync_pipeline.simulators.bubble.replies import Refusal, refuse
+from sync_pipeline.simulators.bubble.responses import Refusal, refuse
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.gate import Gate
-from sync_pipeline.simulators.serving import BackgroundServer
-from sync_pipeline.simulators.simulator import Simulator
+from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.server import BackgroundServer
 from sync_pipeline.simulators.stats import Stats
 
 DEFAULT_TOKEN = "invented-bubble-token-0000"  # noqa: S105 - an invented token for an invented app

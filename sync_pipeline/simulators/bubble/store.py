@@ -11,19 +11,19 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any
 
-from sync_pipeline.simulators.bubble import catalogue, replies
-from sync_pipeline.simulators.bubble.catalogue.shape import type_name
+from sync_pipeline.simulators.bubble import catalogue, responses
+from sync_pipeline.simulators.bubble.catalogue.types import type_name
+from sync_pipeline.simulators.bubble.change_log import Action, Change, Journal, Origin
 from sync_pipeline.simulators.bubble.company import Company
-from sync_pipeline.simulators.bubble.growth import ADMIN
-from sync_pipeline.simulators.bubble.invention import uid as invent_uid
-from sync_pipeline.simulators.bubble.journal import Action, Change, Journal, Origin
-from sync_pipeline.simulators.bubble.moments import iso, milliseconds
+from sync_pipeline.simulators.bubble.dates import iso, milliseconds
 from sync_pipeline.simulators.bubble.options import Options
+from sync_pipeline.simulators.bubble.records import ADMIN
 from sync_pipeline.simulators.bubble.schema import Record, TypeSchema
 from sync_pipeline.simulators.bubble.search import Query, Searcher
 from sync_pipeline.simulators.bubble.table import Table
+from sync_pipeline.simulators.bubble.value_generators import uid as invent_uid
 from sync_pipeline.simulators.clock import Clock
-from sync_pipeline.simulators.dice import dice
+from sync_pipeline.simulators.seeded_random import dice
 
 _KEPT = ("_id", "Created Date", "Modified Date", "Created By", "Slug")
 
@@ -53,7 +53,7 @@ class Store:
         """The type, if the Data API exposes it."""
         name = type_name(kind)
         if name not in self.schemas or name in map(type_name, self._options.disabled_types):
-            raise replies.unknown_type(kind)
+            raise responses.unknown_type(kind)
         return self.schemas[name]
 
     def exposed(self) -> list[TypeSchema]:
@@ -80,7 +80,7 @@ class Store:
         with self._lock:
             thing = self._table(kind).get(uid)
             if thing is None:
-                raise replies.missing_thing(type_name(kind), uid)
+                raise responses.missing_thing(type_name(kind), uid)
             return thing.rendered(self.schema(kind), yes_no_always=self._yes_no_always)
 
     def search(self, kind: str, query: Query, *, start: int, size: int) -> tuple[int, list[bytes]]:
@@ -169,7 +169,7 @@ class Store:
     def _record(self, kind: str, uid: str) -> Record:
         thing = self._table(kind).get(uid)
         if thing is None:
-            raise replies.missing_thing(type_name(kind), uid)
+            raise responses.missing_thing(type_name(kind), uid)
         return thing.record
 
     def _touch(self, kind: str, record: Record, *, origin: Origin) -> None:

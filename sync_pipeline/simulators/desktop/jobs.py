@@ -12,12 +12,17 @@ from itertools import groupby, islice
 from operator import itemgetter
 from random import Random
 
-from sync_pipeline.simulators.desktop import invention
-from sync_pipeline.simulators.desktop.invention import Row
-from sync_pipeline.simulators.desktop.masters import CONTACTS, FIRST_CLIENT, FIRST_STAFF, LOCATION
-from sync_pipeline.simulators.desktop.repeats import repeat
-from sync_pipeline.simulators.desktop.sizes import Sizes
-from sync_pipeline.simulators.dice import dice
+from sync_pipeline.simulators.desktop import value_generators
+from sync_pipeline.simulators.desktop.duplicate_rows import repeat
+from sync_pipeline.simulators.desktop.master_data import (
+    CONTACTS,
+    FIRST_CLIENT,
+    FIRST_STAFF,
+    LOCATION,
+)
+from sync_pipeline.simulators.desktop.row_counts import Sizes
+from sync_pipeline.simulators.desktop.value_generators import Row
+from sync_pipeline.simulators.seeded_random import dice
 
 JOBS_WITHOUT_CLIENT = 0.64
 MOST_ROWS_OF_ONE_JOB = 24
@@ -106,27 +111,27 @@ def checklists(seed: int, sizes: Sizes) -> list[Row]:
 
 def _job(rng: Random, job_id: int, clients: int) -> Row:
     number = job_id - FIRST_JOB
-    begun = invention.day(rng, years=4)
+    begun = value_generators.day(rng, years=4)
     is_gone = rng.random() < JOBS_WITHOUT_CLIENT
-    work = invention.note(rng, _WORK)
+    work = value_generators.note(rng, _WORK)
     return {
         "org_id": 1 if rng.random() < 0.9 else 2,
-        "con_id": 0 if rng.random() < 0.3 else invention.one(rng, CONTACTS),
+        "con_id": 0 if rng.random() < 0.3 else value_generators.one(rng, CONTACTS),
         "loc_id": LOCATION,
         "job_id": job_id,
         "job_uid": f"J/{begun.year}/{number + 1:05d}",
-        "year_id": invention.financial_year(begun),
+        "year_id": value_generators.financial_year(begun),
         "client_id": int(rng.random() * clients)
         + (_FIRST_GONE_CLIENT if is_gone else FIRST_CLIENT),
         "jobdate": begun,
         "targetdate": begun + timedelta(days=30) if rng.random() < 0.8 else None,
         # Forms that pad: a blank for no code, blanks after a text.
-        "job_nature": " " if number % 300 == 3 else invention.one(rng, _NATURES),
+        "job_nature": " " if number % 300 == 3 else value_generators.one(rng, _NATURES),
         "work_desc": f"{work:<40}" if number % 300 == 4 else work,
         "worklocation": "Client site" if rng.random() < 0.3 else "Office",
         "drivefolderpath": f"/jobs/{begun.year}/{job_id}" if rng.random() < 0.2 else None,
         "drivefolderkey": None,
-        "job_status": " " if number % 300 == 5 else invention.one(rng, _STATUSES),
+        "job_status": " " if number % 300 == 5 else value_generators.one(rng, _STATUSES),
     }
 
 
@@ -136,7 +141,7 @@ def _share(rng: Random, person: int | None) -> Row:
         "sporg_id": person,
         "jctincharge": "Y" if rng.random() < 0.5 else "N",
         "act_man_min": int(rng.random() * 3_000) if rng.random() < 0.5 else None,
-        "source": invention.one(rng, _OWNERS),
+        "source": value_generators.one(rng, _OWNERS),
     }
 
 
@@ -153,10 +158,10 @@ def _task(rng: Random, job: Row, first: int, order: int) -> Row:
         "taskorder": order + 1,
         "task_desc": _TASKS[place],
         "jobdet_man_hrs": int(rng.random() * 40) / 4,
-        "actual_man_hrs": invention.one(rng, _DURATIONS) if is_begun else None,
+        "actual_man_hrs": value_generators.one(rng, _DURATIONS) if is_begun else None,
         "actual_man_min": int(rng.random() * 480) if is_begun else None,
         "checklistlinked": "Y" if rng.random() < 0.3 else "N",
-        "source": invention.one(rng, _OWNERS),
+        "source": value_generators.one(rng, _OWNERS),
     }
 
 
@@ -175,10 +180,10 @@ def _checklist(rng: Random, task_id: int | None, number: int) -> Row:
         "applicable": "Yes" if rng.random() < 0.8 else "No",
         "formatdoc": f"F{int(rng.random() * 90) + 10}" if rng.random() < 0.3 else None,
         "completedby": f"user{rng.choice(_PEOPLE)}" if is_done else None,
-        "completeddate": invention.day(rng, years=1) if is_done else None,
-        "comments": invention.note(rng, _COMMENTS),
+        "completeddate": value_generators.day(rng, years=1) if is_done else None,
+        "comments": value_generators.note(rng, _COMMENTS),
         "checkliststatus": 1 if is_done else 0,
-        "source": invention.one(rng, _OWNERS),
+        "source": value_generators.one(rng, _OWNERS),
     }
 
 

@@ -9,16 +9,16 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.simulators.desktop.invention import Row
-from sync_pipeline.simulators.desktop.mobile import mobile_rows
-from sync_pipeline.simulators.desktop.office import desktop_rows
+from sync_pipeline.simulators.desktop.desktop_rows import desktop_rows
+from sync_pipeline.simulators.desktop.mobile_rows import mobile_rows
+from sync_pipeline.simulators.desktop.row_counts import SEED
 from sync_pipeline.simulators.desktop.schema import (
     DESKTOP_TABLES,
     MOBILE_TABLES,
     create_desktop,
     create_mobile,
 )
-from sync_pipeline.simulators.desktop.sizes import SEED
+from sync_pipeline.simulators.desktop.value_generators import Row
 
 _HAS_ROWS = "select exists (select from {} where {})"
 

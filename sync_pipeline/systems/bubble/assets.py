@@ -5,12 +5,12 @@ from uuid import UUID
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge import history
+from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.orchestration.asset_checks import entity_checks
+from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, patch_key
 from sync_pipeline.orchestration.assets import Wiring, entity_assets, patch_assets, source_assets
-from sync_pipeline.orchestration.checks import entity_checks
-from sync_pipeline.orchestration.naming import SOURCE_TAG, patch_key
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.source import outcome_of
+from sync_pipeline.systems.bubble.resource import outcome_of
 
 SOURCES = source_assets(BUBBLE)
 ENTITIES = entity_assets(BUBBLE, Wiring("bubble"))
@@ -37,9 +37,9 @@ def package_outcome(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     try:
         packages = context.resources.bubble.packages(scope)
         with context.resources.target.connect() as connection:
-            touched, rejected = history.moved_keys(connection, BUBBLE, run_id)
+            touched, rejected = runs.moved_keys(connection, BUBBLE, run_id)
             outcome = outcome_of(packages, touched, rejected)
-            history.annotate(connection, run_id, {"packages": outcome})
+            runs.annotate(connection, run_id, {"packages": outcome})
     except SyncError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.MaterializeResult(metadata=outcome)

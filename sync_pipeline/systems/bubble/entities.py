@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Serial, Stamp
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import (
     Type,
     boolean,

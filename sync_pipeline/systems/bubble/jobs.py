@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from sync_pipeline.orchestration.naming import SOURCE_TAG, asset_key, patch_key
+from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key
+from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import SyncScope
-from sync_pipeline.orchestration.runs import SystemRuns
 from sync_pipeline.systems.bubble.assets import package_outcome
 from sync_pipeline.systems.bubble.entities import BUBBLE
 

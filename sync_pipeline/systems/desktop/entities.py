@@ -11,8 +11,8 @@ copies of mobile rows, which the way back has put there; its own `source` column
 
 from __future__ import annotations
 
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Lookup, Owner, Serial
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import (
     bigint,
     char,

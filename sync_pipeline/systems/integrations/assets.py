@@ -2,13 +2,13 @@
 
 import dagster as dg
 
+from sync_pipeline.orchestration.asset_checks import entity_checks
 from sync_pipeline.orchestration.assets import Wiring, source_assets
-from sync_pipeline.orchestration.checks import entity_checks
-from sync_pipeline.orchestration.grouped import group_assets
-from sync_pipeline.orchestration.parts import Parts
-from sync_pipeline.systems.integrations.account import account
-from sync_pipeline.systems.integrations.configs import parts
+from sync_pipeline.orchestration.multi_assets import group_assets
+from sync_pipeline.orchestration.partitions import Parts
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+from sync_pipeline.systems.integrations.source_configs import parts
+from sync_pipeline.systems.integrations.sync_history import account
 
 PARTITIONS = dg.DynamicPartitionsDefinition(name="integration_source_configs")
 PARTS = Parts(PARTITIONS, parts, account, word="source configuration")

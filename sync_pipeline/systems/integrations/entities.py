@@ -9,8 +9,8 @@ The three are merged in one transaction: a menu is there as a whole or not at al
 
 from __future__ import annotations
 
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local, Serial, Stamp
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
 
 KEY = ("wand_source_id", "source_config_id", "external_id")

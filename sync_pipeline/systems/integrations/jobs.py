@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_pipeline.orchestration.jobs import table_job
-from sync_pipeline.orchestration.runs import SystemRuns
+from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 
 integrations_sync = table_job(

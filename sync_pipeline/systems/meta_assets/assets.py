@@ -8,9 +8,9 @@ from psycopg import sql
 
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.stage import Connection, reason_of
+from sync_pipeline.orchestration.asset_checks import entity_checks
+from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.orchestration.assets import Wiring, entity_assets, source_assets
-from sync_pipeline.orchestration.checks import entity_checks
-from sync_pipeline.orchestration.naming import asset_key
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
 
 ENTITY = META_ASSETS[PHONE_NUMBER.name]

@@ -6,8 +6,8 @@ phone number. Those rows are theirs: no record has a null key.
 
 from __future__ import annotations
 
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import text, timestamptz, uuid
 
 PHONE_NUMBER = Entity(

@@ -14,8 +14,8 @@ import pytest
 
 from sync_pipeline.simulators.bubble.catalogue import TYPES
 from sync_pipeline.simulators.bubble.company import Company, make_company
-from sync_pipeline.simulators.bubble.growth import ADMIN
-from sync_pipeline.simulators.bubble.moments import REFERENCE_NOW, iso, milliseconds
+from sync_pipeline.simulators.bubble.dates import REFERENCE_NOW, iso, milliseconds
+from sync_pipeline.simulators.bubble.records import ADMIN
 
 # On one worker, so that the full company is made once.
 pytestmark = pytest.mark.xdist_group("full company")

@@ -9,7 +9,7 @@ import pytest
 
 from sync_pipeline.simulators.bubble.company import Company
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
-from sync_pipeline_tests.simulators.bubble.asking import ask, ids, results, where
+from sync_pipeline_tests.simulators.bubble.queries import ask, ids, results, where
 
 
 def expected(company: Company, kind: str, keep: Any) -> set[str]:

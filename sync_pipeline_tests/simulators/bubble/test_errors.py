@@ -12,7 +12,7 @@ from sync_pipeline.simulators.bubble.company import Company
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.clock import ManualClock
 from sync_pipeline_tests.fixtures.bubble import http_client
-from sync_pipeline_tests.simulators.bubble.asking import ask, where
+from sync_pipeline_tests.simulators.bubble.queries import ask, where
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.simulators.desktop.practice import make_desktop, make_mobile
-from sync_pipeline_tests.simulators.desktop.asking import use_schema
+from sync_pipeline_tests.simulators.desktop.queries import use_schema
 
 
 @pytest.fixture(scope="package")

@@ -10,12 +10,12 @@ import pytest
 from psycopg import sql
 
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.simulators.desktop import invention
-from sync_pipeline.simulators.desktop.mobile import mobile_rows
-from sync_pipeline.simulators.desktop.office import desktop_rows
+from sync_pipeline.simulators.desktop import value_generators
+from sync_pipeline.simulators.desktop.desktop_rows import desktop_rows
+from sync_pipeline.simulators.desktop.mobile_rows import mobile_rows
 from sync_pipeline.simulators.desktop.practice import make_desktop, make_mobile
 from sync_pipeline.simulators.desktop.schema import MOBILE_TABLES
-from sync_pipeline_tests.simulators.desktop.asking import KEYS, number, use_schema
+from sync_pipeline_tests.simulators.desktop.queries import KEYS, number, use_schema
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others():
@@ -95,8 +95,12 @@ def test_nobody_in_it_is_real():
     words = {
         word
         for names in (
-            *(invention.GIVEN_NAMES, invention.FAMILY_NAMES, invention.FIRM_WORDS),
-            *(invention.FIRM_TRADES, invention.FIRM_FORMS),
+            *(
+                value_generators.GIVEN_NAMES,
+                value_generators.FAMILY_NAMES,
+                value_generators.FIRM_WORDS,
+            ),
+            *(value_generators.FIRM_TRADES, value_generators.FIRM_FORMS),
         )
         for name in names
         for word in name.split()

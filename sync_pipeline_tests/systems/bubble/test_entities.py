@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline.merge.tables import base_name
+from sync_pipeline.merge.schema.metadata import base_name
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.simulators.bubble.growth import ADMIN
+from sync_pipeline.simulators.bubble.records import ADMIN
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,

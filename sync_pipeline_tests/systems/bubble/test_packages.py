@@ -13,7 +13,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.simulators.bubble.company import Company, make_company
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.source import BubbleSource
+from sync_pipeline.systems.bubble.resource import BubbleSource
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,
     CUSTOMER,

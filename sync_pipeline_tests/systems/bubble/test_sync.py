@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from sync_pipeline.definitions import defs
-from sync_pipeline.merge.tables import base_name
+from sync_pipeline.merge.schema.metadata import base_name
 from sync_pipeline.model.entity import source_value
 from sync_pipeline.simulators.clock import ManualClock
 from sync_pipeline.simulators.faults import Fault

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.merge.stream import EntityBatches, Progress
-from sync_pipeline.model.catalog import System
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.orchestration.naming import asset_key
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.systems.desktop.backwards import REVERSE
+from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.asset_keys import asset_key
+from sync_pipeline.sources.postgres.reader import RelationalSource
 from sync_pipeline.systems.desktop.entities import DESKTOP
-from sync_pipeline.systems.relational.source import RelationalSource
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.fixtures.desktop import Practice, Side, copied
 from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem, Launched, under_dagster
-from sync_pipeline_tests.systems.desktop.rows import job, task
+from sync_pipeline_tests.systems.desktop.sample_rows import job, task
 
 ASIDE = 70000  # a job that is entered on the desktop while a run reads there
 COUNTS = (

@@ -16,13 +16,13 @@ import stamina
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.systems.relational import ranges
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.sources.postgres import range_digests
 from sync_pipeline_tests.fixtures.desktop import Practice, copied, counted
-from sync_pipeline_tests.fixtures.merging import await_that
-from sync_pipeline_tests.systems.desktop.histories import Step, histories
-from sync_pipeline_tests.systems.desktop.story import Story
-from sync_pipeline_tests.systems.desktop.trouble import Way
+from sync_pipeline_tests.fixtures.sample_system import await_that
+from sync_pipeline_tests.systems.desktop.fault_injection import Way
+from sync_pipeline_tests.systems.desktop.model_based import Story
+from sync_pipeline_tests.systems.desktop.random_histories import Step, histories
 
 MANY = int(os.environ.get("SYNC_TEST_HISTORIES", "0"))
 # Making a long history shorter takes minutes: it is for whoever hunts, not for every run of the suite.
@@ -53,7 +53,7 @@ def pair(
         stamina.set_testing(True, attempts=8),  # what is tried again need not wait
         copied(server, desktop_server, "bare") as practice,
     ):
-        patch.setattr(ranges, "ROWS_PER_RANGE", 1)
+        patch.setattr(range_digests, "ROWS_PER_RANGE", 1)
         practice.forward("orgmaster", "locmaster", "conmaster")
         yield practice
 
@@ -111,7 +111,7 @@ def busy(office: Practice) -> Story:
 def another_process(story: Story, way: str, *where: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs one way; killed at the end of the block."""
     dsns = [story.practice.desktop.dsn, story.practice.mobile.dsn]
-    module = "sync_pipeline_tests.systems.desktop.victim"
+    module = "sync_pipeline_tests.systems.desktop.killed_process"
     command = [sys.executable, "-m", module, *dsns, way, *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         yield process

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 from psycopg import sql
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.simulators.desktop.schema import create_desktop
 from sync_pipeline_tests.fixtures.desktop import Practice, Side, counted
-from sync_pipeline_tests.systems.desktop.rows import job
+from sync_pipeline_tests.systems.desktop.sample_rows import job
 
 MAKE: LiteralString = "create database {} encoding {} locale 'C' template template0"
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline.merge import inspection
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.merge.review import audit
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.embedded import EmbeddedServer
-from sync_pipeline.systems.desktop.backwards import REVERSE
 from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.fixtures.desktop import Practice, Results, Side, copied, tables, total
 
 pytestmark = pytest.mark.xdist_group("first sync of the desktop")
@@ -164,7 +164,7 @@ def test_the_record_counts_of_both_sides_are_explained(synced: Synced) -> None:
     practice.forward(mode="full")  # only a read of everything can tell
 
     for entity in DESKTOP.entities:
-        found = inspection.difference(practice.mobile.connection, entity)
+        found = audit.difference(practice.mobile.connection, entity)
         assert found.at_source == practice.desktop.value(f"select count(*) from {entity.source}")
         assert found.on_target == practice.mobile.value(f"select count(*) from {entity.table}")
         assert (found.unexplained, found.repeats, found.not_here) == (0, 0, 0), entity.name

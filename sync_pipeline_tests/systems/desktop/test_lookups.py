@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sync_pipeline_tests.fixtures.desktop import Practice, counted
-from sync_pipeline_tests.systems.desktop.rows import job, task
+from sync_pipeline_tests.systems.desktop.sample_rows import job, task
 
 
 def clients(practice: Practice) -> list[Any]:

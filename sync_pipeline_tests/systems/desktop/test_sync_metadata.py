@@ -8,9 +8,9 @@ from typing import LiteralString
 
 import pytest
 
-from sync_pipeline.merge import migrate
-from sync_pipeline.merge.adopt import Note
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.fixtures.desktop import Practice, Side
 

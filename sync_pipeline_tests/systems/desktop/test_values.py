@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sync_pipeline_tests.fixtures.desktop import Practice, Side, counted
-from sync_pipeline_tests.systems.desktop.rows import diary, job, staff, task
+from sync_pipeline_tests.systems.desktop.sample_rows import diary, job, staff, task
 
 TIMES = {
     "date": "2024-02-29",

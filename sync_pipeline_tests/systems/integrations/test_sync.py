@@ -11,20 +11,21 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from sync_pipeline import explaining, printing
-from sync_pipeline.merge import guard, migrate
+from sync_pipeline.cli import output, source_record
+from sync_pipeline.merge import guard
 from sync_pipeline.merge.plan import PlanSummary
 from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.tables import metadata
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.model.entity import Budget, Limit
-from sync_pipeline.orchestration import runs
+from sync_pipeline.orchestration import launch
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.simulators.faults import Fault
-from sync_pipeline.simulators.qu.node import CATEGORY, GROUP
-from sync_pipeline.systems.integrations import automation
+from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP
+from sync_pipeline.systems.integrations import sensors
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.fixtures.menus import Menus
+from sync_pipeline_tests.fixtures.integrations_system import Menus
 
 TABLES = ("integration_products", "integration_modifiers", "integration_discounts")
 
@@ -227,7 +228,7 @@ def test_a_failure_at_the_modifiers_leaves_the_products_unwritten(menus: Menus) 
 def test_the_report_of_a_run_sums_the_sites_up_and_tells_them_apart(menus: Menus) -> None:
     run = menus.sync()
 
-    report = runs.report(menus.connection, run.id, "completed")
+    report = launch.report(menus.connection, run.id, "completed")
 
     sold = menus.value("select count(*) from integration_products")
     assert report.entities["integration_product"]["inserted"] == sold
@@ -240,13 +241,13 @@ def test_a_site_that_fails_is_told_of_in_the_table(menus: Menus) -> None:
     menus.qu.options.forbidden = ("1002",)
     run = menus.sync()
 
-    assert "1 of 3 failed" in printed(runs.report(menus.connection, run.id, "partial_success"))
+    assert "1 of 3 failed" in printed(launch.report(menus.connection, run.id, "partial_success"))
 
 
-def printed(report: runs.RunReport) -> str:
+def printed(report: launch.RunReport) -> str:
     """What the command line shows of a run."""
     text = StringIO()
-    printing.run_report(Console(file=text, width=200), report, system="integrations")
+    output.run_report(Console(file=text, width=200), report, system="integrations")
     return text.getvalue()
 
 
@@ -431,7 +432,7 @@ def test_a_row_is_explained_with_what_the_menu_says_now(menus: Menus) -> None:
     site = menus.config("1002").site
     key = f"{site.wand_source_id},{site.config_id},{path}"
 
-    found = explaining.ask(menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key)
+    found = source_record.ask(menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key)
 
     assert found.problem is None
     assert found.values["data"]["price"] == 77.25
@@ -444,7 +445,7 @@ def test_without_the_tables_of_the_product_a_sync_says_what_is_missing(menus: Me
     run = menus.sync()
 
     assert "no tables integration_source_configs" in run.failures
-    skipped = automation.due(menus.instance, dt.datetime.now(dt.UTC))
+    skipped = sensors.due(menus.instance, dt.datetime.now(dt.UTC))
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == run.failures
 

@@ -10,17 +10,17 @@ from typing import Any, cast
 
 import pytest
 
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.stream import EntityBatches, SourceOutcome
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.postgres.embedded import EmbeddedServer
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
-from sync_pipeline.systems.integrations.menus import read_menu
-from sync_pipeline.systems.integrations.rules import QU, Kind
+from sync_pipeline.systems.integrations.menu.formats import QU, Kind
+from sync_pipeline.systems.integrations.menu.menu import read_menu
 from sync_pipeline_tests.fixtures.bubble_system import copy_of
-from sync_pipeline_tests.fixtures.merging import Workbench, attached
-from sync_pipeline_tests.fixtures.qu import site_of
+from sync_pipeline_tests.fixtures.integrations import site_of
+from sync_pipeline_tests.fixtures.sample_system import Workbench, attached
 
 PRODUCT = INTEGRATIONS["integration_product"]
 DISCOUNT = INTEGRATIONS["integration_discount"]

@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 
 from sync_pipeline.definitions import defs
-from sync_pipeline.orchestration.naming import asset_key
-from sync_pipeline.simulators.meta.simulator import MetaSimulator
-from sync_pipeline.simulators.meta.world import PHONES, TOKENS
+from sync_pipeline.orchestration.asset_keys import asset_key
+from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
+from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.assets import ENTITY
 from sync_pipeline_tests.fixtures.bubble_system import SILENT
 from sync_pipeline_tests.fixtures.desktop_system import Launched
-from sync_pipeline_tests.fixtures.meta import NORTH, SOUTH, Messenger
+from sync_pipeline_tests.fixtures.meta_assets import NORTH, SOUTH, Messenger
 
 Run = Callable[..., Launched]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sync_pipeline.simulators.meta.simulator import MetaSimulator
-from sync_pipeline.simulators.meta.world import PHONES, SYSTEM_TOKEN, TOKENS
-from sync_pipeline.systems.meta_assets.source import MetaSource
-from sync_pipeline_tests.fixtures.meta import NORTH, SOUTH, Messenger, workspace
-from sync_pipeline_tests.systems.meta_assets.asking import held, numbers, records_of
+from sync_pipeline.simulators.meta_assets.credentials import PHONES, SYSTEM_TOKEN, TOKENS
+from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
+from sync_pipeline.systems.meta_assets.resource import MetaSource
+from sync_pipeline_tests.fixtures.meta_assets import NORTH, SOUTH, Messenger, workspace
+from sync_pipeline_tests.systems.meta_assets.fast_client import held, numbers, records_of
 
 NOT_THERE = "code 100, subcode 33: Unsupported get request. Object with ID"
 

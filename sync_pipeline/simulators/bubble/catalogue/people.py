@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sync_pipeline.simulators.bubble import invention as a
-from sync_pipeline.simulators.bubble.catalogue.shape import FieldType, ThingType
+from sync_pipeline.simulators.bubble import value_generators as a
+from sync_pipeline.simulators.bubble.catalogue.types import FieldType, ThingType
 
 AGENT = ThingType(
     "agent",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sync_pipeline.simulators.bubble import invention as a
-from sync_pipeline.simulators.bubble.catalogue.shape import FieldType, ThingType
+from sync_pipeline.simulators.bubble import value_generators as a
+from sync_pipeline.simulators.bubble.catalogue.types import FieldType, ThingType
 
 _FILES = a.several(4, a.picture("seda"))
 _DRAWINGS = a.several(2, a.picture("drawings", "pdf"))

@@ -1,0 +1,161 @@
+"""How people name things on the command line: entities, keys, runs, days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from sync_pipeline.cli.databases import TARGET, Account, reverse_runs
+from sync_pipeline.errors import SyncError
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.system import System
+
+if TYPE_CHECKING:
+    from sync_pipeline.merge.stage import Connection
+
+
+def names_of(system: System) -> set[str]:
+    """What people may call a system: its name, and of a way back that of the whole."""
+    return {system.name, system.place[0]}
+
+
+def find_entity(account: Account, name: str) -> tuple[System, Entity]:
+    """The entity of a name such as invoice or bubble/invoice.
+
+    Raises:
+        UsageError: there is none, or several systems have one.
+    """
+    system_name, _, entity_name = name.rpartition("/")
+    everything = [(s, e) for s in account.systems for e in s.entities]
+    found = [
+        (s, e)
+        for s, e in everything
+        if e.name == entity_name and (not system_name or system_name in names_of(s))
+    ]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{s.place[0]}/{e.name}" for s, e in found or everything)
+    wrong = f"several systems have {name!r}" if found else f"there is no entity {name!r}"
+    raise click.UsageError(f"{wrong}; there are: {known}")
+
+
+def filters(account: Account, name: str | None) -> dict[str, str]:
+    """What lists are filtered by when an entity is named; by its system too, when that is."""
+    if not name:
+        return {}
+    system, entity = find_entity(account, name)
+    return {"entity": entity.name} | ({"system": system.name} if "/" in name else {})
+
+
+def entities_of(system: System, names: Sequence[str]) -> list[str]:
+    """The names of a system's entities, as it knows them itself.
+
+    Raises:
+        UsageError: it has no such entity.
+    """
+    known = {e.name for e in system.entities}
+    found = []
+    for name in names:
+        system_name, _, entity_name = name.rpartition("/")
+        if entity_name not in known or (system_name and system_name not in names_of(system)):
+            raise click.UsageError(
+                f"{system.place[0]} has no entity {name!r}; it has: {', '.join(sorted(known))}"
+            )
+        found.append(entity_name)
+    return found
+
+
+def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[str]:
+    """The keys that somebody typed, each once.
+
+    Keys of one column are separated by commas or blanks. Of keys of several columns commas separate the
+    parts, the last of which may hold some itself, and semicolons the keys. Of what is read in parts a key
+    names a part, or a record in words of the system's own.
+
+    Raises:
+        UsageError: nothing is named, or a key has too few parts.
+    """
+    if text is None:
+        return []
+    parts = len(system[entities[0]].key) if len(entities) == 1 else 1
+    if system.in_parts:  # whose names may hold blanks
+        keys = [key.strip() for key in text.split(",") if key.strip()]
+    elif parts == 1:
+        keys = text.replace(",", " ").split()
+    else:
+        whole = system[entities[0]]
+        keys = [",".join(key_parts(whole, key)) for key in text.split(";") if key.strip()]
+    if not keys:
+        # Without keys the run would be another one than was asked for.
+        raise click.BadParameter(
+            "names no record; give one id or several, separated by commas", param_hint="'--keys'"
+        )
+    return list(dict.fromkeys(keys))
+
+
+def key_parts(entity: Entity, key: str) -> list[str]:
+    """The parts of a key; one that is empty stands for null.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    wanted = len(entity.key)
+    parts = key.split(",", wanted - 1)
+    if len(parts) != wanted:
+        raise click.UsageError(
+            f"{key!r} is no key of {entity.name}, whose key has {wanted} parts, separated by commas:"
+            f" {', '.join(entity.key)}"
+        )
+    return [part.strip() for part in parts] if wanted > 1 else parts
+
+
+def day(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Callback of options that take a date or time."""
+    try:
+        dt.datetime.fromisoformat(value or "2026-01-31")
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no date; write 2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from None
+    return value
+
+
+def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Callback of arguments that take the beginning of a run's id."""
+    if value is not None and not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", value.lower()):
+        raise click.UsageError(
+            f"{value!r} is no run: give its id, or at least four characters of its beginning, as"
+            " `sync-pipeline history` shows it"
+        )
+    return value and value.lower()
+
+
+def run_named(account: Account, connection: Connection, beginning: str) -> UUID:
+    """The run whose id begins so.
+
+    Raises:
+        SyncError: there is none, or there are several.
+    """
+    rows = connection.execute(
+        "select id from sync_history where starts_with(id::text, %s) limit 2", [beginning]
+    ).fetchall()
+    if len(rows) == 1:
+        return rows[0][0]
+    found = "several runs begin" if rows else "no run begins"
+    elsewhere = ""
+    if not rows and account is TARGET and reverse_runs():
+        elsewhere = ", and for runs into the desktop database add --reverse"
+    raise SyncError(f"{found} with {beginning!r}; see: {account.typed('history')}{elsewhere}")
+
+
+def limit(default: int) -> Any:
+    """`--limit`."""
+    kind = click.IntRange(min=1)
+    return click.option(
+        "--limit", type=kind, default=default, show_default=True, help="Show at most so many."
+    )

@@ -1,0 +1,39 @@
+"""One module per command; importing this package registers them all with the group.
+
+Imports stand inside functions where they cost: Dagster takes a second to import, and `--help` and usage
+errors need not wait for it.
+"""
+
+from sync_pipeline.cli.commands import (
+    conflicts,
+    demo,
+    doctor,
+    explain,
+    history,
+    inspect,
+    migrate,
+    parked,
+    purge,
+    rejected,
+    sync,
+    undo,
+    up,
+)
+from sync_pipeline.cli.group import cli
+
+__all__ = [
+    "cli",
+    "conflicts",
+    "demo",
+    "doctor",
+    "explain",
+    "history",
+    "inspect",
+    "migrate",
+    "parked",
+    "purge",
+    "rejected",
+    "sync",
+    "undo",
+    "up",
+]

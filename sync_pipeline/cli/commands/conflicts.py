@@ -1,0 +1,89 @@
+"""`conflicts`: list conflicts, or resolve one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from sync_pipeline.cli import arguments, framework, output
+from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.group import cli
+from sync_pipeline.errors import SyncError
+
+if TYPE_CHECKING:
+    from sync_pipeline.merge.stage import Connection
+
+
+@framework.command(
+    cli,
+    examples=(
+        "conflicts",
+        "conflicts --take source 17",
+        "conflicts --take local 17",
+        "conflicts --reverse --entity desktop/jobshead",
+    ),
+    short_help="List what both sides changed; settle one with --take.",
+    help="What both sides changed, or the source wanted and did not get. With --take, settle one.\n\n"
+    "CONFLICT_ID is the number that the list shows. Settling is a run of its own, which undo takes back.",
+)
+@click.argument("conflict_id", type=int, required=False)
+@click.option(
+    "--take", type=click.Choice(["source", "local"]), help="Settle the conflict for this side."
+)
+@click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
+@arguments.limit(50)
+@reverse_option("Those of runs into the desktop database.")
+def conflicts(
+    *,
+    conflict_id: int | None,
+    take: Any,
+    entity: str | None,
+    limit: int,
+    account: Account,
+    as_json: bool,
+) -> int:
+    """List conflicts, or settle one."""
+    if (conflict_id is None) != (take is None):
+        raise click.UsageError(
+            f"name the conflict and the side: {account.typed('conflicts --take source 17')}"
+        )
+    from sync_pipeline.merge.review import explain
+
+    chosen = arguments.filters(account, entity)
+    with account.opened() as connection:
+        if conflict_id is not None:
+            return _settle(account, connection, conflict_id, take, as_json=as_json)
+        rows = explain.conflicts(connection, limit, **chosen)
+    if as_json:
+        output.print_json({"conflicts": rows})
+    else:
+        output.conflicts(output.to_stdout(), rows, reverse=account.reverse)
+        output.cut_short(output.to_stdout(), len(rows), limit)
+    return 0
+
+
+def _settle(
+    account: Account, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
+) -> int:
+    from sync_pipeline.merge.review import explain
+
+    run_id = uuid4()
+    row = connection.execute(
+        "select system from sync.conflict where id = %s and resolved_at is null", [conflict_id]
+    ).fetchone()
+    if row is None:
+        raise SyncError(
+            f"conflict {conflict_id} does not exist or is resolved; see: {account.typed('conflicts')}"
+        )
+    try:
+        did = explain.resolve(connection, account.system(row[0]), conflict_id, take, run_id=run_id)
+    except LookupError as error:
+        raise SyncError(str(error)) from error
+    if as_json:
+        output.print_json({"status": "completed", "run_id": run_id, "did": did})
+    else:
+        again = account.typed(f"undo {run_id}")
+        output.to_stdout().print(f"{did}. To take it back: {again}", soft_wrap=True)
+    return 0

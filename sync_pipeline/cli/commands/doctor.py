@@ -1,0 +1,105 @@
+"""`doctor`: what keeps a target or a source from being synced, and its fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sync_pipeline.cli import framework, output
+from sync_pipeline.cli.databases import TARGET, standing_in
+from sync_pipeline.cli.group import cli
+from sync_pipeline.cli.migration import prepare
+from sync_pipeline.settings import Settings
+from sync_pipeline.systems.registry import SYSTEMS
+
+if TYPE_CHECKING:
+    from sync_pipeline.doctor.findings import Finding
+    from sync_pipeline.doctor.fix import Mended
+
+
+@framework.command(
+    cli,
+    examples=(
+        "doctor",
+        "doctor --fix --dry-run",
+        "doctor --fix",
+        "doctor --restore public.invoice",
+    ),
+    short_help="Say what keeps runs from succeeding, and mend it.",
+    help="Check connections, tables, unique indexes, foreign keys, permissions and source fields; says what"
+    " each finding costs and how to mend it.\n\n"
+    "Exit code 1 if anything keeps a run from succeeding. Writes nothing, unless with --fix.",
+)
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Migrate what is missing and repair keys, in one transaction per table. Rows that repeat a key are"
+    " merged into the newest; what is removed is kept.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="With --fix: say what it would do, and write nothing."
+)
+@click.option(
+    "--restore",
+    metavar="REPAIR",
+    help="Take repairs back: one by its id, or all of a table by schema.table. What people have changed since"
+    " stays as it is, and is named.",
+)
+def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> int:
+    """What keeps a target or a source from being synced."""
+    from sync_pipeline.cli.health_check import examine
+
+    if restore is not None:
+        if fix:
+            raise click.UsageError("--restore takes back what --fix has done; give one of them")
+        return _restored(restore, as_json=as_json)
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run goes with --fix; doctor by itself writes nothing")
+    options = {"sources": [s.name for s in SYSTEMS], "dagster": False}
+    with standing_in(**options, migrates=fix and not dry_run) as settings:
+        findings = examine(settings)
+        reports = _mended(settings, findings, dry_run=dry_run) if fix else []
+        if reports and not dry_run:
+            findings = examine(settings)
+    broken = any(f.severity == "error" for f in findings)
+    if as_json:
+        done = {"reports": reports} if fix else {}
+        status = "failed" if broken else "completed"
+        output.print_json({"status": status, "findings": findings} | done)
+    else:
+        output.mended(output.to_stdout(), reports)
+        output.findings(output.to_stdout(), findings)
+    return 1 if broken else 0
+
+
+def _restored(which: str, *, as_json: bool) -> int:
+    from sync_pipeline.doctor.repair.restore import restore
+
+    with TARGET.opened() as connection:
+        report = restore(connection, which)
+    if as_json:
+        output.print_json({"status": "completed", "lines": report.lines})
+    for line in () if as_json else report.lines:
+        output.to_stdout().print(line, soft_wrap=True)
+    return 0
+
+
+def _mended(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Mended]:
+    """Mend what can be mended: first by a migration, then by repairs of what it left."""
+    from sync_pipeline.cli.health_check import examine, rehearsal, repairs
+
+    reports: list[Mended] = []
+    if any(f.mended_by == "migrate" for f in found):
+        reports += rehearsal(settings) if dry_run else _migrated(settings)
+        found = found if dry_run else examine(settings)
+    return [*reports, *repairs(settings, found, dry_run=dry_run)]
+
+
+def _migrated(settings: Settings) -> list[Mended]:
+    from sync_pipeline.doctor.fix import GUEST, migrated
+
+    prepared = prepare(settings)
+    opened = prepared.desktop
+    guest = [migrated(opened.notes, where=GUEST)] if opened and opened.notes else []
+    return [migrated(prepared.notes), *guest]

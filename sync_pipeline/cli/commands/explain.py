@@ -1,0 +1,71 @@
+"""`explain`: one row, with its local, base and source values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sync_pipeline.cli import arguments, framework, output
+from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.group import cli
+from sync_pipeline.errors import SyncError
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.system import System
+from sync_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from sync_pipeline.cli.source_record import AtSource
+    from sync_pipeline.merge.stage import Connection
+
+
+@framework.command(
+    cli,
+    examples=(
+        "explain invoice 1672398191097x872601726695236800",
+        "explain bubble/payment ID --no-source",
+        "explain desktop/jobshead 100017,3",
+        "explain desktop/jobshead 8000000001,3 --reverse",
+    ),
+    short_help="Show one row from all sides: local, base and source.",
+    help="One row: each field's local, base and source value, which run wrote it, open conflicts.\n\n"
+    "ENTITY is a name such as invoice or bubble/invoice; KEY the source id, its parts separated by commas;"
+    " a part that is empty means null.",
+)
+@click.argument("entity")
+@click.argument("key")
+@click.option("--no-source", is_flag=True, help="Do not ask the source.")
+@reverse_option("The row of the desktop database; its source is the target.")
+def explain(*, entity: str, key: str, no_source: bool, account: Account, as_json: bool) -> int:
+    """One row from all sides."""
+    system, declared = arguments.find_entity(account, entity)
+    parts = arguments.key_parts(declared, key)
+    from sync_pipeline.merge.review import explain
+
+    with account.opened(sources=() if no_source else system.place[:1]) as connection:
+        found = explain.explain(connection, declared, tuple(part or None for part in parts))
+        at_source = None if no_source else _ask(connection, system, declared, ",".join(parts))
+    problem = at_source.problem if at_source else None
+    for row in found.fields:
+        row["source"] = at_source.values.get(row["column"]) if at_source else None
+    known = found.on_target or found.in_base or found.rejected
+    if not known and not (at_source and at_source.values):
+        raise SyncError(
+            f"{declared.name} {key} is not {account.within} and was never delivered."
+            f" The source says: {problem or 'it was not asked'}."
+        )
+    if as_json:
+        about = {"entity": entity, "key": key, "source_problem": problem}
+        output.print_json({"status": "completed"} | about | {"explanation": found})
+    else:
+        output.explanation(output.to_stdout(), f"{declared.name} {key}", found, at_source)
+    return 0
+
+
+def _ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
+    from sync_pipeline.cli import source_record
+
+    variable = Settings.read().missing(system.place[0])
+    if variable:
+        return source_record.AtSource(problem=f"{variable} is not set")
+    return source_record.ask(connection, system, entity, key)

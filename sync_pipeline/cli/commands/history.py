@@ -1,0 +1,59 @@
+"""`history`: recent runs, or one of them in full."""
+
+from __future__ import annotations
+
+import click
+
+from sync_pipeline.cli import arguments, framework, output
+from sync_pipeline.cli.databases import TARGET, Account, reverse_option, reverse_runs
+from sync_pipeline.cli.group import cli
+
+
+@framework.command(
+    cli,
+    examples=(
+        "history",
+        "history --limit 3 --json",
+        "history 95241c4d",
+        "history --reverse",
+    ),
+    short_help="Show recent runs with their counts, or one in full.",
+    help="Show recent runs with their counts, newest first; with RUN, one run as `sync` shows it.\n\n"
+    "RUN is a run's id or its beginning.",
+)
+@click.argument("run", required=False, callback=arguments.run_beginning)
+@arguments.limit(20)
+@reverse_option("The runs into the desktop database.")
+def history(*, run: str | None, limit: int, account: Account, as_json: bool) -> int:
+    """Recent runs, or one of them."""
+    from sync_pipeline.merge.review import explain
+
+    if run:
+        return _show_run(account, run, as_json=as_json)
+    with account.opened() as connection:
+        rows = explain.runs(connection, limit)
+        others = reverse_runs() if account is TARGET and not as_json else None
+    if as_json:
+        output.print_json({"runs": rows})
+    else:
+        output.runs(output.to_stdout(), rows, reverse=account.reverse, others=others or 0)
+    return 0
+
+
+def _show_run(account: Account, beginning: str, *, as_json: bool) -> int:
+    from sync_pipeline.orchestration import launch
+
+    with account.opened() as connection:
+        run_id = arguments.run_named(account, connection, beginning)
+        row = connection.execute(
+            "select status, metadata ->> 'system', metadata ->> 'error' from sync_history where id = %s",
+            [run_id],
+        ).fetchone()
+        assert row
+        status, system, error = row
+        report = launch.report(connection, run_id, status, [error] if error else [])
+    if as_json:
+        output.print_json(report)
+    else:
+        output.run_report(output.to_stdout(), report, system=account.title(system or "run"))
+    return 0

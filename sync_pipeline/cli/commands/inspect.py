@@ -1,0 +1,53 @@
+"""`inspect`: declarations of any Postgres database."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import psycopg
+
+from sync_pipeline.cli import framework, output
+from sync_pipeline.cli.group import cli
+from sync_pipeline.errors import SyncError
+
+
+@framework.command(
+    cli,
+    name="inspect",
+    examples=(
+        "inspect postgresql://me:secret@host/shop > entities.py",
+        "inspect host=db.internal dbname=shop user=me --schema sales",
+        "inspect postgresql://me@host/shop --system shop --json",
+    ),
+    short_help="Declare the tables of any Postgres database as entities.",
+    help="Read the catalog of a database, and print its tables as declarations of entities in Python.\n\n"
+    "DSN is a libpq URI or key=value string. No table is read and nothing is written. What the catalog does"
+    " not tell is said on stderr, and stands in the text as comments that begin with ?.\n\n"
+    "Save the text as entities.py of a package of its own in sync_pipeline/systems, decide what its comments"
+    " ask, and take out what is not to be synced. Then wire the system as “Bring your own Postgres” in the"
+    " README says, and go on with doctor, migrate and sync --dry-run.",
+)
+@click.argument("dsn", nargs=-1, required=True, metavar="DSN")
+@click.option("--schema", default="public", show_default=True, help="The schema of the tables.")
+@click.option("--system", help="What the system is called; the database's name unless given.")
+def inspect_database(
+    *, dsn: tuple[str, ...], schema: str, system: str | None, as_json: bool
+) -> int:
+    """A database as declarations."""
+    from sync_pipeline.inspectdb import inspect
+    from sync_pipeline.postgres.connect import connect
+
+    # Unquoted, the parts of a key=value string arrive one by one.
+    try:
+        with connect(" ".join(dsn), variable="DSN") as connection:
+            found = inspect(connection, schema=schema, system=system)
+    except psycopg.Error as error:
+        raise SyncError(f"The database failed: {' '.join(str(error).split())}") from error
+    if as_json:
+        output.print_json({"status": "completed"} | found.as_dict())
+        return 0
+    sys.stdout.write(found.source)
+    for line in found.undecided:
+        output.to_stderr().print(f"? {line}", style="yellow", soft_wrap=True)
+    return 0

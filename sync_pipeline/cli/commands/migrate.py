@@ -1,0 +1,39 @@
+"""`migrate`: bring the target's tables to what the entities need."""
+
+from __future__ import annotations
+
+from sync_pipeline.cli import framework, output
+from sync_pipeline.cli.databases import standing_in
+from sync_pipeline.cli.group import cli
+from sync_pipeline.cli.migration import prepare
+from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+
+
+@framework.command(
+    cli,
+    examples=("migrate",),
+    short_help="Bring the target's tables to what the entities need.",
+    help="Bring the target to what the entities need; adopts tables that are there already.\n\n"
+    "Creates what is missing as far as the data allows, and says what differs. Once, it repairs the keys of"
+    " the menus' tables and of the phone cache: it fills them, merges rows that repeat them and keeps what"
+    " it removes; `doctor --fix --dry-run` shows it before. In a desktop database it creates the schemas"
+    " sync and sync_base, which reverse runs need, and nothing else.",
+)
+def migrate(*, as_json: bool) -> int:
+    """Alembic to head, then what the entities declare."""
+    # Of what is simulated, those systems whose tables somebody has used before.
+    used = [s.name for s in SYSTEMS if s.name in REVERSES or s.in_parts]
+    options = {"sources": used, "dagster": False, "migrates": True}
+    with standing_in(**options) as settings:
+        found = prepare(settings)
+    refused = any(n.kind == "refused" for n in found.notes)
+    if as_json:
+        status = "partial_success" if refused else "completed"
+        desktop = {"desktop": found.desktop} if found.desktop else {}
+        output.print_json({"status": status, "notes": found.notes} | desktop)
+    else:
+        output.migration(output.to_stdout(), found.notes)
+        if found.desktop:
+            opened = found.desktop
+            output.account(output.to_stdout(), len(opened.notes), opened.problem)
+    return 4 if refused else 0

@@ -1,0 +1,14 @@
+"""`parked`: records that wait for a required parent."""
+
+from __future__ import annotations
+
+from sync_pipeline.cli.listing import listing_command
+
+listing_command(
+    "parked",
+    ("id", "entity", "key", "parent", "parent_column", "parent_key", "parked_at"),
+    heading=3,
+    empty="Nothing waits for a parent.",
+    short="List records that wait for a required parent.",
+    more="They are released by the first run that finds it; to try now: sync-pipeline sync SYSTEM ENTITY",
+)

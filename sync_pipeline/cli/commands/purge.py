@@ -1,0 +1,36 @@
+"""`purge`: remove old bookkeeping."""
+
+from __future__ import annotations
+
+from sync_pipeline.cli import framework, output
+from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.group import cli
+from sync_pipeline.settings import Settings
+
+
+@framework.command(
+    cli,
+    examples=("purge", "purge --reverse"),
+    short_help="Remove old bookkeeping.",
+    help="Remove bookkeeping older than SYNC_RETENTION_DAYS; what is unresolved stays.\n\n"
+    "With the daemon running this happens every night.",
+)
+@reverse_option("That of the desktop database.")
+def purge(*, account: Account, as_json: bool) -> int:
+    """Retention."""
+    from sync_pipeline.merge.bookkeeping import runs as bookkeeping
+
+    with account.opened() as connection:
+        removed = bookkeeping.purge(connection, keep=Settings.read().retention)
+    if as_json:
+        output.print_json({"status": "completed", "removed": removed})
+        return 0
+    days = Settings.read().retention.days
+    rows = [{"table": name, "rows removed": n} for name, n in removed.items() if n]
+    output.listing(
+        output.to_stdout(),
+        rows,
+        ("table", "rows removed"),
+        empty=f"Nothing is older than {days} days.",
+    )
+    return 0

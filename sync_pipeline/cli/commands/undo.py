@@ -1,0 +1,65 @@
+"""`undo`: reverse a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import click
+
+from sync_pipeline.cli import arguments, framework, output
+from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.group import cli
+from sync_pipeline.model.system import System
+
+if TYPE_CHECKING:
+    from sync_pipeline.merge.stage import Connection
+
+
+@framework.command(
+    cli,
+    name="undo",
+    examples=(
+        "undo 95241c4d",
+        "undo 95241c4d-1d9c-4dcb-87df-99b49bcc637f",
+        "undo 95241c4d --reverse",
+    ),
+    short_help="Take a run back.",
+    help="Take a run back: only fields that still hold what that run wrote; reports the rest.\n\n"
+    "RUN is a run's id or its beginning, as `history` shows it. An undo is a run too and can be undone.",
+)
+@click.argument("run", callback=arguments.run_beginning)
+@reverse_option("A run into the desktop database.")
+def undo_run(*, run: str, account: Account, as_json: bool) -> int:
+    """Take a run back."""
+    from sync_pipeline.merge.review import undo
+
+    undo_id = uuid4()
+    with account.opened() as connection:
+        run_id = arguments.run_named(account, connection, run)
+        results = {
+            f"{system.place[0]}/{name}": result
+            for system in _concerned(account, connection, run_id)
+            for name, result in undo.undo(connection, system, run_id, undo_id=undo_id).items()
+        }
+    kept = any(r.kept for r in results.values())
+    if as_json:
+        status = "partial_success" if kept else "completed"
+        output.print_json(
+            {"status": status, "run_id": undo_id, "undid": run_id, "entities": results}
+        )
+    else:
+        again = account.typed(f"undo {undo_id}")
+        output.undone(output.to_stdout(), results, run_id, again=again)
+    return 4 if kept else 0
+
+
+def _concerned(account: Account, connection: Connection, run_id: UUID) -> list[System]:
+    """The systems that a run has to do with; the others need not be held up."""
+    rows = connection.execute(
+        "select system from sync.step where run_id = %(run)s"
+        " union select system from sync.change where run_id = %(run)s",
+        {"run": run_id},
+    ).fetchall()
+    names = {name for (name,) in rows}
+    return [s for s in account.systems if s.name in names] or list(account.systems)

@@ -1,0 +1,160 @@
+"""The doctor: everything that a run needs, looked at before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import sqlalchemy as sa
+
+from sync_pipeline.doctor.database import examine as examine_database
+from sync_pipeline.doctor.findings import Finding, joined
+from sync_pipeline.doctor.fix import Mended, mend, rehearse
+from sync_pipeline.errors import SyncError
+from sync_pipeline.merge.schema.adopt import differences
+from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA, bookkeeping, guest_metadata, metadata
+from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import connect, sqlalchemy_url
+from sync_pipeline.settings import Settings
+from sync_pipeline.sources.field_coverage import column_like
+from sync_pipeline.systems.definitions import source_of
+from sync_pipeline.systems.desktop.connection import VARIABLE, open_desktop
+from sync_pipeline.systems.desktop.resource import DesktopDatabase
+from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+
+# What the records of a source are kept in, and how one that is missing is mended.
+_KINDS = {"bubble": ("type", "enable it in the source's API settings")}
+_TABLE = ("table", "create it there, name its database, or let the role use its schema")
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at the target, at every source, and at databases that runs go back into."""
+    found = [*_target(settings), *_dagster(settings)]
+    is_broken = any(f.severity == "error" for f in found)
+    for system in SYSTEMS:
+        variable = settings.missing(system.name)
+        if variable:
+            problem = f"{variable} is not set: its runs are skipped"
+            found.append(Finding("note", system.name, problem, "set it to sync this system"))
+            continue
+        at_source = list(_source(system))
+        found += at_source
+        reverse = REVERSES.get(system.name)
+        if reverse and not any(f.where == _source_of(system) for f in at_source):
+            found += _way_back(settings, reverse)
+            # What is wrong with the target has been said; there it is the source.
+            found += () if is_broken else _source(reverse, unmapped=False)
+    return found
+
+
+def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[Mended]:
+    """Repair the target's keys that the findings name, an entity at a time; or say what that would do.
+
+    Raises:
+        SyncError: the target cannot be reached.
+    """
+    if not any(f.mended_by == "repair" for f in found):
+        return []
+    with connect(settings.target()) as connection:
+        return mend(connection, SYSTEMS, found, dry_run=dry_run)
+
+
+def rehearsal(settings: Settings) -> list[Mended]:
+    """What a migration would do to the target and the desktop database; it is taken back."""
+    planned = [rehearse(settings.target(), metadata(SYSTEMS))]
+    if settings.desktop_dsn:
+        own = guest_metadata(REVERSES.values())
+        planned.append(rehearse(settings.desktop(), own, guest=True))
+    return planned
+
+
+def _target(settings: Settings) -> Iterator[Finding]:
+    try:
+        with connect(settings.target()) as connection:
+            yield from examine_database(connection, SYSTEMS)
+    except SyncError as error:
+        yield Finding("error", "target", str(error), "set SYNC_TARGET_DSN, or start the server")
+        return
+    engine = sa.create_engine(sqlalchemy_url(settings.target()), poolclass=sa.NullPool)
+    meta = sa.MetaData()
+    bookkeeping(meta)
+    with engine.connect() as connection:
+        notes = differences(connection, meta)
+    remedy = "harmless unless values do not fit; a migration may change it"
+    yield from joined(Finding("warning", n.table, n.text, remedy) for n in notes)
+
+
+def _dagster(settings: Settings) -> Iterator[Finding]:
+    if settings.dagster_dsn:
+        try:
+            connect(settings.dagster_dsn, variable="SYNC_DAGSTER_DSN").close()
+        except SyncError as error:
+            remedy = "set SYNC_DAGSTER_DSN, or unset it to use the embedded server"
+            yield Finding("error", "dagster", str(error), remedy)
+
+
+def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
+    """Whether runs can go back into the desktop database."""
+    where = f"{system.place[0]}, reverse"
+    try:
+        settings.check_reverse()
+    except SyncError as error:
+        yield Finding("note", where, str(error), "until then only the way back is skipped")
+        return
+    if DesktopDatabase().keeps_account():
+        with open_desktop(settings) as connection:
+            yield from examine_database(connection, [system], public=BOOK_SCHEMA)
+    else:
+        problem = f"the database that {VARIABLE} names has no bookkeeping yet, so no run goes back"
+        yield Finding("note", where, problem, "run: sync-pipeline migrate")
+
+
+def _source_of(system: System) -> str:
+    return f"{' '.join(system.place)} source"
+
+
+def _source(system: System, *, unmapped: bool = True) -> Iterator[Finding]:
+    """What a source lacks that the entities name; and what it has that they do not, if wanted."""
+    source = source_of(system.name)
+    try:
+        described = source.fields()
+    except SyncError as error:
+        remedy = "mend what the message names; until then no run reads this source"
+        yield Finding("error", _source_of(system), str(error), remedy)
+        return
+    finally:
+        source.close()
+    kind, remedy = _KINDS.get(system.name, _TABLE)
+    for entity in system.entities:
+        where = f"{system.name}/{entity.name}"
+        fields = described.get(entity.source.lower())
+        if fields is None:
+            yield Finding("error", where, f"the source has no {kind} {entity.source}", remedy)
+            continue
+        owner = {entity.owner.source} if entity.owner and entity.owner.source else set()
+        mapped = {s for f in entity.fields for s in f.sources} | owner
+        yield from _fields(where, set(fields), mapped, unmapped=unmapped)
+
+
+def _fields(
+    where: str, present: set[str], mapped: set[str], *, unmapped: bool
+) -> Iterator[Finding]:
+    gone = sorted(mapped - present)
+    if gone:
+        yield Finding(
+            "warning",
+            where,
+            f"the source no longer describes {', '.join(gone)}",
+            "renamed or hidden there? mend the entity's field",
+        )
+    rest = sorted(present - mapped)
+    if rest and unmapped:
+        columns = ", ".join(_with_column(name) for name in rest)
+        yield Finding(
+            "note", where, f"not mapped: {columns}", "add a Field to the entity to sync it"
+        )
+
+
+def _with_column(name: str) -> str:
+    """A source field, and the column that it would get where that is another name."""
+    column = column_like(name)
+    return name if column == name else f"{name} ({column})"

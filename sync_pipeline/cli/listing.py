@@ -1,0 +1,40 @@
+"""Commands that list open records of one kind: rejected, parked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from sync_pipeline.cli import arguments, framework, output
+from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.group import cli
+
+
+def listing_command(
+    kind: str, names: Sequence[str], *, heading: int, empty: str, short: str, more: str
+) -> None:
+    """A command that lists what waits to be settled."""
+
+    @framework.command(
+        cli,
+        name=kind,
+        examples=(kind, f"{kind} --entity bubble/invoice --limit 10", f"{kind} --reverse"),
+        short_help=short,
+        help=f"{short}\n\n{more}",
+    )
+    @click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
+    @arguments.limit(50)
+    @reverse_option("Those of runs into the desktop database.")
+    def show(*, entity: str | None, limit: int, account: Account, as_json: bool) -> int:
+        from sync_pipeline.merge.review import explain
+
+        chosen = arguments.filters(account, entity)
+        with account.opened() as connection:
+            rows = getattr(explain, kind)(connection, limit, **chosen)
+        if as_json:
+            output.print_json({kind: rows})
+        else:
+            output.listing(output.to_stdout(), rows, names, empty=empty, heading=heading)
+            output.cut_short(output.to_stdout(), len(rows), limit)
+        return 0

@@ -1,0 +1,30 @@
+"""What the command line shows: tables for people, one JSON object for programs.
+
+Values are never read as markup.
+"""
+
+from sync_pipeline.cli.output.conflicts import conflicts, explanation
+from sync_pipeline.cli.output.console import print_json, to_stderr, to_stdout
+from sync_pipeline.cli.output.doctor import account, findings, mended, migration
+from sync_pipeline.cli.output.history import hints, runs, undone
+from sync_pipeline.cli.output.run import approval, run_report
+from sync_pipeline.cli.output.tables import cut_short, listing
+
+__all__ = [
+    "account",
+    "approval",
+    "conflicts",
+    "cut_short",
+    "explanation",
+    "findings",
+    "hints",
+    "listing",
+    "mended",
+    "migration",
+    "print_json",
+    "run_report",
+    "runs",
+    "to_stderr",
+    "to_stdout",
+    "undone",
+]

@@ -1,0 +1,95 @@
+"""What a migration did to a database, and what the doctor found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from sync_pipeline.cli.output.tables import indented
+
+if TYPE_CHECKING:
+    from sync_pipeline.doctor.findings import Finding
+    from sync_pipeline.doctor.fix import Mended
+    from sync_pipeline.merge.schema.adopt import Note
+
+
+def migration(console: Console, notes: Sequence[Note]) -> None:
+    """What a migration did and left."""
+    if not notes:
+        console.print("The target is at head; nothing to do.")
+        return
+    styles = {
+        "repaired": "cyan",
+        "kept": "dim",
+        "created": "green",
+        "differs": "yellow",
+        "refused": "red",
+    }
+    for note in notes:
+        head = Text(f"{note.kind}  ", style=styles[note.kind])
+        console.print(
+            head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True
+        )
+    counts = {kind: sum(n.kind == kind for n in notes) for kind in styles}
+    repaired = f"{counts['repaired']} repaired, " if counts["repaired"] else ""
+    console.print(
+        f"{repaired}{counts['created']} created, {counts['differs']} left as they are although they differ,"
+        f" {counts['refused']} refused by the data."
+    )
+
+
+def account(console: Console, created: int, problem: str | None) -> None:
+    """What opening the account in the desktop database did, or why it could not."""
+    if problem:
+        console.print(f"The desktop database: {problem}.", style="yellow", soft_wrap=True)
+    elif created:
+        console.print(f"The desktop database: {created} created in the schemas sync and sync_base.")
+    else:
+        console.print("The desktop database has its bookkeeping; nothing to do.")
+
+
+def mended(console: Console, reports: Sequence[Mended]) -> None:
+    """What the doctor mended, or would mend."""
+    styles = {"done": "green", "planned": "yellow", "refused": "red"}
+    for report in reports:
+        head = Text(f"{report.status:8}", style=styles[report.status])
+        console.print(head.append(report.where, style="bold"))
+        for line in (*report.lines, *(f"{statement};" for statement in report.sql)):
+            console.print(indented(line, 8))
+
+
+def _alike(found: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings that cost the same and are mended in one way, together: what they say is said once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for f in found:
+        groups.setdefault((f.severity, f.kind, f.cost, f.remedy, f.mended_by), []).append(f)
+    return list(groups.values())
+
+
+def findings(console: Console, found: Sequence[Finding]) -> None:
+    """What the doctor found, the worst first, each with what it costs and its remedy."""
+    styles = {"error": "red", "warning": "yellow", "note": "dim"}
+    for alike in _alike(sorted(found, key=lambda f: list(styles).index(f.severity))):
+        severity = alike[0].severity
+        for finding in alike:
+            head = Text(f"{severity if finding is alike[0] else '':8}", style=styles[severity])
+            console.print(head.append(f"{finding.where}: ", style="bold").append(finding.problem))
+        if alike[0].cost:
+            console.print(indented(f"costs: {alike[0].cost}", 8, style="dim"))
+        console.print(indented(f"→ {alike[0].remedy}", 8))
+    errors, warnings = (sum(f.severity == s for f in found) for s in ("error", "warning"))
+    if errors:
+        console.print(f"Errors that keep runs from succeeding: {errors}", style="red")
+    elif warnings:
+        console.print(
+            f"Runs will succeed. Warnings that are worth a look: {warnings}", style="yellow"
+        )
+    else:
+        console.print("All is well: target and sources are ready.", style="green")
+    mendable = sum(bool(f.mended_by) for f in found)
+    if mendable:
+        said = f"doctor --fix mends {mendable} of these; doctor --fix --dry-run shows how."
+        console.print(said)

@@ -1,0 +1,103 @@
+"""The runs so far, what taking one back did, and where to look after a demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from rich.console import Console
+
+from sync_pipeline.cli.output.tables import Row, as_text, listing
+from sync_pipeline.remedies import PROGRAM, typed
+
+if TYPE_CHECKING:
+    from sync_pipeline.merge.review.undo import Undone
+    from sync_pipeline.orchestration.launch import RunReport
+
+
+def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others: int = 0) -> None:
+    """The history.
+
+    Args:
+        console: where to.
+        rows: the runs.
+        reverse: whether they are those into the desktop database.
+        others: how many there are of those, if they are not.
+    """
+    shown = [
+        {
+            "run": str(row["run_id"])[:8],
+            "started (UTC)": as_text(row["created_at"]),
+            "type": f"{row['metadata'].get('system', '')} {row['sync_type']}".strip(),
+            "status": row["status"].replace("_", " "),
+            "read": _count(row["items_processed"]),
+            "new": _count(row["items_created"]),
+            "changed": _count(row["items_updated"]),
+            "held": _count(row["items_failed"]),
+            "seconds": "" if row["duration_ms"] is None else f"{row['duration_ms'] / 1000:.1f}",
+        }
+        for row in rows
+    ]
+    if shown:
+        numbers = ("read", "new", "changed", "held", "seconds")
+        listing(console, shown, tuple(shown[0]), empty="", heading=4, right=numbers)
+        one = typed("history RUN", reverse=reverse)
+        console.print(f"held: rejected or parked. One run in full: {one}", style="dim")
+    else:
+        begin = typed("sync desktop" if reverse else "sync bubble", reverse=reverse)
+        console.print(f"Nothing was synced yet: {begin}")
+    if others:
+        command = typed("history", reverse=True)
+        what = "run" if others == 1 else f"{others:,} runs"
+        console.print(f"{command} shows the {what} into the desktop database", style="dim")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, *, again: str) -> None:
+    """What an undo did, and the command that takes it back."""
+    names = ("entity", "restored", "deleted", "reinserted", "kept")
+    rows = [{"entity": name, **vars(r)} for name, r in results.items()]
+    listing(console, rows, names, empty=f"Run {run_id} wrote nothing; nothing to undo.")
+    for name, result in results.items():
+        for example in result.examples:
+            console.print(f"• {name} {example}", style="yellow", soft_wrap=True)
+    if any(r.kept for r in results.values()):
+        console.print("Rows that hold something newer were kept as they are.", style="yellow")
+    if results:
+        console.print(f"Run {run_id} was taken back. To redo it: {again}", soft_wrap=True)
+
+
+def hints(console: Console, reports: Mapping[str, RunReport]) -> None:
+    """What to make of a demo, and where to go from it.
+
+    Args:
+        console: where to.
+        reports: what came of its runs, by system.
+    """
+    rejected = sum(counts["rejected"] for r in reports.values() for counts in r.entities.values())
+    shown = {
+        "rejected": "records that could not be merged, and why",
+        "conflicts": "what both sides claim",
+        "history": "the runs so far",
+        "up": "the same with the Dagster UI",
+    }
+    if "desktop_reverse" in reports:
+        shown["history --reverse"] = "the runs back into the desktop database"
+    console.print()
+    if rejected:
+        console.print(
+            f"The simulated sources hold {rejected} records that nobody could convert. They were kept with"
+            " their reasons, and the rest went on."
+        )
+    console.print("Where to look next, on the tables as they are now:")
+    program = PROGRAM if shutil.which(PROGRAM) else os.path.relpath(sys.argv[0])
+    width = max(map(len, shown))
+    for command, what in shown.items():
+        console.print(f"  {program} {command:{width}}  {what}", soft_wrap=True)

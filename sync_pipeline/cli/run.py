@@ -1,0 +1,69 @@
+"""From what people typed to a run: its scope, the job that serves it, and the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sync_pipeline.cli.framework import say
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.model.scope import Scope
+from sync_pipeline.model.system import System
+
+if TYPE_CHECKING:
+    from sync_pipeline.orchestration.launch import RunReport, Wish
+
+
+def scope_of(**config: Any) -> Scope:
+    """The scope of a run, from what the launchpad would call its configuration.
+
+    Raises:
+        UsageError: its parts contradict each other.
+    """
+    from sync_pipeline.orchestration.resources import SyncScope
+
+    try:
+        scope = SyncScope(**config).resolve()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    if scope.since and scope.until and scope.since > scope.until:
+        raise click.UsageError(f"--from {config['since']} is later than --to {config['until']}")
+    return scope
+
+
+def wished(system: System, entities: Sequence[str], scope: Scope) -> Wish:
+    """The job that serves a scope.
+
+    Raises:
+        UsageError: none does.
+    """
+    from sync_pipeline.orchestration.launch import wish
+    from sync_pipeline.systems.definitions import RUNS
+
+    try:
+        return wish(RUNS[system.name], entities, scope)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def run(wanted: Wish, trigger: str) -> RunReport:
+    """Run it in this process."""
+    from sync_pipeline.definitions import defs
+    from sync_pipeline.orchestration import launch
+
+    say(f"running {wanted.job}: {_described(wanted.scope)}")
+    return launch.execute(defs, wanted, trigger=trigger)
+
+
+def _described(scope: Scope) -> str:
+    records = "1 record" if len(scope.keys) == 1 else f"{len(scope.keys):,} records"
+    what = {
+        "delta": "what changed since the last run",
+        "full": "everything",
+        "keys": f"{records} by key",
+        "range": f"what was modified from {scope.since} to {scope.until or 'now'}",
+    }[scope.mode]
+    wishes = [what, *["forcing the source"] * scope.force, *["only planning"] * scope.dry_run]
+    return ", ".join(wishes)

@@ -1,0 +1,103 @@
+"""What the source holds of one row, right now; for `explain`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects import postgresql
+
+from sync_pipeline.errors import ConversionError, SyncError
+from sync_pipeline.merge.relations import listed
+from sync_pipeline.merge.schema.metadata import column_type
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.merge.stream import Progress
+from sync_pipeline.model.entity import Entity, Field, source_value
+from sync_pipeline.model.scope import Scope
+from sync_pipeline.model.system import System
+from sync_pipeline.systems.definitions import source_of
+
+
+@dataclass
+class AtSource:
+    """One record as the source has it.
+
+    Attributes:
+        values: by column, as the target would hold them.
+        problem: why there are none.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
+    """Ask the source for a record, and convert it as a merge would.
+
+    Args:
+        connection: to the target, which knows how its types spell a value.
+        system: whose entity it is.
+        entity: what the record is.
+        key: its id at the source.
+    """
+    source = source_of(system.name)
+    try:
+        stream = source.read(entity, _scope(entity, key), Progress())
+        records = [
+            record for batch in stream.batches for record in batch if _has(entity, record, key)
+        ]
+    except SyncError as error:
+        return AtSource(problem=str(error))
+    finally:
+        source.close()
+    if not records:
+        return AtSource(problem="; ".join(stream.outcome.problems) or "it has no such record")
+    return AtSource(_spelled(connection, entity, records[0]))
+
+
+def _scope(entity: Entity, key: str) -> Scope:
+    if not entity.part:
+        return Scope(mode="keys", keys=(key,))
+    # What is read in parts is asked by the part, and by the row in the words of its source.
+    values = key.split(",", len(entity.key) - 1)
+    part = dict(zip(entity.key, values, strict=False)).get(entity.part, "")
+    return Scope(mode="keys", keys=(":".join(values),), part=part)
+
+
+def _has(entity: Entity, record: Any, key: str) -> bool:
+    """Whether a record is the one; of what is read in parts, the source may deliver all of them."""
+    if not entity.part:
+        return True
+    own = [_converted(f, record) for f in entity.key_fields]
+    return ",".join("" if value is None else str(value) for value in own) == key
+
+
+def _spelled(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:
+    """The values as the target spells them, so that the same value looks the same."""
+    values = {f.column: _converted(f, record) for f in entity.fields}
+    spelled = [
+        sql.SQL("to_jsonb({}::{})").format(sql.Placeholder(), sql.SQL(_type_name(f)))
+        if not isinstance(values[f.column], ConversionError)
+        else sql.SQL("to_jsonb({}::text)").format(sql.Placeholder())
+        for f in entity.fields
+    ]
+    query = sql.SQL("select {}").format(listed(spelled))
+    given = [str(v) if isinstance(v, ConversionError) else v for v in values.values()]
+    row = connection.execute(query, given).fetchone() or ()
+    return dict(zip(values, row, strict=True))
+
+
+def _converted(f: Field, record: Any) -> Any:
+    value = source_value(f, record)
+    try:
+        return None if value is None else f.type.convert(value)
+    except ConversionError as error:
+        return error
+
+
+def _type_name(f: Field) -> Any:
+    # Without its length: a cast would cut off what does not fit, and here it is to be seen.
+    kind = sa.Text() if f.type.name in {"varchar", "char"} else column_type(f.type)
+    return kind.compile(dialect=postgresql.dialect())

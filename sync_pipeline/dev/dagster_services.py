@@ -1,0 +1,191 @@
+"""Dagster's web server and daemon, kept running as children of `sync-pipeline up`.
+
+Each child leads a process group of its own, to which its code server and its runs belong: so all of them
+can be stopped together, also those that outlived an `up` that was killed. What they log goes to files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import orjson
+
+from sync_pipeline.cli import output as printing
+from sync_pipeline.dev import file_locks
+from sync_pipeline.errors import SyncError
+from sync_pipeline.settings import PROJECT
+
+GRACE_SECONDS = (
+    20  # to end by themselves, runs under way included; after that they are told, then killed
+)
+INSIST_SECONDS = 5
+PORTS_TRIED = 50
+LOG_LIMIT = 1_000_000  # bytes
+QUIET = ["--code-server-log-level", "warning", "--log-level", "warning"]
+
+Say = Callable[[str], None]
+Children = dict[str, subprocess.Popen[bytes]]
+
+
+@contextmanager
+def alone(home: Path, *, say: Say) -> Iterator[None]:
+    """Be the only `up` of a home, for the length of a block: two daemons would do everything twice.
+
+    Raises:
+        SyncError: another one is running.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    lock = file_locks.try_hold(home / "up.lock")
+    facts = _facts(home)
+    if lock is None:
+        raise SyncError(
+            f"Dagster is running already for SYNC_HOME {home}, at {facts.get('url', 'a port of its own')}."
+            " Use that, or end it with Ctrl-C where it was started."
+        )
+    try:
+        if file_locks.is_held(home / "up.children"):
+            say("stopping what an earlier `up`, which was killed, left running")
+            _end(facts.get("groups", []))
+        yield
+    finally:
+        (home / "up.json").unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _facts(home: Path) -> dict[str, object]:
+    try:
+        return orjson.loads((home / "up.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def serve(home: Path, port: int, *, say: Say, as_json: bool) -> int:
+    """Run the web server and the daemon until one ends or a signal comes; inside `alone`."""
+    port = _free(port)
+    url = f"http://127.0.0.1:{port}"
+    workspace = ["-w", str(PROJECT / "workspace.yaml")]
+    at = ["-h", "127.0.0.1", "-p", str(port)]
+    commands = {
+        "dagster-webserver": ["-m", "dagster_webserver", *at, *QUIET, *workspace],
+        "dagster-daemon": ["-m", "dagster._daemon", "run", *QUIET[2:], *workspace],
+    }
+    logs = home / "logs"
+    children: Children = {}
+    try:
+        for name, arguments in commands.items():
+            say(f"starting {name}")
+            children[name] = _start(home, arguments, logs / f"{name}.log")
+            facts = {"url": url, "groups": [c.pid for c in children.values()]}
+            (home / "up.json").write_bytes(orjson.dumps(facts))
+        if _comes_up(port, children):
+            _announce(url, logs, as_json=as_json)
+        return _watch(children, logs)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        say("stopping Dagster; runs under way are given a few seconds to end")
+        _end([child.pid for child in children.values()])
+        for child in children.values():
+            child.wait()
+
+
+def _free(wished: int) -> int:
+    for port in range(wished, min(wished + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise SyncError(f"No port from {wished} on is free; name another: sync-pipeline up --port 8000")
+
+
+def _start(home: Path, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_suffix(".1.log"))
+    alive = file_locks.hold(home / "up.children", shared=True)
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603  our own programs
+                [sys.executable, *arguments],
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[alive],
+            )
+    finally:
+        os.close(alive)
+
+
+def _comes_up(port: int, children: Children) -> bool:
+    """Wait for the web server to answer; false if a child ends instead."""
+    while all(child.poll() is None for child in children.values()):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def _announce(url: str, logs: Path, *, as_json: bool) -> None:
+    if as_json:
+        printing.print_json({"status": "running", "url": url, "logs": logs})
+    else:
+        console = printing.to_stdout()
+        console.print(f"Dagster is at {url}; Ctrl-C stops everything. Logs: {logs}", style="green")
+
+
+def _watch(children: Children, logs: Path) -> int:
+    while True:
+        for name, child in children.items():
+            code = child.poll()
+            if code is not None:
+                log = logs / f"{name}.log"
+                said = " ".join(log.read_text(errors="replace").splitlines()[-1:]).strip()
+                message = f"{name} ended with exit code {code}: {said}. More is in {log}"
+                printing.to_stderr().print(message, style="red", soft_wrap=True)
+                return 1
+        time.sleep(0.2)
+
+
+def _end(groups: object) -> None:
+    """End process groups: first their leaders, which let their runs go in good order."""
+    found = (
+        [group for group in groups if isinstance(group, int)] if isinstance(groups, list) else []
+    )
+    for group in found:
+        with suppress(ProcessLookupError):
+            os.kill(group, signal.SIGINT)
+    _await(found, GRACE_SECONDS)
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for group in found:
+            with suppress(ProcessLookupError):
+                os.killpg(group, how)
+        _await(found, INSIST_SECONDS)
+
+
+def _await(groups: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(_exists(group) for group in groups):
+        time.sleep(0.05)
+
+
+def _exists(group: int) -> bool:
+    with suppress(ChildProcessError):
+        # Ended children of ours have to be waited for, or their group would seem to live.
+        os.waitpid(group, os.WNOHANG)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""A PostgreSQL server of this project's own: its programs, data directory and operating-system user."""

@@ -1,0 +1,53 @@
+"""The account of repairs in `sync.repair`: what was done to indexes, and the order of repairs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from sync_pipeline.doctor.repair.session import Connection
+from sync_pipeline.doctor.repair.table_layout import exists
+from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.errors import TargetNotPrepared
+
+
+@dataclass
+class Facts:
+    """What a repair did to the indexes of its table.
+
+    Attributes:
+        created: names of indexes that it made.
+        dropped: statements that make the dropped ones again.
+        renamed: former and present names.
+    """
+
+    created: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def open_repair(connection: Connection, place: Place) -> UUID:
+    """Enter a repair, under whose id its rows are kept.
+
+    Raises:
+        TargetNotPrepared: there is no account to enter it in.
+    """
+    if not exists(connection, Place("sync", "repair")):
+        raise TargetNotPrepared(
+            f"{place} cannot be repaired: sync.repair, which keeps what a repair removes, does not exist:"
+            " run sync-pipeline migrate"
+        )
+    repair_id = uuid4()
+    connection.execute(
+        "insert into sync.repair (id, table_name) values (%s, %s)", [repair_id, str(place)]
+    )
+    return repair_id
+
+
+def close_repair(connection: Connection, repair_id: UUID, facts: Facts) -> None:
+    """Complete its entry."""
+    connection.execute(
+        "update sync.repair set facts = %s where id = %s", [Jsonb(asdict(facts)), repair_id]
+    )

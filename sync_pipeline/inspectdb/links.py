@@ -1,0 +1,139 @@
+"""Links from foreign keys: which columns point at which entity, and which of them would close a cycle."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sync_pipeline.inspectdb.declarations import DecidedLink, Mark
+from sync_pipeline.inspectdb.drafts import Draft
+from sync_pipeline.inspectdb.ordering import Edge, to_defer
+from sync_pipeline.inspectdb.schema import ForeignKey
+
+# The fewest are deferred, and of as few those that are no links, then those that a row can do without.
+_NO_LINK, _OPTIONAL, _REQUIRED = 1000, 1001, 1002
+
+
+@dataclass(frozen=True)
+class _Pointer:
+    """A foreign key between two entities, or of a table that is none yet to one.
+
+    Attributes:
+        column: the one that points; empty where several do.
+        required: whether the source never holds a row without its parent.
+    """
+
+    child: str
+    column: str
+    parent: str
+    match: tuple[str, ...]
+    required: bool
+
+    @property
+    def weight(self) -> int:
+        """What it costs to defer it."""
+        if not self.column:
+            return _NO_LINK
+        return _REQUIRED if self.required else _OPTIONAL
+
+
+@dataclass
+class Links:
+    """What the foreign keys of a table come to.
+
+    Attributes:
+        links: by column.
+        after: tables that come first for a foreign key of several columns.
+        column_marks: of columns whose foreign key is no link, in words.
+        marks: of foreign keys of several columns.
+    """
+
+    links: dict[str, DecidedLink] = field(default_factory=dict)
+    after: dict[str, None] = field(default_factory=dict)
+    column_marks: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    marks: list[Mark] = field(default_factory=list)
+
+
+def linked(drafts: Mapping[str, Draft]) -> tuple[dict[str, Links], set[Edge]]:
+    """The links of every table by its name, and who comes after whom because of them."""
+    found = {name: Links() for name in drafts}
+    pointers = [p for draft in drafts.values() for p in _pointers(drafts, draft, found)]
+    weights: Counter[Edge] = Counter()
+    for p in pointers:
+        weights[p.child, p.parent] += p.weight
+    deferred = to_defer(list(drafts), weights)
+    for p in pointers:
+        at, late = found[p.child], p.child == p.parent or (p.child, p.parent) in deferred
+        if p.column:
+            # A row that waits for one that waits for it, or for itself, would wait for ever.
+            at.links[p.column] = DecidedLink(
+                p.column, drafts[p.parent].name, p.match, late, p.required and not late
+            )
+        elif not late:
+            at.after[drafts[p.parent].name] = None
+    for at in found.values():
+        for link in (link for link in at.links.values() if not link.deferred):
+            at.after.pop(link.to, None)
+    kept = {(c, p) for c, p in weights if c != p and (c, p) not in deferred}
+    return found, kept
+
+
+def _pointers(
+    drafts: Mapping[str, Draft], child: Draft, found: Mapping[str, Links]
+) -> Iterator[_Pointer]:
+    at = found[child.table.name]
+    taken: set[str] = set()
+    for key in child.table.foreign_keys:
+        if key.column and not child.columns[key.column].type:
+            continue
+        words = f"references {_named(key, child)}"
+        parent = drafts.get(key.table) if key.schema == child.table.schema else None
+        obstacle = _obstacle(key, child, parent, taken)
+        if not key.column:
+            more = f", {obstacle}" if obstacle else ""
+            at.marks.append(
+                Mark(f"({', '.join(key.columns)}) {words}{more}; a link has one column")
+            )
+        elif obstacle:
+            at.column_marks[key.column].append(f"{words}, {obstacle}")
+        if parent and not obstacle:
+            taken.add(key.column)
+            yield _pointer(key, child, parent)
+
+
+def _pointer(key: ForeignKey, child: Draft, parent: Draft) -> _Pointer:
+    never_null = {c.name for c in child.table.columns if c.not_null}
+    return _Pointer(
+        child=child.table.name,
+        column=key.column,
+        parent=parent.table.name,
+        match=key.referenced if key.column and key.referenced != parent.key.columns else (),
+        required=key.checked and never_null.issuperset(key.columns),
+    )
+
+
+def _obstacle(key: ForeignKey, child: Draft, parent: Draft | None, taken: set[str]) -> str:
+    """Why a foreign key cannot become a link, in words; empty where it can."""
+    if parent is None:
+        return "which is not among these tables"
+    if not parent.is_entity:
+        return "which has no key here" if not parent.problem else "which is left out"
+    return _obstacle_of_one(key, child, parent, taken) if key.column else ""
+
+
+def _obstacle_of_one(key: ForeignKey, child: Draft, parent: Draft, taken: set[str]) -> str:
+    """Why the only column of a foreign key cannot become a link."""
+    here, there = child.columns[key.column], parent.columns[key.referenced[0]]
+    if not there.type:
+        return "which is left out"
+    if not here.equals(there):
+        return f"whose type {there.type} is not compared with {here.type}"
+    if here.column in taken:
+        return "and a column points at one entity only"
+    return ""
+
+
+def _named(key: ForeignKey, child: Draft) -> str:
+    table = key.table if key.schema == child.table.schema else f"{key.schema}.{key.table}"
+    return f"{table} ({', '.join(key.referenced)})"

@@ -1,5 +1,0 @@
-"""Any Postgres database declared as entities, from its catalog, for people to complete."""
-
-from sync_pipeline.inspecting.inspected import Inspected, inspect
-
-__all__ = ["Inspected", "inspect"]

@@ -1,0 +1,1 @@
+"""All SQL on the bookkeeping tables: runs, watermarks, requests, listings, retention."""

@@ -1,0 +1,168 @@
+"""Whether a target is ready for an entity: a few catalog queries before every run.
+
+Only what would make every run fail or repeat rows is looked at here; `doctoring` says all the rest, what
+each costs and how to mend it. An index is judged by its definition, never by its name: unique, valid,
+total, on exactly the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.remedies import typed
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the target that a run needs to be otherwise.
+
+    Attributes:
+        entity: its system and name.
+        problem: what is not as it should be.
+        remedy: how people mend it.
+        mended: whether `doctor --fix` mends it.
+    """
+
+    entity: str
+    problem: str
+    remedy: str
+    mended: bool = False
+
+
+_MIGRATE = f"run: {typed('migrate')}"
+_FIX = f"run: {typed('doctor --fix')}"
+_INDEX = f"{_MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
+_NOT_OURS = (
+    "the table belongs to another program: add it there, or take its field out of the entity"
+)
+
+
+def check(connection: Connection, rel: Relations) -> None:
+    """Refuse to run against a target that is not ready.
+
+    Raises:
+        TargetNotPrepared: with every finding and its remedy.
+    """
+    found = list(findings(connection, rel))
+    if found:
+        what = "; ".join(f"{f.problem} ({f.remedy})" for f in found)
+        mends = (
+            f"; `{typed('doctor --fix')}` mends what it can" if any(f.mended for f in found) else ""
+        )
+        raise TargetNotPrepared(
+            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}. `{typed('doctor')}`"
+            f" shows all findings{mends}."
+        )
+
+
+def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
+    """What keeps an entity from being synced into this target."""
+    entity = rel.entity
+    name = f"{entity.system}/{entity.name}"
+    types: list[dict[str, LiteralString]] = []
+    for relation, what in ((rel.target, "table"), (rel.base, "base table")):
+        text = relation.as_string(connection)
+        # A table that may lack a unique index is not ours to migrate.
+        is_ours = relation is rel.base or entity.unique_key
+        remedy = _MIGRATE if is_ours else _NOT_OURS
+        types.append(_columns(connection, text))
+        if not types[-1]:
+            yield Finding(name, f"{what} {text} does not exist", remedy, mended=is_ours)
+            continue
+        wanted = rel.mapped_columns if relation is rel.base else written(entity)
+        for column in (c for c in wanted if c not in types[-1]):
+            yield Finding(name, f"{what} {text} has no column {column}", remedy, mended=is_ours)
+        if is_ours:
+            remedy = _MIGRATE if relation is rel.base else _INDEX
+            yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
+    for column in rel.mapped_columns:
+        found, declared = types[0].get(column), types[1].get(column)
+        if found and declared and not comparable(connection, found, declared):
+            yield Finding(
+                name,
+                f"column {column} is {found}, which cannot be compared with {declared}",
+                "change the column's type on the target, or the field's",
+            )
+
+
+def written(entity: Entity) -> list[str]:
+    """Columns that a merge reads or writes; the other local ones may be missing."""
+    names = [c.column for c in (*entity.fields, *entity.stamps)]
+    names += [entity.owner.column] if entity.owner else []
+    names += [name for name in (entity.missing_flag, entity.part_error) if name]
+    return list(dict.fromkeys(names))
+
+
+def _columns(connection: Connection, relation: str) -> dict[str, LiteralString]:
+    rows = connection.execute(
+        "select attname, format_type(atttypid, -1) from pg_attribute where attrelid = to_regclass(%s)"
+        " and attnum > 0 and not attisdropped",
+        [relation],
+    )
+    return dict(rows.fetchall())
+
+
+_BINARY = {"real", "double precision"}
+
+
+def comparable(connection: Connection, one: LiteralString, other: LiteralString) -> bool:
+    """Whether values of two types, as Postgres spells them, can be compared without loss."""
+    if one == other:
+        return one != "json"
+    if {one, other} & _BINARY:
+        return False  # 0.1 in binary is another number than 0.1 in decimal: every row would look edited
+    # Asked of the types and not of the tables, which somebody may have locked.
+    query = sql.SQL("select null::{} is distinct from null::{}")
+    try:
+        with connection.transaction():
+            connection.execute(query.format(sql.SQL(one), sql.SQL(other)))
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
+        return False
+    return True
+
+
+def _index_findings(
+    connection: Connection, entity: Entity, what: str, relation: str, remedy: str
+) -> Iterator[Finding]:
+    name = f"{entity.system}/{entity.name}"
+    # What an index only includes does not matter to ON CONFLICT. Two nulls collide where the index says
+    # so, or where there are none.
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "select array(select a.attname::text from unnest(i.indkey) with ordinality k(number, place)"
+        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number"
+        " where k.place <= i.indnkeyatts), i.indexrelid::regclass::text, i.indimmediate,"
+        " coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) or not exists"
+        " (select from pg_attribute a where a.attrelid = i.indrelid and a.attname = any(%s)"
+        " and not a.attnotnull)"
+        " from pg_index i where i.indrelid = to_regclass(%s) and i.indisunique and i.indisvalid"
+        " and i.indpred is null and i.indexprs is null",
+        [[f.column for f in entity.key_fields if f.null_counts], relation],
+    ).fetchall()
+    key = ", ".join(entity.key)
+    usable = [row for row in rows if set(row[0]) == set(entity.key)]
+    if not usable:
+        problem = f"{what} has no valid, total unique index on ({key})"
+        yield Finding(name, problem, remedy, mended=True)
+    elif not any(nulls for *_, nulls in usable):
+        problem = f"{what} has a unique index on ({key}) that lets a null repeat"
+        yield Finding(name, problem, _FIX, mended=True)
+    for index in (index for _, index, immediate, _ in usable if not immediate):
+        yield Finding(
+            name,
+            f"{what} has the unique constraint {index} deferrable, which ON CONFLICT does not accept",
+            "drop the constraint and add it again as not deferrable",
+        )
+
+
+def exists(connection: Connection, rel: Relations) -> bool:
+    """Whether the target table is there at all."""
+    return bool(_columns(connection, rel.target.as_string(connection)))

@@ -1,0 +1,258 @@
+"""Questions that checks ask of a synced table: dangling links, repeated keys, owners, the last run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from sync_pipeline.merge.plan import parent_columns
+from sync_pipeline.merge.relations import AND, Relations, columns, ident
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Entity, Field, Link
+from sync_pipeline.model.system import System
+
+
+@dataclass(frozen=True)
+class Dangling:
+    """Values of one link that point at nothing.
+
+    Attributes:
+        values: how many, counting every row.
+        examples: some of them, as `row → value`.
+    """
+
+    column: str
+    parents: tuple[str, ...]
+    values: int
+    examples: list[str]
+
+
+def dangling_links(connection: Connection, system: System, entity: Entity) -> list[Dangling]:
+    """Each link of an entity, with what it names that is not there."""
+    return [_dangling(connection, system, entity, f, link) for f, link in entity.links]
+
+
+def _dangling(
+    connection: Connection, system: System, entity: Entity, f: Field, link: Link
+) -> Dangling:
+    missing = AND.join(
+        sql.SQL("not exists (select from {} pt where {})").format(
+            Relations(system[name]).target,
+            sql.SQL(" or ").join(
+                sql.SQL("pt.{} = v.value").format(ident(c))
+                for c in parent_columns(link, system[name])
+            ),
+        )
+        for name in link.parents
+    )
+    exempt = [
+        AND.join([sql.SQL("not starts_with(v.value, {})").format(sql.Literal(e))])
+        for e in link.exempt
+    ]
+    rel = Relations(entity)
+    each = sql.SQL("unnest(t.{})" if f.type.is_list else "(select t.{})").format(ident(f.column))
+    query = sql.SQL(
+        "with dangling as (select concat_ws(', ', {}) || ' → ' || v.value as example"
+        " from {} t, lateral {} as v(value)"
+        " where v.value is not null and v.value::text <> '' and {})"
+        " select (select count(*) from dangling), array(select example from dangling order by 1 limit 5)"
+    ).format(columns(entity.key, "t"), rel.target, each, AND.join([*exempt, missing]))
+    row: Any = connection.execute(query).fetchone()
+    return Dangling(f.column, link.parents, row[0], row[1])
+
+
+def repeated_keys(connection: Connection, entity: Entity) -> int:
+    """Keys that more than one row of the table carries; rows of others that lack a part of it have none."""
+    lacking = [f.column for f in entity.key_fields if f.null_is_foreign]
+    whole = AND.join(
+        [sql.SQL("true"), *(sql.SQL("{} is not null").format(ident(c)) for c in lacking)]
+    )
+    query = sql.SQL(
+        "select count(*) from (select from {} where {} group by {} having count(*) > 1) x"
+    ).format(Relations(entity).target, whole, columns(entity.key))
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+def foreign_rows(connection: Connection, entity: Entity) -> int:
+    """Rows that belong to another owner."""
+    rel = Relations(entity)
+    query = sql.SQL("select count(*) from {} t where not {}").format(rel.target, rel.ours("t"))
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+@dataclass(frozen=True)
+class LastMerge:
+    """The last merge of an entity that was entered into the history."""
+
+    status: str
+    counts: dict[str, int]
+    finished_at: dt.datetime
+    error: str | None
+    run_began: dt.datetime
+
+    @property
+    def took(self) -> dt.timedelta:
+        """How long its run had been going when it was committed."""
+        return self.finished_at - self.run_began
+
+
+def last_merge(connection: Connection, entity: Entity) -> LastMerge | None:
+    """The entity's last step, whatever became of it; None before the first."""
+    row = connection.execute(
+        "select status, coalesce(counts, '{}'), finished_at, error,"
+        " (select min(r.started_at) from sync.step r where r.run_id = s.run_id) from sync.step s"
+        " where system = %s and entity = %s and action = 'merge' order by id desc limit 1",
+        [entity.system, entity.name],
+    ).fetchone()
+    return LastMerge(*row) if row else None
+
+
+def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[int, list[str]]:
+    """How many conflicts of a kind nobody has settled, and the keys of some of them."""
+    row: Any = connection.execute(
+        "select count(*), (array_agg((select string_agg(value, ', ') from jsonb_each_text(key))"
+        " order by id))[:5] from sync.conflict"
+        " where system = %s and entity = %s and kind = %s and resolved_at is null",
+        [entity.system, entity.name, kind],
+    ).fetchone()
+    return row[0], row[1] or []
+
+
+def unmarked_rows(connection: Connection, entity: Entity) -> int:
+    """Rows that do not say whose they are."""
+    assert entity.owner
+    query = sql.SQL("select count(*) from {} where coalesce(rtrim({}::text), '') = ''").format(
+        Relations(entity).target, ident(entity.owner.column)
+    )
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Why the source's count and the table's differ.
+
+    What became of records that were not accepted is known from the last read of everything.
+
+    Attributes:
+        at_source: records, when they were last counted; None where the source does not tell.
+        complete: whether that was in a read of everything.
+        released: records that had been parked and were staged again beside the source's.
+        duplicates: records that lost to another of the same key.
+        held_back: records that were not accepted (parked, rejected, another owner's), while no other of
+            their key has ever landed.
+        undelivered: accepted records that were not delivered, which did not prove them gone.
+        known: records that the sync has accepted, and that the source still had when last looked for.
+        not_here: those of them without a row: deleted here, or another owner's that is gone.
+        others: rows of other owners, of which the sync has accepted no record.
+        ours_alone: rows of ours that the source does not have.
+        repeats: further rows of a key that the table repeats.
+        on_target: rows.
+    """
+
+    at_source: int | None
+    complete: bool
+    released: int
+    duplicates: int
+    held_back: int
+    undelivered: int
+    known: int
+    not_here: int
+    others: int
+    ours_alone: int
+    repeats: int
+    on_target: int
+
+    @property
+    def rest(self) -> int:
+        """Records at the source that nothing else accounts for."""
+        if self.at_source is None:
+            return 0
+        accounted = self.duplicates + self.held_back - self.released - self.undelivered
+        return self.at_source - accounted - self.known
+
+    @property
+    def unexplained(self) -> int:
+        """The same, where that is a finding; since a read of everything much may have happened there."""
+        return self.rest if self.complete else 0
+
+    def table(self) -> list[tuple[str, int]]:
+        """The way from one count to the other, a line each; those that are seldom needed when they are."""
+        seldom = "unaccounted for"
+        if not self.complete:
+            seldom = "repeated, held back or gone since everything was last read"
+        first = [
+            ("at the source", self.at_source),
+            ("+ parked before, and staged again", self.released or None),
+            ("− repeated keys", self.duplicates),
+            ("− parked, rejected, or other owners' rows", self.held_back),
+            ("+ not delivered any more, which does not prove them gone", self.undelivered or None),
+            (f"− {seldom}", self.rest or None),
+        ]
+        if self.at_source is None:
+            first = [("accepted from the source", self.known)]
+        return [
+            *((what, count) for what, count in first if count is not None),
+            ("− not on the target: deleted here", self.not_here),
+            ("+ other owners' rows", self.others),
+            ("+ our rows that the source does not have", self.ours_alone),
+            ("+ rows that repeat a key", self.repeats),
+            ("= on the target", self.on_target),
+        ]
+
+
+def difference(connection: Connection, entity: Entity) -> Difference:
+    """Account for the difference between the source's count and the table's."""
+    place = [entity.system, entity.name]
+    last = connection.execute(_COUNTED, place).fetchone() or (None, False)
+    read: Any = connection.execute(_READ, place).fetchone() or (0, 0, 0, 0)
+    rel = Relations(entity)
+    query = sql.SQL(
+        "with rows as (select {ours} as ours, b.ctid is not null and b._missing_since is null as known"
+        " from {target} t left join {base} b on {same})"
+        " select (select count(*) from rows),"
+        " (select count(*) from {base} where _missing_since is null),"
+        " (select count(*) from {base} b where _missing_since is null"
+        " and not exists (select from {target} t where {same})),"
+        " (select count(*) from rows where not known and not ours),"
+        " (select count(*) from rows where not known and ours)"
+    ).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
+    counted: Any = connection.execute(query).fetchone()
+    on_target, known, not_here, others, ours_alone = counted
+    return Difference(
+        at_source=last[0],
+        complete=last[1],
+        released=read[0],
+        duplicates=read[1],
+        held_back=read[2],
+        undelivered=read[3],
+        known=known,
+        not_here=not_here,
+        others=others,
+        ours_alone=ours_alone,
+        repeats=on_target - others - ours_alone - (known - not_here),
+        on_target=on_target,
+    )
+
+
+_COUNTED = """
+select (facts ->> 'source_rows')::int, coalesce((facts ->> 'complete_scan')::boolean, false)
+from sync.step
+where system = %s and entity = %s and action = 'merge' and status = 'completed'
+order by id desc limit 1
+"""
+
+_READ = """
+select coalesce((facts ->> 'released')::int, 0), (counts ->> 'duplicates')::int,
+    coalesce((facts ->> 'not_accepted')::int, 0) - coalesce((facts ->> 'held_back')::int, 0),
+    coalesce((facts ->> 'undelivered')::int, 0)
+from sync.step
+where system = %s and entity = %s and action = 'merge' and status = 'completed'
+    and (facts ->> 'complete_scan')::boolean
+order by id desc limit 1
+"""

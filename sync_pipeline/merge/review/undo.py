@@ -1,0 +1,259 @@
+"""Take a run back: only fields that still hold what that run wrote; the rest is reported, not touched.
+
+To the merge an undone value is a local edit: the base still holds what the source delivered, so the next
+sync leaves it alone until the source changes again, and `force` re-asserts it. Undoing is a run of its
+own with before-images of its own, so it can be undone too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.missing import untouched
+from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.session import atomically
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.system import System
+
+
+@dataclass
+class Undone:
+    """What undoing did to one entity.
+
+    Attributes:
+        restored: rows of which at least one field was put back.
+        deleted: rows that the run had inserted and nobody has touched since.
+        reinserted: rows that the run had deleted.
+        kept: rows that were left, wholly or in part, because they hold something newer.
+        examples: some of the kept ones.
+    """
+
+    restored: int = 0
+    deleted: int = 0
+    reinserted: int = 0
+    kept: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+def undo(
+    connection: Connection, system: System, run_id: UUID, *, undo_id: UUID
+) -> dict[str, Undone]:
+    """Take a run back, all in one transaction.
+
+    Args:
+        connection: in autocommit.
+        system: whose entities are looked at.
+        run_id: the run to take back.
+        undo_id: names the undoing.
+
+    Returns:
+        What was done, by entity; entities that the run did not write are left out.
+
+    Raises:
+        EntityBusy: another run is syncing one of the entities.
+    """
+    started_at = dt.datetime.now(dt.UTC)
+
+    def work() -> dict[str, Undone]:
+        runs.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
+        results: dict[str, Undone] = {}
+        accepted = _accepted(connection, run_id)
+        for entity in reversed(system.in_order()):
+            names = {
+                "run": run_id,
+                "undo": undo_id,
+                "system": entity.system,
+                "entity": entity.name,
+                "accepted": accepted.get((entity.system, entity.name)),
+            }
+            result = _undo_entity(connection, Relations(entity), names)
+            if result != Undone():
+                results[entity.name] = result
+                facts = {"undoes": str(run_id), **vars(result)}
+                step = runs.Step(
+                    system.name, entity.name, "undo", "completed", started_at, facts=facts
+                )
+                runs.add_step(connection, undo_id, step)
+        connection.execute(_REOPEN, {"run": run_id})
+        return results
+
+    results = atomically(connection, system.entities, work)
+    runs.close_run(connection, undo_id)
+    return results
+
+
+# Who takes a decision back has the question again.
+_REOPEN = """
+update sync.conflict c set resolved_at = null, resolution = null from sync_history h
+where h.id = %(run)s and h.sync_type = 'resolve' and c.id = (h.metadata ->> 'conflict')::bigint
+    and c.resolution in ('source', 'local')
+    and not exists (select from sync.conflict o where o.id > c.id and o.system = c.system
+        and o.entity = c.entity and o.key = c.key and o.kind = c.kind
+        and o.field is not distinct from c.field)
+"""
+
+
+def _accepted(connection: Connection, run_id: UUID) -> dict[tuple[str, str], Jsonb]:
+    """The row of another owner, by system and entity, that a person let this run write.
+
+    Nothing else writes such a row. Undoing it, and undoing that, is the same person's business.
+    """
+    rows = connection.execute(
+        "with recursive origin as (select id, metadata from sync_history where id = %s"
+        " union select h.id, h.metadata from sync_history h, origin o"
+        " where h.id::text = o.metadata ->> 'undoes')"
+        " select c.system, c.entity, c.key from origin o"
+        " join sync.conflict c on c.id = (o.metadata ->> 'conflict')::bigint where c.kind = 'owner'",
+        [run_id],
+    )
+    return {(system, entity): Jsonb(key) for system, entity, key in rows}
+
+
+def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:
+    connection.execute(_gather(), names)
+    result = Undone()
+    # Rows first: of one that was put back in part and then deleted, the part comes after the row.
+    result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
+    result.restored = connection.execute(_restore(rel), names).rowcount
+    result.deleted = connection.execute(_delete(rel), names).rowcount
+    kept = connection.execute(_kept(rel), names).fetchall()
+    result.kept = len(kept)
+    result.examples = [text for (text,) in kept[:5]]
+    connection.execute("drop table pg_temp.image")
+    return result
+
+
+def _gather() -> sql.SQL:
+    """The run's images of each row as one: of several writes to a field, before the first, after the last."""
+    return sql.SQL(
+        "create temporary table image on commit drop as select x.key, max(x.action) as action,"
+        " jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,"
+        " jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after"
+        " from sync.change x, jsonb_object_keys(x.before) as f(name)"
+        " where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s"
+        " group by x.key, x.action = 'delete'"
+    )
+
+
+def _restorable(column: str) -> sql.Composed:
+    """Whether a field was written by the run and still holds what it wrote."""
+    return sql.SQL(
+        "coalesce(x.before ? {name} and coalesce(to_jsonb(t.{column}), 'null') = x.after -> {name}, false)"
+    ).format(name=sql.Literal(column), column=ident(column))
+
+
+def _written(rel: Relations) -> tuple[str, ...]:
+    """Columns that a run may write on a row that exists."""
+    marks = (rel.entity.missing_flag, rel.entity.part_error)
+    return (*rel.value_columns, *(column for column in marks if column))
+
+
+def _restore(rel: Relations) -> sql.Composed:
+    sets = listed(
+        sql.SQL("{column} = case when {test} then was.{column} else t.{column} end").format(
+            column=ident(c), test=_restorable(c)
+        )
+        for c in _written(rel)
+    )
+    any_field = sql.SQL(" or ").join(_restorable(c) for c in _written(rel))
+    return sql.SQL(
+        "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
+        " join {target} t on x.key = {key} where x.action <> 'delete'"
+        " and ({ours} or x.key = %(accepted)s::jsonb) and {alone} and ({any_field})),"
+        " written as (update {target} t set {sets} from todo x,"
+        " jsonb_populate_record(null::{target}, x.before) was where x.key = {key})"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'update',"
+        " (select jsonb_object_agg(n, after -> n) from unnest(fields) n),"
+        " (select jsonb_object_agg(n, before -> n) from unnest(fields) n) from todo"
+    ).format(
+        taken=_taken(rel),
+        target=rel.target,
+        key=rel.key_json("t"),
+        ours=rel.ours("t"),
+        alone=rel.alone,
+        any_field=any_field,
+        sets=sets,
+    )
+
+
+def _taken(rel: Relations) -> sql.Composed:
+    """Names of the fields of a row that can be put back."""
+    return sql.SQL("array_remove(array[{}], null)").format(
+        listed(
+            sql.SQL("case when {} then {} end").format(_restorable(c), sql.Literal(c))
+            for c in _written(rel)
+        )
+    )
+
+
+def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
+    rows = connection.execute(
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
+        " and attgenerated = '' order by attnum",
+        [rel.target.as_string(connection)],
+    )
+    names = [name for (name,) in rows]
+    return sql.SQL(
+        "with back as (insert into {target} as t ({names}) overriding system value"
+        " select {values} from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
+        " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
+        " returning {key} as key, to_jsonb(t.*) as image)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image from back"
+    ).format(
+        target=rel.target,
+        names=columns(names),
+        values=columns(names, "was"),
+        key=rel.key_json("t"),
+    )
+
+
+def _delete(rel: Relations) -> sql.Composed:
+    """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
+    return sql.SQL(
+        "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
+        " and b._run = %(run)s and {ours} and {alone} and {untouched}"
+        " returning {key} as key, to_jsonb(t.*) as image),"
+        " again as (delete from {target} t using sync.change x where x.run_id = %(run)s"
+        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert' and x.key = {key}"
+        " and {ours} and {alone} and to_jsonb(t.*) = x.after returning {key} as key, to_jsonb(t.*) as image)"
+        " insert into sync.change (run_id, system, entity, key, action, before, after)"
+        " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'"
+        " from (select * from gone union all select * from again) x"
+    ).format(
+        target=rel.target,
+        base=rel.base,
+        same=rel.same_key("t", "b"),
+        ours=rel.ours("t"),
+        alone=rel.alone,
+        untouched=untouched(rel),
+        key=rel.key_json("t"),
+    )
+
+
+def _kept(rel: Relations) -> sql.Composed:
+    """Rows that still differ from how they were before the run, with what stands in the way."""
+    return sql.SQL(
+        "select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))"
+        " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
+        " where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name"
+        " group by x.key"
+        " union all select format('%%s: was inserted and has been edited since', {key})"
+        " from {target} t join {base} b on {same} where b._inserted_by = %(run)s"
+        " union all select format('%%s: was inserted and has been edited since', x.key)"
+        " from sync.change x join {target} t on x.key = {key} where x.run_id = %(run)s"
+        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert'"
+        " union all select format('%%s: was deleted and is there again', x.key)"
+        " from pg_temp.image x join {target} t on x.key = {key} where x.action = 'delete'"
+        " and not exists (select from sync.change c where c.run_id = %(undo)s and c.system = %(system)s"
+        " and c.entity = %(entity)s and c.action = 'insert' and c.key = x.key)"
+    ).format(target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b"))

@@ -1,0 +1,1 @@
+"""Tables and columns: metadata from entities, adoption of existing tables, migration."""

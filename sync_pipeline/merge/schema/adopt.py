@@ -1,0 +1,229 @@
+"""Bring a target to what the entities need, whatever it holds already.
+
+Production has the tables long before us. What is missing is created: tables, columns, unique indexes as
+far as the data allows. Nothing else is changed; what differs is said. Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn, CreateIndex
+from sqlalchemy.sql.elements import quoted_name
+
+from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, unique_name
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that adopting a target did, or that it left to people.
+
+    Attributes:
+        kind: `created` something, `differs` from the model and was left, `refused` by the data; and of
+            repairs: `repaired` something, or `kept` it as it was.
+    """
+
+    kind: Literal["created", "differs", "refused", "repaired", "kept"]
+    table: str
+    text: str
+
+
+def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+    """Create what the metadata names and the database lacks.
+
+    Args:
+        connection: in a transaction that the caller commits.
+        meta: tables of the entities and their bases.
+
+    Returns:
+        What was created, what differs, and what the data does not allow.
+    """
+    notes: list[Note] = []
+    for schema in sorted({t.schema for t in meta.sorted_tables if t.schema}):
+        # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
+        if not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
+    for table in meta.sorted_tables:
+        inspector = sa.inspect(connection)
+        if not inspector.has_table(table.name, schema=table.schema):
+            table.create(connection)
+            notes.append(Note("created", table.fullname, "table"))
+        else:
+            notes += _complete(connection, inspector, table)
+    return notes
+
+
+def differences(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+    """What differs from the metadata in tables that are there; nothing is changed."""
+    notes: list[Note] = []
+    inspector = sa.inspect(connection)
+    for table in meta.sorted_tables:
+        if not inspector.has_table(table.name, schema=table.schema):
+            continue
+        present = {c["name"]: c for c in inspector.get_columns(table.name, schema=table.schema)}
+        for column in (c for c in table.columns if c.name in present):
+            notes += _differences(connection, table, column, present[column.name])
+    return notes
+
+
+def _complete(
+    connection: sa.Connection, inspector: sa.Inspector, table: sa.Table
+) -> Iterator[Note]:
+    present = {c["name"]: c for c in inspector.get_columns(table.name, schema=table.schema)}
+    for column in table.columns:
+        if column.name not in present:
+            yield _add_column(connection, table, column)
+        elif table.schema == BASE_SCHEMA:
+            yield from _retype(connection, table, column, present[column.name])
+        else:
+            yield from _differences(connection, table, column, present[column.name])
+    for index in (*table.indexes, *_key_index(table)):
+        yield from _add_index(connection, table, index)
+    for name in present.keys() - {c.name for c in table.columns}:
+        if table.schema != BASE_SCHEMA:
+            yield Note(
+                "differs", table.fullname, f"column {name} is not declared; it is left alone"
+            )
+
+
+def _quoted(connection: sa.Connection, table: sa.Table) -> str:
+    return connection.dialect.identifier_preparer.format_table(table)
+
+
+def _qualified(connection: sa.Connection, table: sa.Table, name: str | None) -> str:
+    """A relation beside a table, as to_regclass takes it."""
+    quote = connection.dialect.identifier_preparer.quote
+    return ".".join(quote(part) for part in (table.schema or "public", name or ""))
+
+
+def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> Note:
+    # An existing table may hold rows: a column is added as nullable, and a key that is missing altogether
+    # is for a migration of its own.
+    nullable = sa.Column(column.name, column.type, server_default=column.server_default)
+    nullable._set_parent(sa.Table(table.name, sa.MetaData()), all_names={}, allow_replacements=True)  # noqa: SLF001
+    ddl = CreateColumn(nullable).compile(dialect=connection.dialect)
+    alter = f"alter table {_quoted(connection, table)} add column {ddl}"
+    # A colon in a name is no parameter.
+    connection.execute(sa.text(alter.replace(":", r"\:")))
+    if table.schema == BASE_SCHEMA:
+        # What the source delivered for it in the past is not known; null would look like "was empty".
+        unknown = sa.func.array_append(table.c["_unknown"], column.name)
+        connection.execute(table.update().values(_unknown=unknown))
+    return Note("created", table.fullname, f"column {column.name}")
+
+
+def _differences(
+    connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
+) -> Iterator[Note]:
+    found = _spelled(connection, present["type"])
+    wanted = _spelled(connection, column.type)
+    if found != wanted:
+        yield Note(
+            "differs", table.fullname, f"column {column.name} is {found}, declared as {wanted}"
+        )
+    if not column.nullable and present["nullable"]:
+        yield Note(
+            "differs", table.fullname, f"column {column.name} allows null, declared not null"
+        )
+
+
+def _spelled(connection: sa.Connection, kind: sa.types.TypeEngine) -> str:
+    """A type as SQL spells it; numeric(3) and numeric(3, 0) are the same."""
+    return kind.compile(connection.dialect).replace(", 0)", ")")
+
+
+def _retype(
+    connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
+) -> Iterator[Note]:
+    """Bases are ours: their columns follow the fields, with their values or without."""
+    wanted = column.type.compile(connection.dialect)
+    if present["type"].compile(connection.dialect) == wanted:
+        return
+    name = connection.dialect.identifier_preparer.quote(column.name)
+    alter = f"alter table {_quoted(connection, table)}"
+    try:
+        with connection.begin_nested():
+            change = f"{alter} alter column {name} type {wanted} using {name}::{wanted}"
+            connection.execute(sa.text(change))
+        yield Note("created", table.fullname, f"column {column.name} as {wanted}")
+    except DBAPIError:
+        if column.name in table.primary_key.columns:
+            raise
+        connection.execute(sa.text(f"{alter} drop column {name}"))
+        yield _add_column(connection, table, column)
+
+
+def _key_index(table: sa.Table) -> Iterator[sa.Index]:
+    """An existing table may lack its primary key; a unique index does as well."""
+    columns = list(table.primary_key.columns)
+    if columns and table.autoincrement_column is None:
+        names = [c.name for c in columns]
+        copy = table.to_metadata(sa.MetaData())
+        yield sa.Index(unique_name(table.name, names), *(copy.c[n] for n in names), unique=True)
+
+
+def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> Iterator[Note]:
+    names = [c.name for c in index.columns]
+    if index.dialect_options["postgresql"]["where"] is not None:
+        # A partial index is only ever a bookkeeping table's own; its migration has made it.
+        return
+    if _has_index(connection, table, set(names), unique=bool(index.unique)):
+        return
+    if index.unique:
+        nulls = bool(index.dialect_options["postgresql"]["nulls_not_distinct"])
+        repeated = _repeated(connection, table, names, nulls=nulls)
+        if repeated:
+            yield Note(
+                "refused",
+                table.fullname,
+                f"unique index on ({', '.join(names)}): {repeated}; `doctor --fix` merges them and keeps"
+                " what it removes",
+            )
+            return
+    if connection.scalar(sa.select(sa.func.to_regclass(_qualified(connection, table, index.name)))):
+        # The name is taken, by an index that does not do.
+        index.name = quoted_name(f"{index.name}"[:58] + "_sync", quote=None)
+    connection.execute(CreateIndex(index))
+    yield Note("created", table.fullname, f"index {index.name}")
+
+
+def _has_index(
+    connection: sa.Connection, table: sa.Table, names: set[str], *, unique: bool
+) -> bool:
+    """Whether a valid, total index on exactly these columns exists, under whatever name."""
+    rows = connection.execute(
+        sa.text(
+            "select array(select a.attname::text from unnest(i.indkey) k join pg_attribute a"
+            " on a.attrelid = i.indrelid and a.attnum = k) from pg_index i"
+            " where i.indrelid = to_regclass(:table) and i.indisvalid and i.indpred is null"
+            " and i.indexprs is null and i.indnkeyatts = i.indnatts and (i.indisunique or not :unique)"
+        ),
+        {"table": _quoted(connection, table), "unique": unique},
+    )
+    return any(set(found) == names for (found,) in rows)
+
+
+def _repeated(
+    connection: sa.Connection, table: sa.Table, names: list[str], *, nulls: bool
+) -> str | None:
+    """What keeps a unique index from being created, with examples; whether nulls count as equal."""
+    columns = [table.c[name] for name in names]
+    filled = [] if nulls else [c.is_not(None) for c in columns]
+    query = (
+        sa.select(*columns, sa.func.count())
+        .where(*filled)
+        .group_by(*columns)
+        .having(sa.func.count() > 1)
+    )
+    rows = connection.execute(query.limit(3)).all()
+    if not rows:
+        return None
+    total = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
+    examples = "; ".join(f"{', '.join(map(str, row[:-1]))} ({row[-1]} times)" for row in rows)
+    said = "1 key is" if total == 1 else f"{total} keys are"
+    return f"{said} repeated, such as {examples}"

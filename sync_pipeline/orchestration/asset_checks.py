@@ -1,0 +1,331 @@
+"""Asset checks, made from the entities: what the alert lists of the source systems asked for.
+
+A check never undoes a write; what must not land is stopped by the guard before the commit. Checks say
+whether the table is in the state that people expect, and name what is not.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.merge import preflight
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.review import audit
+from sync_pipeline.merge.review.audit import LastMerge
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.asset_keys import asset_key
+from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.remedies import is_reverse, typed
+
+LATE = dt.timedelta(hours=26)
+LONG = dt.timedelta(minutes=10)
+MOST_ERRORS = 10
+DROP_PERCENT = 5.0
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+def entity_checks(
+    system: System, target: str = TargetDatabase.key
+) -> list[dg.AssetChecksDefinition]:
+    """The checks of every entity; few steps per entity, because a step costs more than a query.
+
+    Args:
+        system: whose entities.
+        target: key of the resource of the database that they are merged into.
+    """
+    return [made for entity in system.in_order() for made in _checks_of(system, entity, target)]
+
+
+def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.AssetChecksDefinition]:
+    specs = _specs(entity)
+    if not any(True for _ in entity.links):
+        yield _checks(system, entity, specs, target, "checks", _results)
+        return
+    # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
+    linked = [p for _, link in entity.links if link.deferred for p in link.parents]
+    later = [name for name in dict.fromkeys(linked) if name != entity.name]
+    links = dg.AssetCheckSpec(
+        "links",
+        asset=asset_key(entity),
+        description="Every link points at a row that is there.",
+        additional_deps=[asset_key(system[name]) for name in later],
+    )
+    if later:
+        yield _checks(system, entity, specs, target, "checks", _results)
+        yield _checks(system, entity, [links], target, "links", _link_results)
+    else:
+        yield _checks(system, entity, [*specs, links], target, "checks", _all_results)
+
+
+def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
+    described = {
+        "accounting": "Every record of the last run ended in exactly one count.",
+        "row_count": f"The table has not lost more than {DROP_PERCENT:g} % of its rows since the run before.",
+        "freshness": f"The last merge succeeded, and less than {LATE.total_seconds() / 3600:g} hours ago.",
+        "duration": f"The last run merged this table in its first {LONG.total_seconds() / 60:g} minutes.",
+        "errors": f"The last run rejected no more than {MOST_ERRORS} records.",
+    }
+    if entity.unique_key:
+        described["unique_index"] = "The key is backed by a valid, total unique index."
+        described["no_duplicate_keys"] = "No key stands in the table twice."
+    if entity.owner:
+        described["owner_rows"] = "Rows of other owners have not become fewer."
+        described["owner_conflicts"] = "The source wants no row of another owner."
+        described["counts_explained"] = (
+            "The difference between the source's count and the table's is explained row by row."
+        )
+    if entity.owner and entity.owner.unmarked_is_ours:
+        described["owner_marks"] = "Every row says whose it is."
+    return [
+        dg.AssetCheckSpec(name, asset=asset_key(entity), description=text)
+        for name, text in described.items()
+    ]
+
+
+Look = Callable[
+    [dg.AssetCheckExecutionContext, Connection, System, Entity], Iterator[dg.AssetCheckResult]
+]
+
+
+def _checks(  # noqa: PLR0917  all of them are what a definition is made of
+    system: System,
+    entity: Entity,
+    specs: Sequence[dg.AssetCheckSpec],
+    target: str,
+    name: str,
+    look: Look,
+) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        specs=specs,
+        name=f"{system.name}__{entity.name}__{name}",
+        required_resource_keys={target},
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        with getattr(context.resources, target).connect() as connection:
+            if not preflight.exists(connection, Relations(entity)):
+                why = "the table does not exist; migrate first"
+                yield from (_result(entity, each, passed=False, why=why) for each in wanted)
+                return
+            for result in look(context, connection, system, entity):
+                if result.check_name in wanted:
+                    yield result
+
+    return check
+
+
+def _results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    del system
+    last = audit.last_merge(connection, entity)
+    yield _accounting(entity, last)
+    yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
+    yield _freshness(entity, last)
+    yield _duration(entity, last)
+    yield _errors(entity, last)
+    if entity.unique_key:
+        yield _unique_index(connection, entity)
+        yield _duplicate_keys(connection, entity)
+    if entity.owner:
+        yield _history_check(context, entity, "owner_rows", "rows_of_other_owners", 0.0)
+        yield _owner_conflicts(connection, entity)
+        yield _counts_explained(connection, entity)
+    if entity.owner and entity.owner.unmarked_is_ours:
+        yield _owner_marks(connection, entity)
+
+
+def _link_results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    del context
+    yield _links(connection, system, entity)
+
+
+def _all_results(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    yield from _results(context, connection, system, entity)
+    yield _links(connection, system, entity)
+
+
+def _result(
+    entity: Entity,
+    name: str,
+    *,
+    passed: bool,
+    why: str = "",
+    severity: dg.AssetCheckSeverity = ERROR,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=asset_key(entity),
+        check_name=name,
+        severity=severity,
+        description=why,
+        metadata=metadata or {},
+    )
+
+
+def _accounting(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
+    if last is None or not last.counts:
+        return _result(entity, "accounting", passed=True, why="nothing was merged yet")
+    read = last.counts["read"]
+    accounted = sum(n for name, n in last.counts.items() if name != "read")
+    return _result(entity, "accounting", passed=read == accounted, metadata=last.counts)
+
+
+def _unique_index(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    found = list(preflight.findings(connection, Relations(entity)))
+    why = "; ".join(f"{f.problem}: {f.remedy}" for f in found)
+    return _result(entity, "unique_index", passed=not found, why=why)
+
+
+def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    repeated = audit.repeated_keys(connection, entity)
+    return _result(
+        entity, "no_duplicate_keys", passed=repeated == 0, metadata={"repeated_keys": repeated}
+    )
+
+
+def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
+    took = last.took if last else dt.timedelta(0)
+    minutes = took.total_seconds() / 60
+    why = f"the run had been going for {minutes:.1f} minutes when this table was merged"
+    return _result(
+        entity,
+        "duration",
+        passed=took <= LONG,
+        severity=WARN,
+        why=why if took > LONG else "",
+        metadata={"minutes": minutes},
+    )
+
+
+def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
+    rejected = last.counts.get("rejected", 0) if last else 0
+    command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.place))
+    why = f"{rejected:,} records were rejected; see: {command}"
+    return _result(
+        entity,
+        "errors",
+        passed=rejected <= MOST_ERRORS,
+        severity=WARN,
+        why=why if rejected > MOST_ERRORS else "",
+        metadata={"rejected": rejected},
+    )
+
+
+def _owner_conflicts(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    """What the source wanted of rows that it does not own, until somebody has decided."""
+    open_, examples = audit.open_conflicts(connection, entity, "owner")
+    why = f"{open_:,} rows of other owners differ from what the source wants: {'; '.join(examples)}"
+    return _result(
+        entity,
+        "owner_conflicts",
+        passed=open_ == 0,
+        severity=WARN,
+        why=why if open_ else "",
+        metadata={"open": open_},
+    )
+
+
+def _owner_marks(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    unmarked = audit.unmarked_rows(connection, entity)
+    why = f"{unmarked:,} rows do not say whose they are, and count as the source's"
+    return _result(
+        entity,
+        "owner_marks",
+        passed=unmarked == 0,
+        severity=WARN,
+        why=why if unmarked else "",
+        metadata={"unmarked": unmarked},
+    )
+
+
+def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
+    found = audit.difference(connection, entity)
+    lost = found.unexplained
+    why = ""
+    if lost > 0:
+        why = f"{lost:,} {'record' if lost == 1 else 'records'} of the source unaccounted for"
+    elif lost < 0:
+        why = f"{-lost:,} more accepted than the source holds"
+    rows = "\n".join(f"| {what} | {count:,} |" for what, count in found.table())
+    return _result(
+        entity,
+        "counts_explained",
+        passed=lost == 0,
+        severity=WARN,
+        why=why,
+        metadata={
+            "at_source": found.at_source if found.at_source is not None else "not known",
+            "on_target": found.on_target,
+            "explanation": dg.MetadataValue.md(f"| | rows |\n|---|---:|\n{rows}"),
+        },
+    )
+
+
+def _freshness(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
+    if last is None:
+        return _result(entity, "freshness", passed=False, severity=WARN, why="it was never synced")
+    age = dt.datetime.now(dt.UTC) - last.finished_at
+    landed = last.status in {"completed", "planned"}
+    why = "" if landed else f"the last run {last.status}: {last.error}"
+    return _result(
+        entity,
+        "freshness",
+        passed=landed and age < LATE,
+        severity=WARN,
+        why=why,
+        metadata={"age_minutes": age.total_seconds() / 60},
+    )
+
+
+def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCheckResult:
+    """Dangling links are a warning: the database declares no foreign keys, and they heal."""
+    found = [d for d in audit.dangling_links(connection, system, entity) if d.values]
+    lines = [
+        f"- {d.column}: {d.values:,} point at no {' or '.join(d.parents)}, such as {', '.join(d.examples)}"
+        for d in found
+    ]
+    return _result(
+        entity,
+        "links",
+        passed=not found,
+        severity=WARN,
+        why="; ".join(f"{d.values:,} values of {d.column} point at nothing" for d in found),
+        metadata={
+            "dangling": sum(d.values for d in found),
+            "details": dg.MetadataValue.md("\n".join(lines) or "None dangles."),
+        },
+    )
+
+
+def _history_check(
+    context: dg.AssetCheckExecutionContext, entity: Entity, name: str, metric: str, percent: float
+) -> dg.AssetCheckResult:
+    """Compare a metric of the last materialization with the one before it."""
+    records = context.instance.fetch_materializations(asset_key(entity), limit=2).records
+    values = [int(value) for r in records if isinstance(value := _metric(r, metric), int)]
+    if len(values) < 2:
+        return _result(entity, name, passed=True, why="there is no earlier run to compare with")
+    now, before = values
+    fell = before - now
+    passed = fell <= 0 or fell * 100 <= percent * before
+    why = "" if passed else f"{metric.removeprefix('dagster/')} fell from {before:,} to {now:,}"
+    return _result(
+        entity, name, passed=passed, severity=WARN, why=why, metadata={"now": now, "before": before}
+    )
+
+
+def _metric(record: dg.EventLogRecord, name: str) -> object:
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(name) if materialization else None
+    return value.value if value else None

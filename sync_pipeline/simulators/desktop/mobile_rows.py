@@ -1,0 +1,70 @@
+"""All rows of the mobile app's database: what an earlier sync left there, and what users entered.
+
+This is the way in to the app's data. The earlier sync brought the master data only; some of it has
+changed since on either side. What users entered is in `entries`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from random import Random
+
+from sync_pipeline.simulators.desktop import value_generators
+from sync_pipeline.simulators.desktop.desktop_rows import master_rows
+from sync_pipeline.simulators.desktop.jobs import unique_jobs
+from sync_pipeline.simulators.desktop.mobile_entries import entries
+from sync_pipeline.simulators.desktop.row_counts import Sizes
+from sync_pipeline.simulators.desktop.value_generators import TODAY, Row
+from sync_pipeline.simulators.seeded_random import dice
+
+CLIENTS_KNOWN = 0.96
+OLDER_CLIENTS = 8
+OLDER_STAFF = 2
+
+_NOW = datetime.combine(TODAY, time(), UTC)
+_EARLIER_SYNC = _NOW - timedelta(days=4)
+_EDITED = _NOW - timedelta(days=1)
+
+
+def mobile_rows(seed: int, scale: float) -> dict[str, list[Row]]:
+    """The rows of the app's tables that are not empty, by table, parents first.
+
+    Args:
+        seed: that of the desktop, so that both know the same clients.
+        scale: that of the desktop.
+    """
+    sizes = Sizes.at(scale)
+    synced = _synced(seed, sizes)
+    entered = entries(seed, synced["climaster"], next(unique_jobs(seed, sizes)))
+    rng = dice(seed, "moments of entry")
+    return synced | {
+        table: [row | {"source": "M"} | _entered(rng) for row in rows]
+        for table, rows in entered.items()
+    }
+
+
+def _synced(seed: int, sizes: Sizes) -> dict[str, list[Row]]:
+    rng = dice(seed, "earlier sync")
+    rows = master_rows(seed, sizes)
+    clients = rows["climaster"]
+    rows["climaster"] = clients = clients[: round(len(clients) * CLIENTS_KNOWN)]
+    stamp = {"created_at": _EARLIER_SYNC, "updated_at": _EARLIER_SYNC}
+    for row in (row for table in rows.values() for row in table):
+        row.update(stamp, source=value_generators.one(rng, ("D", None)))
+    # The desktop has gone on since: twelve rows differ, this one by the hand of a mobile user.
+    without_mail = next(client for client in clients if client["clientmail"] is None)
+    without_mail |= {"clientmail": "from.the.app@example.com", "updated_at": _EDITED}
+    others = [client for client in clients if client is not without_mail]
+    for client in rng.sample(others, OLDER_CLIENTS):
+        client["clientphone"] = value_generators.phone(rng)
+    for employee in rng.sample(rows["mbstaff"], OLDER_STAFF):
+        employee["phonumber"] = value_generators.phone(rng)
+    rows["conmaster"][0]["conphone"] = value_generators.phone(rng)
+    return rows
+
+
+def _entered(rng: Random) -> Row:
+    created = _NOW - timedelta(seconds=int(rng.random() * 30 * 86_400))
+    is_edited = rng.random() < 0.2
+    edited = created + timedelta(seconds=int(rng.random() * 86_400)) if is_edited else created
+    return {"created_at": created, "updated_at": min(edited, _NOW)}

@@ -1,0 +1,43 @@
+"""The switchboard below `/_simulator`: what tests and people do to the gateway from another process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sync_pipeline.simulators.admin_api import Action, Switchboard
+from sync_pipeline.simulators.faults import Faults
+from sync_pipeline.simulators.integrations.api import Gateway
+from sync_pipeline.simulators.integrations.options import Options
+from sync_pipeline.simulators.integrations.restaurants import Restaurants
+from sync_pipeline.simulators.stats import Stats
+
+
+class Admin(Switchboard):
+    """The routes of the switchboard."""
+
+    cannot = (ArithmeticError, *Switchboard.cannot)  # a price that is no number
+
+    def __init__(
+        self,
+        *,
+        restaurants: Restaurants,
+        gateway: Gateway,
+        options: Options,
+        faults: Faults,
+        stats: Stats,
+    ) -> None:
+        super().__init__(options=options, faults=faults, stats=stats)
+        self._restaurants = restaurants
+        self._gateway = gateway
+
+    def actions(self) -> Iterable[tuple[str, str, Action]]:
+        """What is done to menus; a body is the arguments of the method of `Restaurants` that it names."""
+        restaurants = self._restaurants
+        return [
+            ("POST", "expire-tokens", lambda _: self._gateway.expire_tokens()),
+            ("POST", "move", lambda body: {"path": restaurants.move(**body)}),
+            ("POST", "reprice", lambda body: restaurants.reprice(**body)),
+            ("POST", "remove", lambda body: restaurants.remove(**body)),
+            ("POST", "mark-deleted", lambda body: restaurants.mark_deleted(**body)),
+            ("POST", "touch", lambda body: {"generation": restaurants.touch(**body)}),
+        ]

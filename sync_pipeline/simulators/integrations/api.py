@@ -1,0 +1,178 @@
+"""The gateway: its token endpoint, its menus, and who may read them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Scope
+
+from sync_pipeline.simulators.clock import Clock
+from sync_pipeline.simulators.faults import Call
+from sync_pipeline.simulators.integrations import json_stream
+from sync_pipeline.simulators.integrations.credentials import BRAND
+from sync_pipeline.simulators.integrations.options import Options
+from sync_pipeline.simulators.integrations.restaurants import Restaurants
+from sync_pipeline.simulators.integrations.sample_menus import Grown
+
+API_ROOT = "/api/v4"
+TOKENS = "/authentication/oauth2/access-token"
+GENERATION = "X-Generation-Time"
+
+
+class Refusal(Exception):
+    """An answer other than success, raised wherever it is found out."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+
+
+async def refuse(_: Request, refusal: Exception) -> Response:
+    """Turn a raised refusal into its reply."""
+    assert isinstance(refusal, Refusal)
+    return json_reply({"error": refusal.error}, refusal.status)
+
+
+def json_reply(value: Any, status: int = 200) -> Response:
+    """A value as JSON, or bytes that are JSON already."""
+    content = value if isinstance(value, bytes) else orjson.dumps(value)
+    return Response(content, status, media_type="application/json")
+
+
+def classify(scope: Scope) -> Call:
+    """What a call is about, for faults and statistics."""
+    path: str = scope["path"]
+    query = scope["query_string"].decode("latin-1")
+    url = f"{path}?{unquote_plus(query)}" if query else path
+    route = path.removeprefix(API_ROOT)
+    if route.startswith("/locations/"):
+        route = "/locations/{id}"
+    return Call(method=scope["method"], url=url, route=route, type=route.split("/")[1])
+
+
+class Gateway:
+    """The routes of the gateway.
+
+    Args:
+        restaurants: whose menus it serves.
+        options: read at each call.
+        credentials: client id and secret that it accepts.
+        clock: tells when tokens expire.
+    """
+
+    def __init__(
+        self,
+        restaurants: Restaurants,
+        options: Options,
+        *,
+        credentials: tuple[str, str],
+        clock: Clock,
+    ) -> None:
+        self._restaurants = restaurants
+        self._options = options
+        self._credentials = credentials
+        self._clock = clock
+        self._tokens: dict[str, datetime] = {}
+        self._numbers = count(1)
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        routes = [
+            Route(TOKENS, self._token, methods=["POST"]),
+            Route("/menus", self._menu, methods=["GET"]),
+            Route("/locations/{location}", self._location, methods=["GET"]),
+        ]
+        return [Mount(API_ROOT, routes=routes)]
+
+    def expire_tokens(self) -> None:
+        """No token given so far opens the gateway any more."""
+        self._tokens.clear()
+
+    async def _token(self, request: Request) -> Response:
+        form = parse_qs((await request.body()).decode())
+        if form.get("grant_type") != ["client_credentials"]:
+            raise Refusal(400, "unsupported_grant_type")
+        given = (form.get("client_id", [""])[0], form.get("client_secret", [""])[0])
+        if given != self._credentials:
+            raise Refusal(401, "invalid_client")
+        token = f"invented-token-{next(self._numbers):04}"
+        lifetime_s = self._options.token_lifetime_s
+        self._tokens[token] = self._clock() + timedelta(seconds=lifetime_s)
+        return json_reply({"access_token": token, "token_type": "Bearer", "expires_in": lifetime_s})
+
+    async def _menu(self, request: Request) -> Response:
+        self._authorize(request)
+        query = request.query_params
+        if missing := {"LocationId", "OrderChannelId", "OrderTypeId"} - set(query):
+            raise Refusal(400, f"missing {', '.join(sorted(missing))}")
+        location = self._allowed(request, query["LocationId"])
+        if location in self._options.failing:
+            errors = ["the menu could not be made"]
+            return json_reply({"value": None, "succeed": False, "errors": errors})
+        generation = self._restaurants.generation(location)
+        headers = {GENERATION: generation}
+        if query.get("PrevGenerationTime") == generation and not self._options.ignores_previous:
+            return Response(status_code=self._options.unchanged_status, headers=headers)
+        context = {
+            "companyId": int(BRAND),
+            "locationId": int(location),
+            "orderChannelId": query["OrderChannelId"],
+            "orderTypeId": query["OrderTypeId"],
+            "mealPeriodId": None,
+        }
+        chunks = self._restaurants.read(location, lambda grown: self._chunks(grown, context))
+        if location in self._options.wrapped:
+            chunks = _wrapped(chunks)
+        if self._options.extra_items:
+            return StreamingResponse(_slowly(chunks), 200, headers, "application/json")
+        return Response(b"".join(chunks), 200, headers, "application/json")
+
+    def _chunks(self, grown: Grown, context: dict[str, Any]) -> Iterator[bytes]:
+        if self._options.shape == "flat":
+            return iter([json_stream.flat(grown)])
+        return json_stream.tree(grown, context, self._options)
+
+    async def _location(self, request: Request) -> Response:
+        self._authorize(request)
+        location = self._allowed(request, request.path_params["location"])
+        value = {"id": int(location), "name": f"Restaurant {location}", "companyId": int(BRAND)}
+        return json_reply({"value": value, "succeed": True, "errors": []})
+
+    def _authorize(self, request: Request) -> None:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        expires = self._tokens.get(token)
+        if expires is None or expires <= self._clock():
+            raise Refusal(401, f"the token {token} is not valid")
+
+    def _allowed(self, request: Request, location: str) -> str:
+        wanted = self._options.integration
+        if wanted is not None and request.headers.get("x-integration") != wanted:
+            raise Refusal(403, "X-Integration is missing or unknown")
+        if request.headers.get("company-id", BRAND) != BRAND:
+            raise Refusal(403, "the company is not yours")
+        if location in self._options.forbidden:
+            raise Refusal(403, f"integration not allowed for location {location}")
+        if location not in self._restaurants:
+            raise Refusal(404, f"there is no location {location}")
+        return location
+
+
+def _wrapped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield b'{"value":'
+    yield from chunks
+    yield b',"succeed":true,"errors":[]}'
+
+
+async def _slowly(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunk by chunk; the server waits between them for the client to take them."""
+    for chunk in chunks:
+        yield chunk

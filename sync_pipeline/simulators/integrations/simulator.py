@@ -1,0 +1,78 @@
+"""The Qu simulator as one object to start, steer and stop from a test or from the demo."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+
+from sync_pipeline.simulators.base import Simulator
+from sync_pipeline.simulators.clock import Clock, system_clock
+from sync_pipeline.simulators.faults import Faults
+from sync_pipeline.simulators.integrations.admin_api import Admin
+from sync_pipeline.simulators.integrations.api import Gateway, Refusal, classify, refuse
+from sync_pipeline.simulators.integrations.credentials import CLIENT_ID, CLIENT_SECRET
+from sync_pipeline.simulators.integrations.options import Options
+from sync_pipeline.simulators.integrations.restaurants import Restaurants
+from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.server import BackgroundServer
+from sync_pipeline.simulators.stats import Stats
+
+
+class QuSimulator(Simulator):
+    """A gateway that listens on a port of its own.
+
+        with QuSimulator(Restaurants(scale=0.05)) as qu:
+            client = QuClient(qu.url, qu.client_id, qu.client_secret)
+
+    Stopped and started again it listens on the same port, with the menus as they were left.
+
+    Attributes:
+        client_id: that it accepts.
+        client_secret: that it accepts with it.
+        restaurants: the menus, and the edits: `move`, `reprice`, `remove`, `mark_deleted`, `touch`.
+        options: switches; assign to them at any time.
+        faults: arm faults with `faults.add(Fault(...))`; their `type` may be `menus`, `locations` or
+            `authentication`.
+        stats: what was asked since the start or the last `stats.reset()`.
+        gateway: can expire its tokens.
+    """
+
+    def __init__(
+        self,
+        restaurants: Restaurants,
+        options: Options | None = None,
+        *,
+        credentials: tuple[str, str] = (CLIENT_ID, CLIENT_SECRET),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.client_id, self.client_secret = credentials
+        self.restaurants = restaurants
+        self.options = options if options is not None else Options()
+        self.faults = Faults()
+        self.stats = Stats()
+        self.gateway = Gateway(restaurants, self.options, credentials=credentials, clock=clock)
+        admin = Admin(
+            restaurants=restaurants,
+            gateway=self.gateway,
+            options=self.options,
+            faults=self.faults,
+            stats=self.stats,
+        )
+        app = Starlette(
+            routes=[*self.gateway.routes(), *admin.routes()], exception_handlers={Refusal: refuse}
+        )
+        gate = Gate(
+            app,
+            switches=self.options,
+            faults=self.faults,
+            stats=self.stats,
+            clock=clock,
+            classify=classify,
+        )
+        self._server = BackgroundServer(gate, host=host, port=port)
+
+    @property
+    def url(self) -> str:
+        """The root of the gateway, as `QU_API_URL` wants it."""
+        return self._server.url

@@ -1,0 +1,74 @@
+"""The Graph simulator as one object to start, steer and stop from a test or from the demo."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+
+from sync_pipeline.simulators.base import Simulator
+from sync_pipeline.simulators.clock import Clock, system_clock
+from sync_pipeline.simulators.faults import Faults
+from sync_pipeline.simulators.meta_assets.accounts import Accounts
+from sync_pipeline.simulators.meta_assets.admin_api import Admin
+from sync_pipeline.simulators.meta_assets.api import VERSION, GraphAPI, classify
+from sync_pipeline.simulators.meta_assets.credentials import SYSTEM_TOKEN
+from sync_pipeline.simulators.meta_assets.errors import ArmedErrors
+from sync_pipeline.simulators.meta_assets.options import Options
+from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.server import BackgroundServer
+from sync_pipeline.simulators.stats import Stats
+
+
+class MetaSimulator(Simulator):
+    """A Graph API that listens on a port of its own.
+
+        with MetaSimulator() as meta:
+            client = Client(meta.url, token=meta.token)
+
+    Stopped and started again it listens on the same port, with the accounts as they were left.
+
+    Attributes:
+        token: opens every account of `world`; each has one of its own too.
+        options: switches; assign to them at any time.
+        errors: arm Graph's own errors with `errors.arm(GraphError(...))`.
+        faults: arm faults of the transport with `faults.add(Fault(...))`.
+        stats: what was asked since the start or the last `stats.reset()`.
+        accounts: numbers and tokens, and the edits of both.
+    """
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        accounts: Accounts | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.token = SYSTEM_TOKEN
+        self.options = options if options is not None else Options()
+        self.errors = ArmedErrors()
+        self.faults = Faults()
+        self.stats = Stats()
+        self.accounts = accounts if accounts is not None else Accounts.of_the_world()
+        api = GraphAPI(self.accounts, self.options, self.errors, clock=clock)
+        admin = Admin(
+            accounts=self.accounts,
+            options=self.options,
+            armed=self.errors,
+            faults=self.faults,
+            stats=self.stats,
+        )
+        gate = Gate(
+            Starlette(routes=[*api.routes(), *admin.routes()]),
+            switches=self.options,
+            faults=self.faults,
+            stats=self.stats,
+            clock=clock,
+            classify=classify,
+        )
+        self._server = BackgroundServer(gate, host=host, port=port)
+
+    @property
+    def url(self) -> str:
+        """The root with its version, as `META_GRAPH_URL` wants it."""
+        return f"{self._server.url}/{VERSION}"

@@ -1,0 +1,1 @@
+"""What clients of sources share, whatever the system."""

@@ -1,0 +1,1 @@
+"""HTTP clients: transport, retry, OAuth, redaction of secrets, error text."""

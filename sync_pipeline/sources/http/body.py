@@ -1,0 +1,69 @@
+"""How the body of a reply is received: whole, only its beginning, or into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import BinaryIO
+
+import anyio
+import httpx2
+
+from sync_pipeline.sources.http.retry import Patience, Retries
+
+STEP = 64 * 1024
+"""So many bytes count as progress."""
+
+Receive = Callable[[httpx2.Response, anyio.CancelScope], Awaitable[tuple[bytes, int]]]
+"""Takes the body of a reply, within a scope whose deadline it may move.
+
+Gives the content that the reply is to have, and how many decoded bytes were received.
+"""
+
+
+async def whole(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
+    """The body in memory."""
+    content = await response.aread()
+    return content, len(content)
+
+
+async def beginning(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
+    """The first bytes that arrive, however many these are."""
+    async with aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            return chunk, len(chunk)
+    return b"", 0
+
+
+class Download:
+    """Receives the bodies of one call's attempts into a file, the last of which stays.
+
+    Args:
+        into: open for reading and writing; each attempt begins at its start.
+        retries: told when the call comes further than ever before.
+        patience: its time budget is how long an attempt may go without `STEP` bytes.
+    """
+
+    def __init__(self, into: BinaryIO, retries: Retries, patience: Patience) -> None:
+        self._into = into
+        self._retries = retries
+        self._seconds = patience.time_budget.total_seconds()
+        self._furthest = 0
+
+    async def receive(
+        self, response: httpx2.Response, scope: anyio.CancelScope
+    ) -> tuple[bytes, int]:
+        """One body, from its beginning to its end."""
+        self._into.seek(0)
+        self._into.truncate()
+        size = 0
+        async with aclosing(response.aiter_bytes(STEP)) as chunks:
+            async for chunk in chunks:
+                self._into.write(chunk)
+                size += len(chunk)
+                scope.deadline = anyio.current_time() + self._seconds
+                if size > self._furthest:
+                    self._furthest = size
+                    self._retries.progress()
+        self._into.seek(0)
+        return b"", size

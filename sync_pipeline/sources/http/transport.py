@@ -1,0 +1,248 @@
+"""The transport that every HTTP source of this project talks through.
+
+Here is what sources have in common: a pooled connection, a bound on concurrency, a pace per
+minute, retries within a time budget, refusals that say what to check, and counts of the traffic.
+What a reply means belongs to the source's client, which passes a function that reads it; running
+this from synchronous code to `background`.
+
+A body that is cut short or is not JSON is an error, never an end of data.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import BinaryIO, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+import httpx2
+import stamina
+
+from sync_pipeline.errors import SourceRefused
+from sync_pipeline.sources.http.body import Download, Receive, beginning, whole
+from sync_pipeline.sources.http.exchange import exchange, pace_of, path_of, timeouts_of
+from sync_pipeline.sources.http.response import Reply, Traffic
+from sync_pipeline.sources.http.retry import Patience, Retries, TryAgain
+
+__all__ = ["HttpTransport", "Remedy", "Reply", "Traffic"]
+
+T = TypeVar("T")
+
+Query = Mapping[str, str | int]
+Remedy = Callable[[int, str], str]
+"""What to check or set when a source answers this status to this path; status 0: it kept failing."""
+
+
+class HttpTransport:
+    """Asynchronous calls to one source; an async context manager.
+
+    Args:
+        name: what messages call the source.
+        url: root below which all paths lie.
+        headers: sent with every call; a lasting credential belongs here and nowhere else.
+        remedy: says what to check for a status and a path; the end of a refusal's message.
+        patience: how long and how often a call is tried.
+        requests_per_minute: most calls in any minute; half of them may come at once.
+        concurrency: calls under way at once.
+        secrets: words that are blotted out should a source echo them; looked at anew each time.
+        auth: signs the calls, where credentials do not last.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        remedy: Remedy,
+        patience: Patience,
+        requests_per_minute: float,
+        concurrency: int,
+        secrets: Collection[str] = (),
+        auth: httpx2.Auth | None = None,
+    ) -> None:
+        self.name = name
+        self.traffic = Traffic()
+        self._remedy = remedy
+        self._patience = patience
+        self._secrets = secrets
+        self._slots = anyio.Semaphore(concurrency)
+        self._pace = pace_of(requests_per_minute)
+        self._quiet_until = 0.0
+        self._client = httpx2.AsyncClient(
+            base_url=url,
+            headers=headers,
+            auth=auth,
+            event_hooks={"request": [self._counted]},
+            timeout=timeouts_of(patience),
+            limits=httpx2.Limits(
+                max_connections=concurrency, max_keepalive_connections=concurrency
+            ),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get(
+        self,
+        path: str,
+        *,
+        read: Callable[[Reply], T],
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+        attempts: int | None = None,
+    ) -> T:
+        """Ask until there is a reply that `read` understands.
+
+        Args:
+            path: below the root, already quoted.
+            read: turns the reply into a value. It raises `Undecodable` for a reply that is not the
+                protocol, `TryAgain` for one that asks for patience in words of its own.
+            params: the query.
+            headers: of this call only; not for credentials.
+            accept: statuses besides 2xx that `read` wants to see.
+            attempts: give up after so many failures of the source even within the time budget; being
+                told to slow down is not counted.
+
+        Raises:
+            SourceRefused: a status that no retry mends.
+            SourceBroken: replies kept being cut short or not the protocol.
+            SourceUnavailable: the time budget or the attempts were used up.
+        """
+        call = self._call(path, params, headers, attempts=attempts)
+        return await self._until(call, whole, accept=accept, read=_at_once(read))
+
+    async def peek(
+        self,
+        path: str,
+        *,
+        read: Callable[[Reply], T],
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+    ) -> T:
+        """As `get`, but the connection is closed at the first bytes of the body: no bytes, no body."""
+        call = self._call(path, params, headers)
+        return await self._until(call, beginning, accept=accept, read=_at_once(read))
+
+    async def download(
+        self,
+        path: str,
+        *,
+        into: BinaryIO,
+        read: Callable[[Reply], T],
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+    ) -> T:
+        """As `get`, but the body goes into a file, and may take as long as it keeps coming.
+
+        The time budget runs from the last moment at which the body came further than ever before;
+        within an attempt, from the last 64 KiB.
+
+        Args, where they differ:
+            into: open for reading and writing; each attempt begins at its start.
+            read: called in a worker thread, when the file is whole and rewound. The reply's content is
+                empty, and its size that of the file; a status that was accepted has a content instead.
+        """
+        call = self._call(path, params, headers)
+        download = Download(into, call[1], self._patience)
+        in_thread = partial(anyio.to_thread.run_sync, read)
+        return await self._until(call, download.receive, accept=accept, read=in_thread)
+
+    def refusal(self, reply: Reply) -> SourceRefused:
+        """The exception for a reply that is a final no."""
+        said = reply.quoted
+        if target := reply.redirection:
+            said = f", redirecting to {target}"
+        return SourceRefused(
+            f"{self.name} refused GET {reply.path} with status {reply.status}{said}. "
+            f"{self._remedy(reply.status, reply.path)}"
+        )
+
+    def _call(
+        self,
+        path: str,
+        params: Query | None,
+        headers: Mapping[str, str] | None,
+        *,
+        attempts: int | None = None,
+    ) -> tuple[httpx2.Request, Retries]:
+        request = self._client.build_request("GET", path, params=params, headers=headers)
+        asked = path_of(request)
+        what, remedy = f"{self.name}: GET {asked}", self._remedy(0, asked)
+        return request, Retries(self._patience, what, attempts=attempts, remedy=remedy)
+
+    async def _until(
+        self,
+        call: tuple[httpx2.Request, Retries],
+        receive: Receive,
+        *,
+        accept: Collection[int],
+        read: Callable[[Reply], Awaitable[T]],
+    ) -> T:
+        request, retries = call
+        try:
+            async for attempt in stamina.retry_context(
+                on=retries.wait_after, attempts=None, timeout=None
+            ):
+                with attempt:
+                    return await read(await self._attempt(request, retries, receive, accept))
+        except TryAgain as last:
+            raise retries.exhausted() from last
+        finally:
+            self.traffic.retries += retries.retries
+            self.traffic.waited += retries.waited
+        raise AssertionError("stamina either returns, retries or raises")
+
+    async def _attempt(
+        self, request: httpx2.Request, retries: Retries, receive: Receive, accept: Collection[int]
+    ) -> Reply:
+        async with self._slots:
+            await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
+            await self._pace.acquire()
+            # Queueing here is our own doing: only from now on is the source's time running.
+            retries.start()
+            if retries.left <= 0 and retries.last is not None:
+                raise retries.last
+            reply = await exchange(
+                self._client,
+                request,
+                retries,
+                receive,
+                traffic=self.traffic,
+                secrets=self._secrets,
+            )
+        if reply.passing:
+            raise self._passing(reply)
+        if not 200 <= reply.status < 300 and reply.status not in accept:
+            raise self.refusal(reply)
+        return reply
+
+    async def _counted(self, _: httpx2.Request) -> None:
+        self.traffic.calls += 1
+
+    def _passing(self, reply: Reply) -> TryAgain:
+        wait = reply.retry_after
+        if wait is not None:
+            wait = min(wait, self._patience.longest_retry_after.total_seconds())
+            # The source speaks to all of us, not only to the call that it happened to hit.
+            self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
+        return TryAgain(
+            f"status {reply.status}{reply.quoted}", wait=wait, counts=reply.status != 429
+        )
+
+
+def _at_once(read: Callable[[Reply], T]) -> Callable[[Reply], Awaitable[T]]:
+    async def reading(reply: Reply) -> T:
+        return read(reply)
+
+    return reading

@@ -1,0 +1,150 @@
+"""From entities and the name of a database to a system that runs: assets, checks, jobs, schedules.
+
+All jobs run in one process: one process means one snapshot of the source for all of its tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.asset_checks import entity_checks
+from sync_pipeline.orchestration.asset_keys import source_key
+from sync_pipeline.orchestration.assets import Wiring, entity_assets, source_assets
+from sync_pipeline.orchestration.io_manager import merge_io_manager
+from sync_pipeline.orchestration.jobs import table_job
+from sync_pipeline.orchestration.launch import SystemRuns
+from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.orchestration.schedules import AssetJob, skipping_schedule
+from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.settings import Settings
+from sync_pipeline.sources.postgres.resource import PostgresSource
+
+
+@dataclass(frozen=True)
+class FromPostgres:
+    """A system whose source is a Postgres database.
+
+    Attributes:
+        system: its entities; their sources are tables or views.
+        variable: the environment variable that names the source.
+        hourly: when what changed is synced, as cron; empty for never.
+        nightly: when everything is; empty for never.
+        time_zone: of both.
+        only: a column of every table, and what it holds in the rows that are meant.
+        into: the database that it is merged into.
+        origin: the asset that an entity's records come from; one of the source's own unless named.
+        before: what the environment has to allow before a schedule starts a run; each raises
+            `SettingsError`.
+        delta: name of the job that syncs what changed; `<system>_sync` unless named.
+    """
+
+    system: System
+    variable: str
+    hourly: str = "0 * * * *"
+    nightly: str = "30 1 * * *"
+    time_zone: str = "UTC"
+    only: tuple[str, tuple[str, ...]] | None = None
+    into: TargetDatabase = field(default_factory=lambda: TargetDatabase(patient=True))
+    origin: Callable[[Entity], dg.AssetKey] | None = None
+    before: tuple[Callable[[Settings], object], ...] = ()
+    delta: str = ""
+
+    def source(self) -> PostgresSource:
+        """A client of the source."""
+        column, values = self.only or ("", ())
+        return PostgresSource(
+            variable=self.variable,
+            relations=[e.source for e in self.system.entities],
+            only_column=column,
+            only_values=list(values),
+        )
+
+    def wired(self) -> Wired:
+        """Everything that runs the system."""
+        system, name, own = self.system, self.system.name, self.into.key != TargetDatabase.key
+        source, merge = f"{name}_source", f"{name}_merge"
+        origin = self.origin or source_key
+        wiring = Wiring(source, self.into.key, merge, origin, one_at_a_time=True)
+        delta, full, partial = self._jobs()
+        return Wired(
+            runs=SystemRuns(
+                system,
+                delta=delta.name,
+                full=full.name,
+                partial=partial.name,
+                ranges=False,
+                database=self.into,
+            ),
+            source=self.source,
+            assets=[
+                *(() if self.origin else source_assets(system)),
+                *entity_assets(system, wiring),
+            ],
+            checks=entity_checks(system, self.into.key),
+            jobs=[delta, full, partial],
+            partial=partial,
+            resources={
+                source: self.source(),
+                merge: merge_io_manager([system], self.into.key),
+                **({self.into.key: self.into} if own else {}),
+            },
+            schedules=self._schedules(delta, full),
+        )
+
+    def _jobs(self) -> tuple[AssetJob, AssetJob, AssetJob]:
+        name, place = self.system.name, " ".join(self.system.place)
+        return (
+            self._job(
+                self.delta or f"{name}_sync",
+                f"What changed at the source of {place} since the last run, in the order of the links."
+                " Needs no configuration.",
+            ),
+            self._job(
+                f"{name}_full",
+                f"Every row at the source of {place}; also finds what vanished there.",
+                full=True,
+            ),
+            self._job(
+                f"{name}_partial",
+                f"Some rows of {place} by key, as people and apps request them through sync.request.",
+            ),
+        )
+
+    def _job(self, name: str, description: str, *, full: bool = False) -> AssetJob:
+        return table_job(self.system, name, description, full=full, target=self.into.key)
+
+    def _schedules(self, delta: AssetJob, full: AssetJob) -> list[dg.ScheduleDefinition]:
+        wanted = (
+            (delta, self.hourly, "hourly", "What changed, every hour."),
+            (full, self.nightly, "nightly", "Everything, every night: also finds what vanished."),
+        )
+        return [
+            skipping_schedule(
+                job,
+                self.system,
+                cron,
+                name=f"{self.system.name}_{name}",
+                time_zone=self.time_zone,
+                description=description,
+                unready=self.unready,
+            )
+            for job, cron, name, description in wanted
+            if cron
+        ]
+
+    def unready(self) -> str | None:
+        """Why no run can succeed; None when nothing is known to be in its way."""
+        try:
+            settings = Settings.read()
+            for check in self.before:
+                check(settings)
+            settings.database(self.variable)
+        except SettingsError as error:
+            return str(error)
+        return None

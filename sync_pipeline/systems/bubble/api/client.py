@@ -1,0 +1,246 @@
+"""The Bubble Data API for synchronous callers.
+
+What is asked and what comes back, in raw records as Bubble sends them. How pages are read is in
+`walk` and `scan`, lists of ids in `lookup`, and everything that HTTP sources have in common in
+`systems.http`. Converting records belongs to the entities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, unquote
+
+import httpx2
+
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.http.retry import Patience, Undecodable
+from sync_pipeline.sources.http.transport import HttpTransport, Reply, Traffic
+from sync_pipeline.systems.bubble.api.dates import millis_of
+from sync_pipeline.systems.bubble.api.keyset import Walk
+from sync_pipeline.systems.bubble.api.lookup import Lookup, look_up
+from sync_pipeline.systems.bubble.api.pages import (
+    Constraint,
+    Listing,
+    Query,
+    Record,
+    response_of,
+    type_path,
+)
+from sync_pipeline.systems.bubble.api.scan import Scan
+
+
+class BubbleClient:
+    """Reads one branch of a Bubble app; a context manager.
+
+    Args:
+        url: root of the API, such as `https://app.example.com/version-live/api/1.1`.
+        token: an API token of the app; privacy rules do not apply to it.
+        patience: how long a call is tried before its source counts as unavailable.
+        requests_per_minute: most calls in any minute; plans allow between 1,000 and 35,000 to all
+            clients of an app together.
+        concurrency: calls under way at once, and so the most segments of a scan.
+        list_size: ids in one `in` constraint.
+        url_budget: characters of the encoded list, since a URL takes only so many.
+        page_size: records in a page; Bubble gives at most 100.
+        cursor_cap: rank that Bubble's cursor does not reach; larger on its enterprise plan.
+
+    Raises:
+        SettingsError: the URL or the token cannot be one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        patience: Patience | None = None,
+        requests_per_minute: float = 900,
+        concurrency: int = 8,
+        list_size: int = 50,
+        url_budget: int = 4_000,
+        page_size: int = 100,
+        cursor_cap: int = 50_000,
+    ) -> None:
+        _require_usable(url, token)
+        self._transport = HttpTransport(
+            "Bubble",
+            url,
+            headers={"Authorization": f"Bearer {token}"},
+            remedy=_remedy,
+            patience=patience or Patience(),
+            requests_per_minute=requests_per_minute,
+            concurrency=concurrency,
+            secrets=[token],
+        )
+        self._background = Background("bubble-client", self._transport)
+        self._listing = Listing(self._transport, page_size=page_size)
+        self._concurrency = concurrency
+        self._list_size = list_size
+        self._url_budget = url_budget
+        self._cursor_cap = cursor_cap
+
+    def __enter__(self) -> Self:
+        self._background.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what is under way and close the connections; harmless when closed."""
+        self._background.close()
+
+    @property
+    def traffic(self) -> Traffic:
+        """Calls, bytes, retries and waits so far; still counting."""
+        return self._transport.traffic
+
+    @property
+    def calls(self) -> int:
+        """HTTP attempts so far."""
+        return self.traffic.calls
+
+    @property
+    def bytes(self) -> int:
+        """Body bytes received so far, as they came over the wire."""
+        return self.traffic.bytes
+
+    def scan(
+        self,
+        type_name: str,
+        *,
+        modified_since: datetime | None = None,
+        modified_until: datetime | None = None,
+    ) -> Scan:
+        """Pages of all records, or of those modified after one instant and not after another.
+
+        Nothing is asked before the first page is. `modified_since` is taken as it is: overlap with an
+        earlier scan is the caller's to subtract.
+        """
+        changed = modified_since is not None or modified_until is not None
+        query = Query(
+            type_name=type_name,
+            sort="Modified Date" if changed else "Created Date",
+            after=None if modified_since is None else millis_of(modified_since),
+            until=None if modified_until is None else millis_of(modified_until),
+        )
+        return Scan(
+            self._background,
+            self._listing,
+            query,
+            segments=self._concurrency,
+            cursor_cap=self._cursor_cap,
+        )
+
+    def lookup(self, type_name: str, ids: Iterable[str], *, field: str = "_id") -> Lookup:
+        """Records whose `field` has one of the ids, asked for in lists.
+
+        A value on which the source fails again and again costs only itself: see `Lookup.failed`.
+
+        Raises:
+            SourceRefused: token, type or field are not accepted.
+            SourceBroken: most of the lists fail, although the source answers.
+            SourceUnavailable: the source does not answer.
+        """
+        return self._background.call(
+            partial(
+                look_up,
+                self._listing,
+                type_name,
+                ids,
+                key=field,
+                list_size=self._list_size,
+                url_budget=self._url_budget,
+            )
+        )
+
+    def search(self, type_name: str, constraints: Iterable[Constraint]) -> list[Record]:
+        """All records that meet every constraint."""
+        query = Query(type_name=type_name, constraints=tuple(constraints))
+        return self._background.call(partial(self._read_all, query))
+
+    def get(self, type_name: str, uid: str) -> Record | None:
+        """One record, or None when there is none: deleted, hidden, or on another branch.
+
+        Unlike a search, this sees a write at once.
+
+        Raises:
+            SourceRefused: token or type are not accepted.
+        """
+        path = f"{type_path(type_name)}/{quote(uid, safe='')}"
+        return self._background.call(
+            partial(self._transport.get, path, read=self._record_or_none, accept={404})
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """Each type by its name, with `display` and its list of `fields`."""
+        return self._background.call(partial(self._transport.get, "meta", read=_types))
+
+    async def _read_all(self, query: Query) -> list[Record]:
+        walk = Walk(self._listing, query)
+        records: list[Record] = []
+        while not walk.ended:
+            records += await walk.advance()
+        return records
+
+    def _record_or_none(self, reply: Reply) -> Record | None:
+        if reply.status != 404:
+            return response_of(reply)
+        match reply.json():
+            case {"body": {"status": "MISSING_DATA"}}:
+                return None
+            case _:
+                raise self._transport.refusal(reply)
+
+
+def _types(reply: Reply) -> dict[str, Any]:
+    match reply.json():
+        case {"types": dict(types)}:
+            return types
+        case _:
+            raise Undecodable("a description of the app without “types”")
+
+
+def _require_usable(url: str, token: str) -> None:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise SettingsError(
+            "BUBBLE_API_URL has to be a URL such as https://app.example.com/version-live/api/1.1"
+        )
+    # Such a token would fail inside the HTTP library, which quotes the header in its message.
+    if not token.isascii() or not token.isprintable() or " " in token or not token:
+        raise SettingsError("BUBBLE_API_TOKEN is empty or holds blanks or other stray characters")
+
+
+def _remedy(status: int, path: str) -> str:
+    match status:
+        case 0:
+            return "Try again later, or check BUBBLE_API_URL; a call is tried for SYNC_SOURCE_OUTAGE seconds."
+        case 401 | 403:
+            return (
+                "Check BUBBLE_API_TOKEN: it has to be an API token of this app, made in "
+                "Settings → API, and the Data API has to be enabled for the branch in BUBBLE_API_URL."
+            )
+        case 404 if "/obj/" in path:
+            type_name = unquote(path.partition("/obj/")[2].partition("/")[0])
+            return (
+                f"Enable the type “{type_name}” in Settings → API → Data API, check the branch in "
+                "BUBBLE_API_URL, and the spelling of the type and of the fields asked for."
+            )
+        case 414:
+            return "Something on the way does not take URLs of this length: ask for shorter lists."
+        case _:
+            return "Check BUBBLE_API_URL, and the names of the type and of the fields asked for."

@@ -1,0 +1,21 @@
+"""The Bubble system, wired."""
+
+from __future__ import annotations
+
+from sync_pipeline.orchestration.io_manager import merge_io_manager
+from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.systems.bubble import assets, jobs, sensors
+from sync_pipeline.systems.bubble.entities import BUBBLE
+from sync_pipeline.systems.bubble.resource import BubbleSource
+
+BUBBLE_SYNC = Wired(
+    runs=jobs.RUNS,
+    source=BubbleSource,
+    assets=assets.ASSETS,
+    checks=assets.CHECKS,
+    jobs=jobs.JOBS,
+    partial=jobs.bubble_partial,
+    resources={"bubble": BubbleSource(), "merge": merge_io_manager([BUBBLE])},
+    schedules=sensors.SCHEDULES,
+    sensors=sensors.SENSORS,
+)

@@ -1,0 +1,36 @@
+"""A session on the desktop database for those who merge into it, or read the account that is kept there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import connect
+from sync_pipeline.settings import Settings
+
+VARIABLE = "DESKTOP_DSN"
+
+
+def open_desktop(
+    settings: Settings,
+    name: str = "sync_pipeline",
+    *,
+    connect_timeout: timedelta = timedelta(seconds=10),
+) -> Connection:
+    """Open a session in autocommit, in which our own bookkeeping is found first.
+
+    Raises:
+        SettingsError: nobody has named the database.
+        TargetUnavailable: it does not answer.
+    """
+    connection = connect(
+        settings.desktop(),
+        application_name=name,
+        statement_timeout=settings.statement_timeout,
+        connect_timeout=connect_timeout,
+        variable=VARIABLE,
+    )
+    # `public` belongs to another program: also what the target keeps there is kept in ours here.
+    connection.execute("select set_config('search_path', %s, false)", [f"{BOOK_SCHEMA}, public"])
+    return connection

@@ -1,0 +1,20 @@
+"""The desktop database as a target: where the way back is merged."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sync_pipeline.merge.stage import Connection
+from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.settings import Settings
+from sync_pipeline.systems.desktop.connection import open_desktop
+
+
+class DesktopDatabase(TargetDatabase):
+    """The desktop database as a target; its bookkeeping keeps to the schemas `sync` and `sync_base`."""
+
+    key: ClassVar[str] = "desktop_target"
+
+    def _open(self, settings: Settings, name: str) -> Connection:
+        settings.check_reverse()
+        return open_desktop(settings, name)

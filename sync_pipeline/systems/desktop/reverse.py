@@ -1,0 +1,58 @@
+"""The way back: the same fifteen tables with the roles exchanged, made from their declarations.
+
+The mobile database is the source and the desktop's tables are the target, under their own names. Only
+columns that the desktop has are mapped, because only those are mapped on the way there. The desktop's
+tables keep no unique index and belong to another program, so the sync looks before it inserts, and locks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sync_pipeline.model.entity import Entity, Field, Link, Local, Owner
+from sync_pipeline.model.system import System
+from sync_pipeline.model.types import char
+from sync_pipeline.systems.desktop.entities import DESKTOP
+
+OWNER = Owner("source", ours=("M",), mark="M", unmarked_is_ours=False)
+"""On the desktop a mobile row carries M; all others are the desktop's own."""
+
+ONLY = ("source", ("M",))
+"""Of the mobile database's rows, those that mobile users own."""
+
+
+def backwards(entity: Entity) -> Entity:
+    """The entity on its way back, from the mobile table into the desktop's."""
+    names = {f.column: f.sources[0] for f in entity.fields if f.sources}
+    fields = [f for f in entity.fields if f.sources]
+    return Entity(
+        name=entity.name,
+        source=entity.table,
+        table=entity.source,
+        key=tuple(names[column] for column in entity.key),
+        absent=entity.absent,
+        description=f"{entity.description} The rows that mobile users own, on the desktop.",
+        owner=OWNER,
+        unique_key=False,
+        columns=(*(_backwards(f, names[f.column]) for f in fields), Local("source", char(1))),
+        where=entity.where,
+    )
+
+
+def _backwards(f: Field, column: str) -> Field:
+    # The desktop declares no foreign keys, so no row has to wait there.
+    link = f.link and dataclasses.replace(f.link, required=False, match=_there(f.link))
+    return dataclasses.replace(f, column=column, source=f.column, link=link, default=None)
+
+
+def _there(link: Link) -> tuple[str, ...]:
+    """The columns that a link matches, under the names that the desktop has for them."""
+    [parent] = link.parents
+    return tuple(DESKTOP[parent].field(column).sources[0] for column in link.match)
+
+
+REVERSE = System(
+    name="desktop_reverse",
+    place=("desktop", "reverse"),
+    entities=tuple(backwards(e) for e in DESKTOP.entities),
+)

@@ -1,0 +1,221 @@
+"""The menus of Qu, a point of sale, for synchronous callers.
+
+What is asked and what its answers mean. What a menu looks like is in `rules`; what HTTP sources have in
+common is in `systems.http`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import httpx2
+
+from sync_pipeline.errors import SettingsError
+from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.http.oauth import ClientCredentials
+from sync_pipeline.sources.http.redaction import Discretion
+from sync_pipeline.sources.http.retry import Patience, Undecodable
+from sync_pipeline.sources.http.transport import HttpTransport, Reply, Traffic
+from sync_pipeline.systems.integrations.menu.formats import QU
+from sync_pipeline.systems.integrations.menu.menu import Menu, read_menu
+from sync_pipeline.systems.integrations.sites import SiteConfig
+
+MENUS = "api/v4/menus"
+TOKENS = "api/v4/authentication/oauth2/access-token"
+GENERATION = "X-Generation-Time"
+ORDER_CHANNEL = "2"
+ORDER_TYPE = "1"
+"""What a configuration means that does not say how its guests order."""
+
+_CREDENTIALS = "Check QU_CLIENT_ID and QU_CLIENT_SECRET."
+
+
+class QuClient:
+    """Reads menus; a context manager.
+
+    Args:
+        url: root of the gateway, such as `https://gateway-api.qubeyond.com`.
+        client_id: names us to it.
+        client_secret: proves it.
+        integration: sent as X-Integration, where the gateway asks for it.
+        patience: how long a call is tried before the source counts as unavailable.
+        requests_per_minute: most calls in any minute; half of them may come at once.
+        concurrency: calls under way at once.
+
+    Raises:
+        SettingsError: the URL or a credential cannot be one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        integration: str | None = None,
+        patience: Patience | None = None,
+        requests_per_minute: float = 300,
+        concurrency: int = 4,
+    ) -> None:
+        root = _usable_root(url)
+        for variable, value in [
+            ("QU_CLIENT_ID", client_id),
+            ("QU_CLIENT_SECRET", client_secret),
+            ("QU_INTEGRATION", integration or "-"),
+        ]:
+            _require_usable(variable, value)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
+        credentials = ClientCredentials(
+            QU.name,
+            f"{root}/{TOKENS}",
+            lambda: form,
+            secrets=[client_secret],
+            remedy=_CREDENTIALS,
+        )
+        self._transport = HttpTransport(
+            QU.name,
+            root,
+            headers={"X-Integration": integration} if integration else {},
+            remedy=_remedy,
+            patience=patience or Patience(),
+            requests_per_minute=requests_per_minute,
+            concurrency=concurrency,
+            secrets=credentials.secrets,
+            auth=credentials,
+        )
+        self._background = Background("qu-client", self._transport)
+
+    def __enter__(self) -> Self:
+        self._background.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what is under way and close the connections; harmless when closed."""
+        self._background.close()
+
+    @property
+    def traffic(self) -> Traffic:
+        """Calls, bytes, retries and waits so far; still counting."""
+        return self._transport.traffic
+
+    def menu(self, site: SiteConfig, previous: str | None = None) -> Menu | None:
+        """The menu of a site, to be closed by the caller; None if it is still the previous one.
+
+        Args:
+            site: with the parameters `brand` and `establishment`, and `order_channel` and `order_type` if
+                they differ from the defaults.
+            previous: generation of the menu that is known already.
+
+        Raises:
+            UnusableConfig: a parameter is missing.
+            SourceRefused: credentials or permissions are not accepted, or there is no such menu.
+            SourceBroken: replies kept being cut short or not JSON; its subclass NotAMenu: sound JSON, but
+                no menu.
+            SourceUnavailable: the source does not answer.
+        """
+        return self._background.call(partial(self._menu, _query(site, previous), site, previous))
+
+    def generation(self, site: SiteConfig, previous: str | None = None) -> str | None:
+        """When the menu of a site was made, in the words of the source; None if it is the previous one.
+
+        The menu itself is not read. Empty text if the source does not say.
+
+        Raises:
+            UnusableConfig, SourceRefused, SourceBroken, SourceUnavailable: as for `menu`.
+        """
+        ask = partial(
+            self._transport.peek,
+            MENUS,
+            read=partial(_generation, previous=previous),
+            **_query(site, previous),
+        )
+        return self._background.call(ask)
+
+    async def _menu(
+        self, query: dict[str, Any], site: SiteConfig, previous: str | None
+    ) -> Menu | None:
+        with TemporaryFile() as file:
+            read = partial(_read, file=file, site=site, previous=previous)
+            return await self._transport.download(MENUS, into=file, read=read, **query)
+
+
+def _query(site: SiteConfig, previous: str | None) -> dict[str, Any]:
+    params = {
+        "LocationId": site.param("establishment"),
+        "OrderChannelId": site.param("order_channel", ORDER_CHANNEL),
+        "OrderTypeId": site.param("order_type", ORDER_TYPE),
+    }
+    if previous:
+        params["PrevGenerationTime"] = previous
+    return {"params": params, "headers": {"Company-Id": site.param("brand")}}
+
+
+def _read(reply: Reply, *, file: BinaryIO, site: SiteConfig, previous: str | None) -> Menu | None:
+    if reply.size == 0:
+        return _unchanged(previous)
+    generation = reply.headers.get(GENERATION, "")
+    return read_menu(
+        file, QU, site, generation=generation, calls=reply.attempts, blot=Discretion(*reply.secrets)
+    )
+
+
+def _generation(reply: Reply, *, previous: str | None) -> str | None:
+    if reply.size == 0:
+        return _unchanged(previous)
+    generation = reply.headers.get(GENERATION, "")
+    return None if generation and generation == previous else generation
+
+
+def _unchanged(previous: str | None) -> None:
+    # Nothing means “as before” only to someone who has said what was before.
+    if not previous:
+        raise Undecodable("an empty reply to a first request for a menu")
+
+
+def _usable_root(url: str) -> str:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise SettingsError("QU_API_URL has to be a URL such as https://gateway-api.qubeyond.com")
+    return url.rstrip("/")
+
+
+def _require_usable(variable: str, value: str) -> None:
+    # Such a value would fail inside the HTTP library, which quotes it in its message.
+    if not value.isascii() or not value.isprintable() or " " in value or not value:
+        raise SettingsError(f"{variable} is empty or holds blanks or other stray characters")
+
+
+def _remedy(status: int, _: str) -> str:
+    match status:
+        case 0:
+            return "Try again later, or check QU_API_URL; a call is tried for SYNC_SOURCE_OUTAGE seconds."
+        case 401:
+            return f"It takes the credentials, but not the token that it gives for them. {_CREDENTIALS}"
+        case 403:
+            return (
+                "The integration is not allowed for this establishment: have it enabled there, and check "
+                "QU_INTEGRATION, and brand and establishment of the source configuration."
+            )
+        case _:
+            return (
+                "Check QU_API_URL, and brand, establishment, order channel and order type of the source "
+                "configuration."
+            )

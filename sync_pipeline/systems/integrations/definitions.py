@@ -1,0 +1,24 @@
+"""The menus, wired."""
+
+from __future__ import annotations
+
+from sync_pipeline.orchestration.io_manager import merge_io_manager
+from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.systems.integrations import assets, jobs, sensors
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS
+from sync_pipeline.systems.integrations.resource import MenuSource
+
+MENU_SYNC = Wired(
+    runs=jobs.RUNS,
+    source=MenuSource,
+    assets=assets.ASSETS,
+    checks=assets.CHECKS,
+    jobs=jobs.JOBS,
+    partial=jobs.integrations_partial,
+    resources={
+        "integrations": MenuSource(),
+        "integrations_merge": merge_io_manager([INTEGRATIONS]),
+    },
+    schedules=sensors.SCHEDULES,
+    sensors=sensors.SENSORS,
+)

@@ -1,0 +1,1 @@
+"""The unique keys of the menu tables, and their repair."""

@@ -1,0 +1,20 @@
+"""The phone cache, wired."""
+
+from __future__ import annotations
+
+from sync_pipeline.orchestration.io_manager import merge_io_manager
+from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.systems.meta_assets import assets, jobs, schedules
+from sync_pipeline.systems.meta_assets.entities import META_ASSETS
+from sync_pipeline.systems.meta_assets.resource import MetaSource
+
+PHONE_SYNC = Wired(
+    runs=jobs.RUNS,
+    source=MetaSource,
+    assets=assets.ASSETS,
+    checks=assets.CHECKS,
+    jobs=jobs.JOBS,
+    partial=jobs.meta_assets_partial,
+    resources={"meta_assets": MetaSource(), "meta_assets_merge": merge_io_manager([META_ASSETS])},
+    schedules=schedules.SCHEDULES,
+)

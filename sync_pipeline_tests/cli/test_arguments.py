@@ -1,0 +1,184 @@
+"""What people type, taken apart: systems and ways, entities, keys; and what each command needs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from sync_pipeline.cli import arguments, framework
+from sync_pipeline.cli.commands import up
+from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET
+from sync_pipeline.cli.migration import Opened, Prepared
+from sync_pipeline.errors import SyncError
+from sync_pipeline.model.system import System
+from sync_pipeline.settings import STANDING_IN, Settings
+from sync_pipeline.systems.bubble.entities import BUBBLE
+from sync_pipeline.systems.desktop.entities import DESKTOP
+from sync_pipeline.systems.desktop.reverse import REVERSE
+from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline_tests.fixtures.command_line import Invoke
+
+EVERY = {s.name for s in SYSTEMS}
+
+# -- keys and entities
+
+
+@pytest.mark.parametrize(
+    ("entities", "typed", "keys"),
+    [
+        (["invoice"], "a,b", ["a", "b"]),
+        (["invoice"], " a  b, a ", ["a", "b"]),
+        ([], "a,b", ["a", "b"]),
+        (["jobshead"], "17,3", ["17,3"]),
+        (["jobshead"], "17,3;18,4; 17, 3", ["17,3", "18,4"]),
+        (["jobshead"], "17,;,3", ["17,", ",3"]),
+        (["taskchecklist"], ",keys, seals;8000001,photos", [",keys, seals", "8000001,photos"]),
+        (["workdiary"], "1,2 3", ["1", "2", "3"]),
+    ],
+)
+def test_keys_are_told_apart_and_named_once(
+    entities: list[str], typed: str, keys: list[str]
+) -> None:
+    system = DESKTOP if {e.name for e in DESKTOP.entities} & set(entities) else BUBBLE
+    assert arguments.keys_of(system, entities, typed) == keys
+
+
+@pytest.mark.parametrize(
+    ("system", "entity", "typed"),
+    [(BUBBLE, "invoice", ""), (BUBBLE, "invoice", " , "), (DESKTOP, "jobshead", " ; ")],
+)
+def test_keys_that_name_nothing_are_refused(system: System, entity: str, typed: str) -> None:
+    with pytest.raises(click.UsageError, match="names no record"):
+        arguments.keys_of(system, [entity], typed)
+
+
+def test_an_entity_is_found_by_its_name_and_by_its_systems() -> None:
+    assert arguments.find_entity(TARGET, "jobshead") == (DESKTOP, DESKTOP["jobshead"])
+    assert arguments.find_entity(TARGET, "desktop/jobshead") == (DESKTOP, DESKTOP["jobshead"])
+    for name in ("jobshead", "desktop/jobshead", "desktop_reverse/jobshead"):
+        assert arguments.find_entity(DESKTOP_DATABASE, name) == (REVERSE, REVERSE["jobshead"])
+    with pytest.raises(click.UsageError, match="no entity 'bubble/jobshead'; there are: bubble/ag"):
+        arguments.find_entity(TARGET, "bubble/jobshead")
+    with pytest.raises(click.UsageError, match="there are: desktop/orgmaster"):
+        arguments.find_entity(DESKTOP_DATABASE, "invoice")
+
+
+def test_a_list_is_filtered_by_system_where_one_is_named() -> None:
+    assert arguments.filters(TARGET, None) == {}
+    assert arguments.filters(TARGET, "jobshead") == {"entity": "jobshead"}
+    both = {"entity": "jobshead", "system": "desktop"}
+    assert arguments.filters(TARGET, "desktop/jobshead") == both
+    assert arguments.filters(DESKTOP_DATABASE, "desktop/jobshead")["system"] == "desktop_reverse"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bubble", "--reverse"], "bubble has no way back; --reverse is for: desktop"),
+        (["desktop", "--from", "2026-01-01"], "desktop keeps no modification times"),
+        (["desktop", "--reverse", "--from", "2026-01-01"], "desktop keeps no modification times"),
+        (["desktop", "--keys", "1"], "such as: sync-pipeline sync desktop "),
+        (["desktop", "--reverse", "--keys", "1"], "--keys … --reverse"),
+        (["desktop", "jobshead", "--keys", "17"], "whose key has 2 parts"),
+        (["desktop", "invoice"], "desktop has no entity 'invoice'; it has: cli"),
+        (["desktop", "bubble/jobshead"], "desktop has no entity 'bubble/jobshead'"),
+        (["desktop", "--reverse", "invoice"], "desktop has no entity 'invoice'; it has: cli"),
+    ],
+)
+def test_a_sync_that_cannot_be_meant_is_refused_in_one_line(
+    invoke: Invoke, arguments: list[str], says: str
+) -> None:
+    refused = invoke("sync", *arguments, code=2).err
+    assert says in refused
+    assert "\n" not in refused
+
+
+# -- what a command needs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sources"),
+    [
+        (["demo"], EVERY),
+        (["up"], EVERY),
+        (["doctor"], EVERY),
+        (["migrate"], EVERY - {"bubble"}),
+        (["sync", "bubble"], {"bubble"}),
+        (["sync", "desktop"], {"desktop"}),
+        (["sync", "desktop", "--reverse"], {"desktop"}),
+        (["explain", "invoice", "x"], {"bubble"}),
+        (["explain", "jobshead", "1,2"], {"desktop"}),
+        (["explain", "jobshead", "1,2", "--no-source"], set()),
+        (["explain", "jobshead", "1,2", "--no-source", "--reverse"], {"desktop"}),
+        (["history"], set()),
+        (["conflicts", "--reverse"], {"desktop"}),
+    ],
+)
+def test_a_command_asks_for_no_more_stand_ins_than_it_needs(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sources: set[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def refuse(_: Settings, **options: Any) -> None:
+        asked.update(options)
+        raise SyncError("that is enough")
+
+    monkeypatch.setattr("sync_pipeline.dev.environment.stand_ins", refuse)
+    assert invoke(*arguments, code=1).error == "that is enough"
+    assert set(asked["sources"]) == sources
+    assert asked.get("demo", False) == (arguments == ["demo"])
+    assert asked.get("migrates", False) == (arguments[0] in {"demo", "up", "migrate"})
+    scale = ["demo", "--scale", "0.5"]
+    invoke(*scale, code=1)
+    assert asked["scale"] == 0.5
+
+
+@pytest.mark.parametrize("system", [s.name for s in SYSTEMS])
+def test_a_named_target_is_not_synced_from_a_source_that_nobody_named(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setenv("SYNC_TARGET_DSN", "postgresql://nobody@127.0.0.1:1/target")
+    variable = Settings.read().missing(system)
+    error = invoke("sync", system, code=1).error
+    assert error == (
+        f"{variable} is not set, and a target that is named (SYNC_TARGET_DSN) is not synced from invented"
+        f" data; set {variable}"
+    )
+
+
+def test_up_says_what_will_not_run_and_serves_the_rest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = {"SYNC_TARGET_DSN": "t", "BUBBLE_API_URL": "https://a.test", "BUBBLE_API_TOKEN": "t"}
+    prepared = Prepared([], Opened(problem="reverse runs need a schema"))
+    monkeypatch.setattr(up, "prepare", lambda _, **__: prepared)
+    caplog.set_level(logging.INFO, "sync_pipeline")
+    up._prepare_to_serve(Settings.read(named))
+    assert caplog.messages == [
+        "desktop is not configured: DESKTOP_DSN is not set; its schedules skip",
+        "integrations is not configured: QU_API_URL is not set; its schedules skip",
+        "meta_assets is not configured: META_GRAPH_URL is not set; its schedules skip",
+        "the desktop database: reverse runs need a schema",
+    ]
+    caplog.clear()
+    mixed = {"SYNC_TARGET_DSN": "t", "DESKTOP_DSN": "d", STANDING_IN: "target bubble"}
+    up._prepare_to_serve(Settings.read(mixed))
+    assert "is not written into the database that DESKTOP_DSN names" in caplog.messages[-1]
+
+
+def test_a_defect_is_kept_without_the_password_that_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNC_HOME", str(tmp_path))
+    typed = ["sync-pipeline", "inspect", "postgresql://me:never-shown@host/shop"]
+    monkeypatch.setattr(sys, "argv", typed)
+    said = framework.explained(ZeroDivisionError("oh"))
+    kept = (tmp_path / "defects.log").read_text()
+    assert str(tmp_path / "defects.log") in said
+    assert "inspect postgresql://me@host/shop" in kept
+    assert "never-shown" not in kept

@@ -1,0 +1,253 @@
+"""Whatever others do to a table is found, with what it costs; what can be mended is mended in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
+from sync_pipeline.doctor.checks import bounded_query
+from sync_pipeline.doctor.findings import bytes_of
+from sync_pipeline.doctor.fix import Mended, mend
+from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge import preflight
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.schema import migrate
+from sync_pipeline.merge.schema.metadata import metadata
+from sync_pipeline_tests.doctor.migrated_target import Clinic
+from sync_pipeline_tests.doctor.sample_system import (
+    EVERYTHING,
+    FAULTS,
+    HARMLESS,
+    ROLE,
+    UNKEYED,
+    W1,
+    W2,
+    YARD,
+    Fault,
+)
+
+REPAIRED = [f for f in FAULTS if f.mended_by == "repair"]
+
+# What a repair leaves to people: indexes that somebody else made, and rows without a key.
+LEFT = {"redundant", "second_index", "key_null"}
+
+PHONES = f"""
+do $$ declare i text; begin
+    for i in select indexrelid::regclass::text from pg_index
+        where indrelid = 'meta_assets_cache'::regclass and indisunique and not indisprimary
+    loop execute 'drop index ' || i; end loop;
+end $$;
+insert into meta_assets_cache (workspace_id, phone_number_id, verified_name, quality_rating, updated_at)
+values ({W1}, '1', 'Old', 'GREEN', '2026-01-01'), ({W1}, '1', 'New', null, '2026-01-02'),
+    ({W2}, '1', 'Other', null, '2026-01-01'), ({W1}, null, 'Business A', null, '2026-01-01'),
+    ({W1}, null, 'Business B', null, '2026-01-01');
+"""
+
+MENUS = f"""
+do $$ declare i text; begin
+    for i in select indexrelid::regclass::text from pg_index
+        where indrelid = 'integration_products'::regclass and indisunique and not indisprimary
+    loop execute 'drop index ' || i; end loop;
+end $$;
+create unique index integration_products_source_key on integration_products (source_id, external_id);
+insert into integration_products (wand_source_id, source_config_id, external_id, name, updated_at)
+values ({W1}, {W2}, '7-1', 'Old soup', '2026-01-01'), ({W1}, {W2}, '7-1', 'Soup', '2026-01-02'),
+    (null, {W2}, '7-2', 'Bread', '2026-01-01'), (null, {W2}, '7-2', 'Dark bread', '2026-01-02'),
+    ({W1}, {W1}, '7-1', 'Soup elsewhere', '2026-01-01');
+"""
+
+
+@pytest.fixture(scope="module")
+def clinic(every_server: EmbeddedServer) -> Iterator[Clinic]:
+    """A migrated target on each release, with the tables of every system and of an invented one."""
+    name = f"clinic_{uuid4().hex[:8]}"
+    dsn = every_server.create_database(name)
+    migrate.migrate(dsn, metadata(EVERYTHING))
+    clinic = Clinic(dsn)
+    yield clinic
+    clinic.connection.close()
+    with psycopg.connect(every_server.dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def test_a_migrated_target_of_all_systems_is_sound(clinic: Clinic) -> None:
+    assert [f for f in clinic.examined() if f.severity != "note"] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_doctor_finds(clinic: Clinic, fault: Fault) -> None:
+    with clinic.planted(fault.planted):
+        found = clinic.examined(fault.where.partition("/")[0], "yard")
+    told = [f for f in found if (f.where, f.severity) == (fault.where, fault.severity)]
+    texts = {f"{f.problem} | {f.cost} | {f.remedy}": f for f in told}
+    [finding] = [f for said, f in texts.items() if all(part in said for part in fault.says)] or [
+        pytest.fail(f"{fault.says} is not in {list(texts) or found}")
+    ]
+    assert finding.mended_by == fault.mended_by
+    assert finding.cost
+    assert finding.remedy
+    assert finding.kind
+
+
+@pytest.mark.parametrize("planted", HARMLESS.values(), ids=HARMLESS)
+def test_the_doctor_is_not_alarmed_by(clinic: Clinic, planted: str) -> None:
+    with clinic.planted(planted):
+        found = clinic.examined("yard", "integrations", "meta_assets")
+    assert [f for f in found if f.severity != "note"] == []
+
+
+def test_a_question_that_takes_too_long_or_may_not_be_asked_costs_its_answer_only(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_query, "PATIENCE", "1ms")
+    with clinic.planted("create role clerk; set local role clerk"):
+        assert bounded_query.ask(clinic.connection, sql.SQL("select pg_sleep(60)")) == []
+        assert bounded_query.count(clinic.connection, sql.SQL("select count(*) from crate")) == 0
+        assert bounded_query.ask(clinic.connection, sql.SQL("select 1")) == [(1,)]
+
+
+def test_sizes_read_well() -> None:
+    assert [bytes_of(n) for n in (0, 8192, 1_572_864, 5 * 2**30, 2**50)] == [
+        "0 kB",
+        "8 kB",
+        "1.5 MB",
+        "5 GB",
+        "1,048,576 GB",
+    ]
+
+
+def test_a_run_is_refused_with_what_mends_the_target(clinic: Clinic) -> None:
+    refused = "drop index seat_row_place_key; create unique index x on seat (row, place);"
+    with clinic.planted(refused), pytest.raises(TargetNotPrepared) as caught:
+        preflight.check(clinic.connection, Relations(YARD["seat"]))
+    said = str(caught.value)
+    assert "a unique index on (row, place) that lets a null repeat" in said
+    assert "`sync-pipeline doctor` shows all findings" in said
+    assert "`sync-pipeline doctor --fix` mends what it can" in said
+
+
+# -- mending
+
+
+def mended(clinic: Clinic, *names: str, dry_run: bool = False) -> list[Mended]:
+    found = clinic.examined(*names)
+    return mend(clinic.connection, EVERYTHING, found, dry_run=dry_run)
+
+
+@pytest.mark.parametrize("fault", REPAIRED, ids=lambda fault: fault.name)
+def test_a_fault_that_is_mended_is_gone(clinic: Clinic, fault: Fault) -> None:
+    with clinic.planted(fault.planted):
+        [planned] = mended(clinic, "yard", dry_run=True)
+        unchanged = clinic.examined("yard")
+        [done] = mended(clinic, "yard")
+        left = clinic.examined("yard")
+    assert any(f.mended_by == "repair" for f in unchanged)
+    assert (planned.status, done.status) == ("planned", "done")
+    assert (planned.where, planned.repair_id) == (done.where, None)
+    assert planned.sql[0].startswith("create unique index ")
+    assert len(done.lines) == len(planned.lines)
+    assert done.repair_id
+    assert {f.kind for f in left if f.severity != "note"} <= LEFT
+
+
+def test_phone_numbers_that_repeat_are_merged_and_rows_without_one_are_left(clinic: Clinic) -> None:
+    with clinic.planted(PHONES):
+        [report] = mended(clinic, "meta_assets")
+        rows = clinic.rows(
+            "select verified_name as name, quality_rating as quality from meta_assets_cache order by 1"
+        )
+        kept = clinic.rows("select row ->> 'verified_name' as name from sync.removed_row")
+        assert clinic.examined("meta_assets") == []
+    assert report.status == "done"
+    assert [(r["name"], r["quality"]) for r in rows] == [
+        ("Business A", None),
+        ("Business B", None),
+        ("New", "GREEN"),
+        ("Other", None),
+    ]
+    assert kept == [{"name": "Old"}]
+
+
+def test_menu_items_that_repeat_are_merged_their_nulls_included(clinic: Clinic) -> None:
+    with clinic.planted(MENUS):
+        [report] = mended(clinic, "integrations")
+        rows = clinic.rows("select name from integration_products order by 1")
+        left = [f for f in clinic.examined("integrations") if f.severity != "note"]
+    assert report.where == "integrations/integration_product"
+    assert [r["name"] for r in rows] == ["Dark bread", "Soup", "Soup elsewhere"]
+    assert left == []
+
+
+REGISTRY = f"""
+create table if not exists integration_source_configs (
+    id uuid primary key, wand_source_id uuid not null, site_id bigint
+);
+insert into integration_source_configs values ({W1}, {W1}, 1);
+create unique index brief on integration_products (wand_source_id, external_id);
+insert into integration_products (wand_source_id, source_config_id, external_id, name)
+values ({W1}, {W1}, '7-1', 'Soup');
+"""
+SECOND = f"insert into integration_source_configs values ({W2}, {W1}, 2);"
+
+
+def test_a_shorter_key_is_dropped_once_a_source_has_a_second_configuration(clinic: Clinic) -> None:
+    def about(severity: str) -> list[str]:
+        found = clinic.examined("integrations")
+        return [f.mended_by for f in found if (f.kind, f.severity) == ("second_index", severity)]
+
+    with clinic.planted(REGISTRY):
+        assert (about("note"), about("error")) == ([""], [])
+        clinic.run(SECOND)
+        assert (about("note"), about("error")) == ([], ["repair"])
+
+        planned = mended(clinic, "integrations", dry_run=True)
+        dropped, repaired = mended(clinic, "integrations")
+
+        assert [m.lines for m in planned] == [dropped.lines, repaired.lines]
+        assert "unique index brief on (wand_source_id, external_id) dropped" in dropped.lines[0]
+        assert (bool(dropped.repair_id), repaired.repair_id) == (True, None)
+        assert (about("note"), about("error")) == ([], [])
+
+
+def test_menu_items_of_two_sources_or_sites_are_never_merged(clinic: Clinic) -> None:
+    unkeyed, _, _ = MENUS.partition("create unique")
+    strangers = (
+        unkeyed
+        + f"""
+        insert into integration_products (source_id, external_id, name)
+        values ({W1}, '7-1', 'Burger'), ({W2}, '7-1', 'Salad');
+    """
+    )
+    with clinic.planted(strangers):
+        [done] = mended(clinic, "integrations")
+        assert done.status == "done"
+        assert clinic.rows("select count(*) from integration_products") == [{"count": 2}]
+
+        clinic.run(
+            f"insert into integration_products (wand_source_id, external_id, name, site_id)"
+            f" values ({W1}, '7-2', 'Soup', 1);"
+            + unkeyed
+            + f"insert into integration_products (wand_source_id, external_id, name, site_id)"
+            f" values ({W1}, '7-2', 'Soup', 2);"
+        )
+        [refused] = mended(clinic, "integrations")
+        assert refused.status == "refused"
+        assert "differ in (site_id)" in refused.lines[0]
+        assert clinic.rows("select count(*) from integration_products") == [{"count": 4}]
+
+
+def test_a_table_that_may_not_be_repaired_is_a_report_and_no_end(clinic: Clinic) -> None:
+    role = ROLE + (
+        "alter table seat owner to clerk; grant create on schema public to clerk;"
+        "drop index seat_row_place_key; set local role clerk;"
+    )
+    with clinic.planted(UNKEYED + role):
+        crate, seat = mended(clinic, "yard")
+    assert (crate.where, crate.status) == ("yard/crate", "refused")
+    assert "owner of" in crate.lines[0]
+    assert (seat.where, seat.status) == ("yard/seat", "done")

@@ -1,0 +1,70 @@
+"""Clients that talk to a simulated Graph API in haste, and short words for what they ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.simulators.meta_assets.credentials import PHONES
+from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
+from sync_pipeline.systems.meta_assets.api.client import Answer, Ask, MetaClient
+from sync_pipeline.systems.meta_assets.api.errors import Complaint
+from sync_pipeline_tests.fixtures.fast_retries import QUICK
+from sync_pipeline_tests.fixtures.meta_assets import workspace
+
+FIELDS = ("id", "display_phone_number", "verified_name", "quality_rating")
+
+
+@dataclass
+class Naps:
+    """Stands in for sleeping: notes the seconds, and does what a test says meanwhile."""
+
+    seconds: list[float] = field(default_factory=list)
+    meanwhile: Callable[[], Any] = lambda: None
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.meanwhile()
+
+
+@contextmanager
+def client_of(meta: MetaSimulator, **settings: Any) -> Iterator[MetaClient]:
+    """A client that does not dawdle."""
+    hasty: dict[str, Any] = {"fields": FIELDS, "patience": QUICK, "requests_per_minute": 1e6}
+    with MetaClient(settings.pop("url", meta.url), **{**hasty, **settings}) as client:
+        yield client
+
+
+def ask(waba: str, token: str, *, workspace: str = "w1", phone: str = "") -> Ask:
+    return Ask(workspace, token, waba, phone)
+
+
+def answers_of(meta: MetaSimulator, *asks: Ask, **settings: Any) -> list[Answer]:
+    with client_of(meta, **settings) as client:
+        return list(client.answers(asks))
+
+
+def complaint_of(meta: MetaSimulator, asked: Ask, **settings: Any) -> Complaint:
+    """The one complaint that is all there is to an ask."""
+    (answer,) = answers_of(meta, asked, **settings)
+    assert answer.complaint is not None
+    return answer.complaint
+
+
+def ids(answers: Iterable[Answer]) -> list[str]:
+    return [record["id"] for answer in answers for record in answer.records]
+
+
+def records_of(stream: EntityBatches) -> list[dict[str, Any]]:
+    return [dict(record) for batch in stream.batches for record in batch]
+
+
+def held(records: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(r["workspace_id"], r["id"]) for r in records}
+
+
+def numbers(name: str, waba: str) -> set[tuple[str, str]]:
+    return {(workspace(name), phone) for phone in PHONES[waba]}
