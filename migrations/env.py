@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from sync_pipeline.merge.schema.metadata import metadata
-from sync_pipeline.merge.schema.migrate import told
+from sync_pipeline.merge.schema.migrate import collected_notes
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
@@ -44,5 +44,5 @@ if given is not None:
 else:
     with sa.create_engine(sqlalchemy_url(Settings.read().target())).begin() as own:
         run(own)
-    for note in told(context.config):
+    for note in collected_notes(context.config):
         sys.stdout.write(f"{note.kind}  {note.table}: {note.text}\n")

@@ -7,18 +7,18 @@ from typing import Any
 
 import dagster as dg
 
-from sync_pipeline.orchestration.orphaned_runs import settling_sensor
+from sync_pipeline.orchestration.orphaned_runs import orphaned_runs_sensor
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.retention import nightly, retention_job
 from sync_pipeline.orchestration.schedules import history_sensors, request_sensor
-from sync_pipeline.orchestration.system_definitions import Wired
-from sync_pipeline.systems.definitions import OTHERS, WIRED
+from sync_pipeline.orchestration.system_definitions import SystemDefinitions
+from sync_pipeline.systems.definitions import ALL, EXTRA_TARGETS
 
 
 def build() -> dg.Definitions:
     """All definitions, freshly wired."""
-    retention = retention_job(OTHERS)
-    resources = [wired.resources for wired in WIRED]
+    retention = retention_job(EXTRA_TARGETS)
+    resources = [wired.resources for wired in ALL]
     return dg.Definitions(
         assets=_of_all(lambda wired: wired.assets),
         asset_checks=_of_all(lambda wired: wired.checks),
@@ -26,9 +26,9 @@ def build() -> dg.Definitions:
         schedules=[*_of_all(lambda wired: wired.schedules), nightly(retention)],
         sensors=[
             *_of_all(lambda wired: wired.sensors),
-            request_sensor([w.runs for w in WIRED], [w.partial for w in WIRED]),
-            *history_sensors(OTHERS),
-            settling_sensor(OTHERS),
+            request_sensor([w.runs for w in ALL], [w.partial for w in ALL]),
+            *history_sensors(EXTRA_TARGETS),
+            orphaned_runs_sensor(EXTRA_TARGETS),
         ],
         resources={
             "target": TargetDatabase(patient=True),
@@ -39,8 +39,8 @@ def build() -> dg.Definitions:
     )
 
 
-def _of_all(what: Callable[[Wired], Iterable[Any]]) -> list[Any]:
-    return [one for wired in WIRED for one in what(wired)]
+def _of_all(what: Callable[[SystemDefinitions], Iterable[Any]]) -> list[Any]:
+    return [one for wired in ALL for one in what(wired)]
 
 
 defs = build()

@@ -15,7 +15,7 @@ from pathlib import Path
 from sync_pipeline.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
-STANDING_IN = "_SYNC_STANDING_IN"
+SANDBOXED = "_SYNC_SANDBOXED"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Settings:
     outage: timedelta
     source_outage: timedelta
     retention: timedelta
-    standing_in: frozenset[str]
+    sandboxed: frozenset[str]
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -95,7 +95,7 @@ class Settings:
             outage=env.seconds("SYNC_OUTAGE", 120),
             source_outage=env.seconds("SYNC_SOURCE_OUTAGE", 120),
             retention=timedelta(days=env.number("SYNC_RETENTION_DAYS", 90)),
-            standing_in=frozenset((env.text(STANDING_IN) or "").split()),
+            sandboxed=frozenset((env.text(SANDBOXED) or "").split()),
         )
         settings.check_pairs()
         return settings
@@ -150,7 +150,7 @@ class Settings:
         Raises:
             SettingsError: the target is a stand-in and the desktop database is not.
         """
-        if "target" in self.standing_in and self.desktop_dsn and "desktop" not in self.standing_in:
+        if "target" in self.sandboxed and self.desktop_dsn and "desktop" not in self.sandboxed:
             raise SettingsError(
                 "SYNC_TARGET_DSN is not set, and what the embedded target holds may be invented: it is not"
                 " written into the database that DESKTOP_DSN names; set SYNC_TARGET_DSN too"

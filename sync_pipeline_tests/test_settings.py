@@ -10,7 +10,7 @@ import pytest
 
 from sync_pipeline import settings as module
 from sync_pipeline.errors import SettingsError
-from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
+from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
 from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import SYSTEMS
@@ -116,15 +116,15 @@ def test_a_source_that_could_be_simulated_knows_the_variable_that_would_name_it(
 
 
 def test_what_a_stand_in_holds_is_not_written_into_a_desktop_that_somebody_named() -> None:
-    stand_ins = {STANDING_IN: "target bubble"}
+    stand_ins = {SANDBOXED: "target bubble"}
     with pytest.raises(SettingsError, match=r"SYNC_TARGET_DSN is not set, .* set SYNC_TARGET_DSN"):
         Settings.read(DESKTOP | stand_ins).check_reverse()
-    Settings.read(DESKTOP | {STANDING_IN: "target desktop"}).check_reverse()
+    Settings.read(DESKTOP | {SANDBOXED: "target desktop"}).check_reverse()
     Settings.read(DESKTOP | {"SYNC_TARGET_DSN": "postgresql://u@h/mobile"}).check_reverse()
 
 
 def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (DESKTOP | {STANDING_IN: "target"}).items():
+    for name, value in (DESKTOP | {SANDBOXED: "target"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match="is not written into the database that DESKTOP_DSN"):
         DesktopDatabase().connect()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import context, op
 
 from sync_pipeline.merge.schema.adopt import adopt
-from sync_pipeline.merge.schema.migrate import note
+from sync_pipeline.merge.schema.migrate import add_notes
 
 revision = "0002"
 down_revision = "0001"
@@ -22,7 +22,7 @@ depends_on = None
 def upgrade() -> None:
     found = adopt(op.get_bind(), context.config.attributes["metadata"])
     # What differs or was refused is found again at the end, unless a later migration has mended it.
-    note(context.config, [n for n in found if n.kind == "created"])
+    add_notes(context.config, [n for n in found if n.kind == "created"])
 
 
 def downgrade() -> None:

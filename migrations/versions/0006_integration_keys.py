@@ -11,10 +11,11 @@ from __future__ import annotations
 from alembic import context, op
 
 from sync_pipeline.doctor.repair.restore import restore
-from sync_pipeline.doctor.repair.session import Connection, fetch_value
+from sync_pipeline.doctor.repair.session import fetch_value
 from sync_pipeline.doctor.repair.table_layout import exists
-from sync_pipeline.merge.schema.migrate import tell
-from sync_pipeline.systems.integrations.keys.repair import TABLES, mend
+from sync_pipeline.merge.schema.migrate import add_report
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.systems.integrations.keys.repair import TABLES, repair_table
 
 revision = "0006"
 down_revision = "0005"
@@ -85,15 +86,15 @@ def upgrade() -> None:
     connection = _connection()
     for items in TABLES:
         if exists(connection, items.place):
-            for report in mend(connection, items):
-                tell(context.config, report)
+            for report in repair_table(connection, items):
+                add_report(context.config, report)
 
 
 def downgrade() -> None:
     connection = _connection()
     for items in reversed(TABLES):
         if exists(connection, items.place):
-            tell(context.config, restore(connection, str(items.place)))
+            add_report(context.config, restore(connection, str(items.place)))
     # Columns stay, as those that adopting a target adds; so does what could not be put back.
     left = fetch_value(
         connection, "select exists (select from sync.repair where restored_at is null)"

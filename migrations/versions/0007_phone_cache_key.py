@@ -16,12 +16,13 @@ from psycopg import sql
 from sync_pipeline.doctor.repair.deduplicate import repair
 from sync_pipeline.doctor.repair.report import Report
 from sync_pipeline.doctor.repair.restore import restore
-from sync_pipeline.doctor.repair.session import Connection, fetch, settled
+from sync_pipeline.doctor.repair.session import fetch, settled
 from sync_pipeline.doctor.repair.table_layout import exists
-from sync_pipeline.doctor.repair.unique_key import Place, UniqueKey
+from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.schema.metadata import unique_name
-from sync_pipeline.merge.schema.migrate import tell
+from sync_pipeline.merge.schema.migrate import add_report
+from sync_pipeline.postgres.connect import Connection
 
 revision = "0007"
 down_revision = "0006"
@@ -38,7 +39,7 @@ KEY = UniqueKey(
     newest=("updated_at", "last_synced_at"),
     null_is_value=("last_error",),
 )
-MEMBERSHIPS = Place("public", "workspace_memberships")
+MEMBERSHIPS = TableName("public", "workspace_memberships")
 
 # Who asks is in the request's claims, as PostgREST hands them over. Empty counts as absent: that is what a
 # setting of an earlier transaction becomes.
@@ -57,16 +58,16 @@ def upgrade() -> None:
     connection = _connection()
     if not exists(connection, KEY.place):
         return
-    tell(context.config, repair(connection, KEY))
-    tell(context.config, _guard(connection))
+    add_report(context.config, repair(connection, KEY))
+    add_report(context.config, _guard(connection))
 
 
 def downgrade() -> None:
     connection = _connection()
     if not exists(connection, KEY.place):
         return
-    tell(context.config, _unguard(connection))
-    tell(context.config, restore(connection, str(KEY.place)))
+    add_report(context.config, _unguard(connection))
+    add_report(context.config, restore(connection, str(KEY.place)))
 
 
 def _connection() -> Connection:

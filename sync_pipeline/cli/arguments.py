@@ -10,21 +10,21 @@ from uuid import UUID
 
 import click
 
-from sync_pipeline.cli.databases import TARGET, Account, reverse_runs
+from sync_pipeline.cli.databases import TARGET, Database, reverse_runs
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 
 if TYPE_CHECKING:
-    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.postgres.connect import Connection
 
 
 def names_of(system: System) -> set[str]:
     """What people may call a system: its name, and of a way back that of the whole."""
-    return {system.name, system.place[0]}
+    return {system.name, system.key_prefix[0]}
 
 
-def find_entity(account: Account, name: str) -> tuple[System, Entity]:
+def find_entity(account: Database, name: str) -> tuple[System, Entity]:
     """The entity of a name such as invoice or bubble/invoice.
 
     Raises:
@@ -39,12 +39,12 @@ def find_entity(account: Account, name: str) -> tuple[System, Entity]:
     ]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(f"{s.place[0]}/{e.name}" for s, e in found or everything)
+    known = ", ".join(f"{s.key_prefix[0]}/{e.name}" for s, e in found or everything)
     wrong = f"several systems have {name!r}" if found else f"there is no entity {name!r}"
     raise click.UsageError(f"{wrong}; there are: {known}")
 
 
-def filters(account: Account, name: str | None) -> dict[str, str]:
+def filters(account: Database, name: str | None) -> dict[str, str]:
     """What lists are filtered by when an entity is named; by its system too, when that is."""
     if not name:
         return {}
@@ -64,7 +64,7 @@ def entities_of(system: System, names: Sequence[str]) -> list[str]:
         system_name, _, entity_name = name.rpartition("/")
         if entity_name not in known or (system_name and system_name not in names_of(system)):
             raise click.UsageError(
-                f"{system.place[0]} has no entity {name!r}; it has: {', '.join(sorted(known))}"
+                f"{system.key_prefix[0]} has no entity {name!r}; it has: {', '.join(sorted(known))}"
             )
         found.append(entity_name)
     return found
@@ -83,7 +83,7 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     if text is None:
         return []
     parts = len(system[entities[0]].key) if len(entities) == 1 else 1
-    if system.in_parts:  # whose names may hold blanks
+    if system.is_partitioned:  # whose names may hold blanks
         keys = [key.strip() for key in text.split(",") if key.strip()]
     elif parts == 1:
         keys = text.replace(",", " ").split()
@@ -135,7 +135,7 @@ def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> s
     return value and value.lower()
 
 
-def run_named(account: Account, connection: Connection, beginning: str) -> UUID:
+def run_named(account: Database, connection: Connection, beginning: str) -> UUID:
     """The run whose id begins so.
 
     Raises:

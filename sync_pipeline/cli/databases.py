@@ -18,7 +18,7 @@ from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 
 if TYPE_CHECKING:
-    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.postgres.connect import Connection
 
 HINT_PATIENCE = timedelta(seconds=3)  # a hint is not worth more
 
@@ -26,7 +26,7 @@ Options = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Account:
+class Database:
     """A database that runs are merged into, and the account that is kept there of them.
 
     Attributes:
@@ -45,7 +45,7 @@ class Account:
         return self is DESKTOP_DATABASE
 
     @property
-    def within(self) -> str:
+    def preposition_phrase(self) -> str:
         """Where its rows are, in words."""
         return f"in the {self.database}" if self.reverse else f"on the {self.database}"
 
@@ -79,7 +79,7 @@ class Account:
             SyncError: it holds none.
         """
         with self.connect(settings) as connection:
-            if not keeps_account(connection):
+            if not has_bookkeeping(connection):
                 tables = "" if self.reverse else " tables"
                 raise SyncError(
                     f"the {self.database} has no bookkeeping{tables} yet; run: {typed('migrate')}"
@@ -87,33 +87,33 @@ class Account:
             yield connection
 
     @contextmanager
-    def opened(self, *, sources: Collection[str] = ()) -> Iterator[Connection]:
+    def session(self, *, sources: Collection[str] = ()) -> Iterator[Connection]:
         """A session on it, whatever stands in for it.
 
         Args:
             sources: systems whose sources the command asks, where they are configured.
         """
         for name in self.sources:
-            check_named(name)
+            check_source_named(name)
         with (
-            standing_in(sources={*sources, *self.sources}, dagster=False) as settings,
+            sandboxed(sources={*sources, *self.sources}, dagster=False) as settings,
             self.connected(settings) as connection,
         ):
             yield connection
 
 
-TARGET = Account("target", SYSTEMS)
-DESKTOP_DATABASE = Account("desktop database", tuple(REVERSES.values()), tuple(REVERSES))
+TARGET = Database("target", SYSTEMS)
+DESKTOP_DATABASE = Database("desktop database", tuple(REVERSES.values()), tuple(REVERSES))
 
 
-def standing_in(**options: Any) -> AbstractContextManager[Settings]:
+def sandboxed(**options: Any) -> AbstractContextManager[Settings]:
     """Stand-ins for what the environment does not name; see `standins.stand_ins`."""
-    from sync_pipeline.dev.environment import stand_ins
+    from sync_pipeline.dev.environment import sandbox
 
-    return stand_ins(Settings.read(), say=say, **options)
+    return sandbox(Settings.read(), say=say, **options)
 
 
-def check_named(system: str) -> None:
+def check_source_named(system: str) -> None:
     """Refuse a source that is neither named nor to be simulated.
 
     Raises:
@@ -128,7 +128,7 @@ def check_named(system: str) -> None:
         )
 
 
-def keeps_account(connection: Connection) -> bool:
+def has_bookkeeping(connection: Connection) -> bool:
     """Whether a database holds bookkeeping tables."""
     row = connection.execute("select to_regclass('sync.step')").fetchone()
     return bool(row and row[0])
@@ -145,7 +145,7 @@ def reverse_runs() -> int | None:
         return None
     try:
         with open_desktop(settings, connect_timeout=HINT_PATIENCE) as connection:
-            if not keeps_account(connection):
+            if not has_bookkeeping(connection):
                 return None
             row = connection.execute("select count(*) from sync_history").fetchone()
     except (SyncError, psycopg.Error):
@@ -156,7 +156,7 @@ def reverse_runs() -> int | None:
 def reverse_option(help_text: str) -> Options:
     """`--reverse`, which hands the command the account that it is about."""
 
-    def account(_: click.Context, __: click.Parameter, value: Any) -> Account:
+    def account(_: click.Context, __: click.Parameter, value: Any) -> Database:
         return DESKTOP_DATABASE if value else TARGET
 
     return click.option("--reverse", "account", is_flag=True, callback=account, help=help_text)

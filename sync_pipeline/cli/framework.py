@@ -24,6 +24,7 @@ import psycopg
 
 from sync_pipeline.cli import output
 from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
+from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.remedies import PROGRAM
 from sync_pipeline.settings import Settings
 
@@ -135,7 +136,7 @@ def explained(error: Exception) -> str:
         return str(error)
     # What SQLAlchemy raises holds the driver's own error; both name the cause in the first line.
     cause = getattr(error, "orig", None) or error
-    said = " ".join(str(cause).split())
+    said = one_line(cause)
     if isinstance(cause, psycopg.Error) or type(cause).__module__.startswith("psycopg2"):
         variable = "DESKTOP_DSN" if "--reverse" in sys.argv[1:] else "SYNC_TARGET_DSN"
         return (

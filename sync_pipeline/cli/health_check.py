@@ -8,10 +8,15 @@ import sqlalchemy as sa
 
 from sync_pipeline.doctor.database import examine as examine_database
 from sync_pipeline.doctor.findings import Finding, joined
-from sync_pipeline.doctor.fix import Mended, mend, rehearse
+from sync_pipeline.doctor.fix import FixReport, dry_run_migration, fix
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.schema.adopt import differences
-from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA, bookkeeping, guest_metadata, metadata
+from sync_pipeline.merge.schema.metadata import (
+    BOOK_SCHEMA,
+    bookkeeping,
+    bookkeeping_metadata,
+    metadata,
+)
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.settings import Settings
@@ -46,24 +51,24 @@ def examine(settings: Settings) -> list[Finding]:
     return found
 
 
-def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[Mended]:
+def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[FixReport]:
     """Repair the target's keys that the findings name, an entity at a time; or say what that would do.
 
     Raises:
         SyncError: the target cannot be reached.
     """
-    if not any(f.mended_by == "repair" for f in found):
+    if not any(f.fixed_by == "repair" for f in found):
         return []
     with connect(settings.target()) as connection:
-        return mend(connection, SYSTEMS, found, dry_run=dry_run)
+        return fix(connection, SYSTEMS, found, dry_run=dry_run)
 
 
-def rehearsal(settings: Settings) -> list[Mended]:
+def planned_migrations(settings: Settings) -> list[FixReport]:
     """What a migration would do to the target and the desktop database; it is taken back."""
-    planned = [rehearse(settings.target(), metadata(SYSTEMS))]
+    planned = [dry_run_migration(settings.target(), metadata(SYSTEMS))]
     if settings.desktop_dsn:
-        own = guest_metadata(REVERSES.values())
-        planned.append(rehearse(settings.desktop(), own, guest=True))
+        own = bookkeeping_metadata(REVERSES.values())
+        planned.append(dry_run_migration(settings.desktop(), own, guest=True))
     return planned
 
 
@@ -94,7 +99,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
 def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
     """Whether runs can go back into the desktop database."""
-    where = f"{system.place[0]}, reverse"
+    where = f"{system.key_prefix[0]}, reverse"
     try:
         settings.check_reverse()
     except SyncError as error:
@@ -109,7 +114,7 @@ def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
 
 
 def _source_of(system: System) -> str:
-    return f"{' '.join(system.place)} source"
+    return f"{' '.join(system.key_prefix)} source"
 
 
 def _source(system: System, *, unmapped: bool = True) -> Iterator[Finding]:

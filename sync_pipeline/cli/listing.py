@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.cli.group import cli
 
 
@@ -26,11 +26,11 @@ def listing_command(
     @click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
     @arguments.limit(50)
     @reverse_option("Those of runs into the desktop database.")
-    def show(*, entity: str | None, limit: int, account: Account, as_json: bool) -> int:
+    def show(*, entity: str | None, limit: int, account: Database, as_json: bool) -> int:
         from sync_pipeline.merge.review import explain
 
         chosen = arguments.filters(account, entity)
-        with account.opened() as connection:
+        with account.session() as connection:
             rows = getattr(explain, kind)(connection, limit, **chosen)
         if as_json:
             output.print_json({kind: rows})

@@ -9,11 +9,12 @@ import psycopg
 
 from sync_pipeline.cli.databases import DESKTOP_DATABASE
 from sync_pipeline.errors import SyncError
+from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
-    from sync_pipeline.merge.schema.adopt import Note
+    from sync_pipeline.merge.schema.adopt import MigrationNote
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Opened:
         problem: why reverse runs cannot succeed yet; None when nothing is in their way.
     """
 
-    notes: list[Note] = field(default_factory=list)
+    notes: list[MigrationNote] = field(default_factory=list)
     problem: str | None = None
 
 
@@ -38,7 +39,7 @@ class Prepared:
         desktop: about the desktop database; None where there is none.
     """
 
-    notes: list[Note]
+    notes: list[MigrationNote]
     desktop: Opened | None
 
 
@@ -75,17 +76,17 @@ def prepare(settings: Settings, *, without_desktop: bool = False) -> Prepared:
 def _open_account(settings: Settings) -> Opened:
     from sqlalchemy.exc import ProgrammingError
 
-    from sync_pipeline.merge.schema.metadata import guest_metadata
-    from sync_pipeline.merge.schema.migrate import open_account
+    from sync_pipeline.merge.schema.metadata import bookkeeping_metadata
+    from sync_pipeline.merge.schema.migrate import create_bookkeeping
     from sync_pipeline.systems.desktop.connection import VARIABLE
 
     try:
-        meta = guest_metadata(DESKTOP_DATABASE.systems)
-        return Opened(open_account(settings.desktop(), meta, variable=VARIABLE))
+        meta = bookkeeping_metadata(DESKTOP_DATABASE.systems)
+        return Opened(create_bookkeeping(settings.desktop(), meta, variable=VARIABLE))
     except ProgrammingError as error:
         if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise
-        said = " ".join(str(error.orig).split())
+        said = one_line(error.orig)
         return Opened(
             problem="reverse runs need the schemas sync and sync_base there, which this role may not create:"
             f" {said}. Let the owner grant the role in {VARIABLE} CREATE on the database, then migrate again"

@@ -13,7 +13,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 
 if TYPE_CHECKING:
-    from sync_pipeline.orchestration.launch import RunReport, Wish
+    from sync_pipeline.orchestration.launch import JobRequest, RunReport
 
 
 def scope_of(**config: Any) -> Scope:
@@ -33,22 +33,22 @@ def scope_of(**config: Any) -> Scope:
     return scope
 
 
-def wished(system: System, entities: Sequence[str], scope: Scope) -> Wish:
+def job_request(system: System, entities: Sequence[str], scope: Scope) -> JobRequest:
     """The job that serves a scope.
 
     Raises:
         UsageError: none does.
     """
-    from sync_pipeline.orchestration.launch import wish
+    from sync_pipeline.orchestration.launch import request_for
     from sync_pipeline.systems.definitions import RUNS
 
     try:
-        return wish(RUNS[system.name], entities, scope)
+        return request_for(RUNS[system.name], entities, scope)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
 
 
-def run(wanted: Wish, trigger: str) -> RunReport:
+def run(wanted: JobRequest, trigger: str) -> RunReport:
     """Run it in this process."""
     from sync_pipeline.definitions import defs
     from sync_pipeline.orchestration import launch

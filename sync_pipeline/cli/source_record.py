@@ -12,11 +12,11 @@ from sqlalchemy.dialects import postgresql
 from sync_pipeline.errors import ConversionError, SyncError
 from sync_pipeline.merge.relations import listed
 from sync_pipeline.merge.schema.metadata import column_type
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity, Field, source_value
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.definitions import source_of
 
 
@@ -58,17 +58,17 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
 
 
 def _scope(entity: Entity, key: str) -> Scope:
-    if not entity.part:
+    if not entity.partition_by:
         return Scope(mode="keys", keys=(key,))
     # What is read in parts is asked by the part, and by the row in the words of its source.
     values = key.split(",", len(entity.key) - 1)
-    part = dict(zip(entity.key, values, strict=False)).get(entity.part, "")
+    part = dict(zip(entity.key, values, strict=False)).get(entity.partition_by, "")
     return Scope(mode="keys", keys=(":".join(values),), part=part)
 
 
 def _has(entity: Entity, record: Any, key: str) -> bool:
     """Whether a record is the one; of what is read in parts, the source may deliver all of them."""
-    if not entity.part:
+    if not entity.partition_by:
         return True
     own = [_converted(f, record) for f in entity.key_fields]
     return ",".join("" if value is None else str(value) for value in own) == key

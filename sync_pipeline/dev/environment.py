@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline.dev.simulator_processes import APPS, simulated_app
+from sync_pipeline.dev.simulator_processes import SIMULATORS, simulator
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.postgres.dagster_pool import keeping
-from sync_pipeline.settings import PROJECT, STANDING_IN, Settings
+from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
 
 Say = Callable[[str], None]
 DESKTOP = "desktop"
@@ -26,7 +26,7 @@ DESKTOP = "desktop"
 
 
 @contextmanager
-def stand_ins(
+def sandbox(
     settings: Settings,
     *,
     say: Say,
@@ -80,8 +80,8 @@ def stand_ins(
         if own_target and migrates:
             with file_locks.held(settings.home / "products.lock"):
                 _use_products(environment["SYNC_TARGET_DSN"], wanted, scale, say)
-        for app in (app for app in APPS if app.system in wanted):
-            environment |= stack.enter_context(simulated_app(app, settings.home, scale, say))
+        for app in (app for app in SIMULATORS if app.system in wanted):
+            environment |= stack.enter_context(simulator(app, settings.home, scale, say))
         stack.enter_context(_set(environment | _told(environment)))
         yield Settings.read()
 
@@ -98,8 +98,8 @@ def to_simulate(
 def _told(environment: Mapping[str, str]) -> dict[str, str]:
     """What the processes that we start are told of our stand-ins."""
     names = {"SYNC_TARGET_DSN": "target", "DESKTOP_DSN": DESKTOP}
-    names |= {next(iter(app.variables)): app.system for app in APPS}
-    return {STANDING_IN: " ".join(names[name] for name in names if name in environment)}
+    names |= {next(iter(app.variables)): app.system for app in SIMULATORS}
+    return {SANDBOXED: " ".join(names[name] for name in names if name in environment)}
 
 
 def _dagster(

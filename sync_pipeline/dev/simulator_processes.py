@@ -25,7 +25,7 @@ STOP_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class App:
+class Simulator:
     """A simulated source.
 
     Attributes:
@@ -43,20 +43,20 @@ class App:
     scales: bool = True
 
 
-APPS = (
-    App(
+SIMULATORS = (
+    Simulator(
         "bubble",
         "sync_pipeline.simulators.bubble",
         "Bubble app",
         {"BUBBLE_API_URL": "url", "BUBBLE_API_TOKEN": "token"},
     ),
-    App(
+    Simulator(
         "integrations",
         "sync_pipeline.simulators.integrations",
         "point-of-sale gateway",
         {"QU_API_URL": "url", "QU_CLIENT_ID": "client_id", "QU_CLIENT_SECRET": "client_secret"},
     ),
-    App(
+    Simulator(
         "meta_assets",
         "sync_pipeline.simulators.meta_assets",
         "Graph API",
@@ -68,7 +68,7 @@ APPS = (
 
 
 @contextmanager
-def simulated_app(app: App, home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
+def simulator(app: Simulator, home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
     """A process of its own, which must not share the interpreter that it is read by; yields its variables.
 
     Raises:
@@ -94,7 +94,7 @@ def simulated_app(app: App, home: Path, scale: float, say: Say) -> Iterator[dict
                 ready_file.unlink(missing_ok=True)
 
 
-def _start(app: App, ready_file: Path, scale: float) -> dict[str, Any]:
+def _start(app: Simulator, ready_file: Path, scale: float) -> dict[str, Any]:
     ready_file.unlink(missing_ok=True)
     options = ["--scale", str(scale)] if app.scales else []
     # Its own session: Ctrl-C is for us, and we stop it when nobody uses it any more.

@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-import psycopg
-
 from sync_pipeline.doctor.table_facts import Column, ForeignKey, Index, Table, Trigger
+from sync_pipeline.postgres.connect import Connection
 
-Connection = psycopg.Connection[Any]
 Names = tuple[str, str]
 T = TypeVar("T")
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator
 import sqlalchemy as sa
 
 from sync_pipeline.doctor import catalog
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.checks import column_types, foreign_keys, key, privileges, unique_indexes
 from sync_pipeline.doctor.checks import tables as shapes
-from sync_pipeline.doctor.findings import MIGRATE, Case, Finding, joined, listed
+from sync_pipeline.doctor.findings import MIGRATE, EntityCheck, Finding, joined, listed
 from sync_pipeline.doctor.table_facts import Table
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name, bookkeeping
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 
 def examine(
@@ -39,13 +39,13 @@ def examine(
         found = [*joined(_bookkeeping(connection, public)), *privileges.account(connection)]
         for system in systems:
             for entity in system.entities:
-                case = Case(system, entity, tables.get((entity.schema, entity.table)), known)
+                case = EntityCheck(system, entity, tables.get((entity.schema, entity.table)), known)
                 base = tables.get((BASE_SCHEMA, base_name(entity)))
                 found += joined(_entity(connection, case, base))
     return found
 
 
-def _entity(connection: Connection, case: Case, base: Table | None) -> Iterator[Finding]:
+def _entity(connection: Connection, case: EntityCheck, base: Table | None) -> Iterator[Finding]:
     yield from shapes.relation(case)
     yield from shapes.missing_columns(case)
     yield from shapes.unwritable(case)
@@ -61,7 +61,7 @@ def _entity(connection: Connection, case: Case, base: Table | None) -> Iterator[
     yield from _base(case, base)
 
 
-def _base(case: Case, base: Table | None) -> Iterator[Finding]:
+def _base(case: EntityCheck, base: Table | None) -> Iterator[Finding]:
     """What is not as it should be with the base table, which is ours and which a migration mends."""
     entity = case.entity
     rel = Relations(entity)
@@ -87,7 +87,7 @@ def _base(case: Case, base: Table | None) -> Iterator[Finding]:
     yield from _base_types(case, base)
 
 
-def _base_types(case: Case, base: Table | None) -> Iterator[Finding]:
+def _base_types(case: EntityCheck, base: Table | None) -> Iterator[Finding]:
     for f in case.entity.fields:
         wanted = "text" if f.type.name == "char" else column_types.spelled(f.type)
         column = base.columns.get(f.column) if base else None

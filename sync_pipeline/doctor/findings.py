@@ -42,11 +42,11 @@ class Finding:
     remedy: str
     cost: str = ""
     kind: str = ""
-    mended_by: Mend = ""
+    fixed_by: Mend = ""
 
 
 @dataclass(frozen=True)
-class Case:
+class EntityCheck:
     """An entity, and what stands for it in a database.
 
     Attributes:

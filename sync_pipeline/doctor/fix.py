@@ -13,30 +13,29 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import event
 
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.findings import Finding
 from sync_pipeline.doctor.repair.deduplicate import repair
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.relations import columns
-from sync_pipeline.merge.schema.adopt import Note, adopt
+from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.merge.schema.migrate import bring_to_head
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
 from sync_pipeline.systems.integrations.keys import repair as menus
 
 # Columns that tell the newest of several rows where no field does; those that a table lacks do not matter.
 _NEWEST = ("updated_at", "last_synced_at", "created_at")
-GUEST = "account in the desktop database"
+BOOKKEEPING_ONLY = "account in the desktop database"
 """Where a report belongs that is of no target."""
 _UNBACKED = {"key_index", "key_nulls"}  # kinds of findings that an index on the key mends
 _SETTINGS = ("select", "set", "show", "with")
 
 
 @dataclass(frozen=True)
-class Mended:
+class FixReport:
     """What was done to one table or database, or would be.
 
     Attributes:
@@ -54,13 +53,13 @@ class Mended:
     repair_id: str | None = None
 
 
-def mend(
+def fix(
     connection: Connection,
     systems: Iterable[System],
     found: Collection[Finding],
     *,
     dry_run: bool = False,
-) -> list[Mended]:
+) -> list[FixReport]:
     """Repair the keys that the findings name, an entity at a time.
 
     Args:
@@ -74,7 +73,7 @@ def mend(
         refuses is among them and no error.
     """
     kinds: dict[str, set[str]] = {}
-    for finding in (f for f in found if f.mended_by == "repair"):
+    for finding in (f for f in found if f.fixed_by == "repair"):
         kinds.setdefault(finding.where, set()).add(finding.kind)
     return [
         mended
@@ -87,7 +86,7 @@ def mend(
 
 def _repaired(
     connection: Connection, where: str, entity: Entity, *, dry_run: bool, kinds: set[str]
-) -> Iterator[Mended]:
+) -> Iterator[FixReport]:
     key = unique_key(entity)
     items = menus.items_of(key.place)
     try:
@@ -97,14 +96,14 @@ def _repaired(
         else:
             dropped, repaired = [], repair(connection, key, dry_run=dry_run)
     except SyncError as error:
-        yield Mended(where, "refused", [str(error)])
+        yield FixReport(where, "refused", [str(error)])
         return
     status = "planned" if dry_run else "done"
     for report in (*dropped, repaired):
         is_built = report is repaired and dry_run and bool(kinds & _UNBACKED)
         statements = [_creation(connection, key)] if is_built else []
         repair_id = str(report.repair_id) if report.repair_id else None
-        yield Mended(where, status, report.lines, statements, repair_id)
+        yield FixReport(where, status, report.lines, statements, repair_id)
 
 
 def unique_key(entity: Entity) -> UniqueKey:
@@ -113,10 +112,10 @@ def unique_key(entity: Entity) -> UniqueKey:
         schema=entity.schema,
         table=entity.table,
         columns=entity.key,
-        nulls_not_distinct=any(f.null_counts for f in entity.key_fields),
+        nulls_not_distinct=any(f.nulls_not_distinct for f in entity.key_fields),
         name=unique_name(entity.table, entity.key),
         newest=((entity.modified,) if entity.modified else ()) + _NEWEST,
-        null_is_value=(entity.part_error,) if entity.part_error else (),
+        null_is_value=(entity.partition_error,) if entity.partition_error else (),
     )
 
 
@@ -129,14 +128,14 @@ def _creation(connection: Connection, key: UniqueKey) -> str:
     )
 
 
-def migrated(notes: Iterable[Note], *, where: str = "migration") -> Mended:
+def migrated(notes: Iterable[MigrationNote], *, where: str = "migration") -> FixReport:
     """A migration as a report; what it left, because it differs or repeats keys, is found again."""
     endings = {"created": " created", "repaired": ""}
     made = [f"{n.table}: {n.text}{endings[n.kind]}" for n in notes if n.kind in endings]
-    return Mended(where, "done", made)
+    return FixReport(where, "done", made)
 
 
-def rehearse(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Mended:
+def dry_run_migration(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> FixReport:
     """What a migration would do: it is run, and taken back.
 
     Args:
@@ -161,5 +160,5 @@ def rehearse(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Mended:
         event.listen(connection, "before_cursor_execute", note)
         notes = adopt(connection, meta) if guest else bring_to_head(connection, meta)
         transaction.rollback()
-    done = migrated(notes, where=GUEST if guest else "migration")
+    done = migrated(notes, where=BOOKKEEPING_ONLY if guest else "migration")
     return replace(done, status="planned", sql=statements)

@@ -21,7 +21,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class DecidedField:
+class FieldDeclaration:
     """A column.
 
     Attributes:
@@ -35,12 +35,12 @@ class DecidedField:
     column: str
     type: str
     note: str
-    null_counts: bool
+    nulls_not_distinct: bool
     marks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class DecidedLink:
+class LinkDeclaration:
     """A column that points at another entity.
 
     Attributes:
@@ -59,7 +59,7 @@ class DecidedLink:
 
 
 @dataclass(frozen=True)
-class DecidedTable:
+class TableDeclaration:
     """A table as an entity.
 
     Attributes:
@@ -84,8 +84,8 @@ class DecidedTable:
     declarable: bool
     key: tuple[str, ...]
     after: tuple[str, ...]
-    fields: tuple[DecidedField, ...]
-    links: tuple[DecidedLink, ...]
+    fields: tuple[FieldDeclaration, ...]
+    links: tuple[LinkDeclaration, ...]
     marks: tuple[Mark, ...]
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sync_pipeline.inspectdb.declarations import DecidedField, DecidedTable, Mark
-from sync_pipeline.inspectdb.drafts import Draft, drafts
+from sync_pipeline.inspectdb.declarations import FieldDeclaration, Mark, TableDeclaration
+from sync_pipeline.inspectdb.drafts import TableDraft, drafts
 from sync_pipeline.inspectdb.formatting import quoted, tuple_of
 from sync_pipeline.inspectdb.links import Links, linked
 from sync_pipeline.inspectdb.ordering import in_order
@@ -19,7 +19,7 @@ _MODIFIED = (
 )  # fmt: skip
 
 
-def decide(tables: Sequence[Table], system: str) -> tuple[DecidedTable, ...]:
+def decide(tables: Sequence[Table], system: str) -> tuple[TableDeclaration, ...]:
     """Every table of a schema, parents before children and otherwise by name."""
     drafted = drafts(tables, system)
     links, edges = linked(drafted)
@@ -27,20 +27,20 @@ def decide(tables: Sequence[Table], system: str) -> tuple[DecidedTable, ...]:
     return tuple(_decided(drafted[name], links[name]) for name in order)
 
 
-def _decided(draft: Draft, found: Links) -> DecidedTable:
+def _decided(draft: TableDraft, found: Links) -> TableDeclaration:
     table = draft.table
     fields = tuple(
-        DecidedField(
+        FieldDeclaration(
             column=column.name,
             type=draft.columns[column.name].type,
             note=column.comment,
-            null_counts=column.name in draft.key.null_counts,
+            nulls_not_distinct=column.name in draft.key.nulls_not_distinct,
             marks=(*draft.columns[column.name].marks, *found.column_marks[column.name]),
         )
         for column in table.columns
     )
     declared = [f.column for f in fields if f.type]
-    return DecidedTable(
+    return TableDeclaration(
         name=draft.name,
         schema=table.schema,
         table=table.name,
@@ -55,7 +55,7 @@ def _decided(draft: Draft, found: Links) -> DecidedTable:
     )
 
 
-def _marks(draft: Draft, found: Links) -> Iterator[Mark]:
+def _marks(draft: TableDraft, found: Links) -> Iterator[Mark]:
     if draft.key.problem:
         yield Mark(f"{draft.key.problem}; name the columns that do, if any")
     if draft.key.alternative:
@@ -71,7 +71,7 @@ def _marks(draft: Draft, found: Links) -> Iterator[Mark]:
     yield from found.marks
 
 
-def _modified(draft: Draft) -> Mark | None:
+def _modified(draft: TableDraft) -> Mark | None:
     """A column like the time of the last change: only offered, because a wrong one loses changes."""
     moments = {
         c.name.lower(): c

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sync_pipeline.inspectdb.keys import Key, choose
 from sync_pipeline.inspectdb.names import entity_names
 from sync_pipeline.inspectdb.schema import Table
-from sync_pipeline.inspectdb.types import Mapped, mapped
+from sync_pipeline.inspectdb.types import MappedColumn, mapped
 from sync_pipeline.merge.schema.metadata import bookkeeping
 
 
 @dataclass(frozen=True)
-class Draft:
+class TableDraft:
     """A table before its links.
 
     Attributes:
@@ -28,7 +28,7 @@ class Draft:
 
     table: Table
     name: str
-    columns: Mapping[str, Mapped]
+    columns: Mapping[str, MappedColumn]
     key: Key
     problem: str
 
@@ -38,21 +38,21 @@ class Draft:
         return not self.problem and bool(self.key.columns)
 
 
-def drafts(tables: Sequence[Table], system: str) -> dict[str, Draft]:
+def drafts(tables: Sequence[Table], system: str) -> dict[str, TableDraft]:
     """A draft of each table, by the table's name."""
     names = entity_names(system, [table.name for table in tables])
     ours = _bookkeeping()
     return {table.name: _draft(table, names[table.name], ours) for table in tables}
 
 
-def _draft(table: Table, name: str, ours: Iterable[str]) -> Draft:
+def _draft(table: Table, name: str, ours: Iterable[str]) -> TableDraft:
     columns = {column.name: mapped(column) for column in table.columns}
     problem = ""
     if "%" in table.schema + table.name:
         problem = "left out: its name contains %, which no declaration can hold; rename it"
     elif f"{table.schema}.{table.name}" in ours:
         problem = "left out: the sync keeps account of itself in a table of this name; rename it"
-    return Draft(table, name, columns, choose(table, columns), problem)
+    return TableDraft(table, name, columns, choose(table, columns), problem)
 
 
 def _bookkeeping() -> set[str]:

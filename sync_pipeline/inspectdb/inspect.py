@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sync_pipeline.inspectdb import schema_catalog
-from sync_pipeline.inspectdb.declarations import DecidedTable
+from sync_pipeline.inspectdb.declarations import TableDeclaration
 from sync_pipeline.inspectdb.declare import decide
 from sync_pipeline.inspectdb.names import SYSTEM_LENGTH, safe
 from sync_pipeline.inspectdb.render import source
-from sync_pipeline.inspectdb.schema_catalog import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Inspected:
     schema: str
     source: str
     undecided: list[str]
-    tables: tuple[DecidedTable, ...]
+    tables: tuple[TableDeclaration, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """What JSON can hold."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sync_pipeline.inspectdb.schema import Table, Unique
-from sync_pipeline.inspectdb.types import Mapped
+from sync_pipeline.inspectdb.types import MappedColumn
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Key:
     """
 
     columns: tuple[str, ...] = ()
-    null_counts: tuple[str, ...] = ()
+    nulls_not_distinct: tuple[str, ...] = ()
     alternative: tuple[str, ...] = ()
     problem: str = ""
 
 
-def choose(table: Table, columns: Mapping[str, Mapped]) -> Key:
+def choose(table: Table, columns: Mapping[str, MappedColumn]) -> Key:
     """The primary key; else a unique index of columns that are never null; else one to which nulls are equal.
 
     Of several the one with the fewest columns is taken, then the first by name.
@@ -45,17 +45,17 @@ def choose(table: Table, columns: Mapping[str, Mapped]) -> Key:
     only_a_number = key.primary and len(key.columns) == 1 and numbered.issuperset(key.columns)
     return Key(
         columns=key.columns,
-        null_counts=tuple(c for c in key.columns if c not in never_null),
+        nulls_not_distinct=tuple(c for c in key.columns if c not in never_null),
         alternative=others[0].columns if only_a_number and len(others) == 1 else (),
     )
 
 
-def _problem(table: Table, columns: Mapping[str, Mapped]) -> str:
+def _problem(table: Table, columns: Mapping[str, MappedColumn]) -> str:
     reasons = [f"{u.name} {_unfit(u, columns) or 'allows several nulls'}" for u in table.uniques]
     return "nothing tells its rows apart" + (f": {', '.join(reasons)}" if reasons else "")
 
 
-def _unfit(index: Unique, columns: Mapping[str, Mapped]) -> str:
+def _unfit(index: Unique, columns: Mapping[str, MappedColumn]) -> str:
     """Why an index makes no key whether its columns may be null or not, in words; empty where it may."""
     if index.flaw:
         return index.flaw

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sync_pipeline.inspectdb.declarations import DecidedLink, Mark
-from sync_pipeline.inspectdb.drafts import Draft
+from sync_pipeline.inspectdb.declarations import LinkDeclaration, Mark
+from sync_pipeline.inspectdb.drafts import TableDraft
 from sync_pipeline.inspectdb.ordering import Edge, to_defer
 from sync_pipeline.inspectdb.schema import ForeignKey
 
@@ -49,13 +49,13 @@ class Links:
         marks: of foreign keys of several columns.
     """
 
-    links: dict[str, DecidedLink] = field(default_factory=dict)
+    links: dict[str, LinkDeclaration] = field(default_factory=dict)
     after: dict[str, None] = field(default_factory=dict)
     column_marks: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     marks: list[Mark] = field(default_factory=list)
 
 
-def linked(drafts: Mapping[str, Draft]) -> tuple[dict[str, Links], set[Edge]]:
+def linked(drafts: Mapping[str, TableDraft]) -> tuple[dict[str, Links], set[Edge]]:
     """The links of every table by its name, and who comes after whom because of them."""
     found = {name: Links() for name in drafts}
     pointers = [p for draft in drafts.values() for p in _pointers(drafts, draft, found)]
@@ -67,7 +67,7 @@ def linked(drafts: Mapping[str, Draft]) -> tuple[dict[str, Links], set[Edge]]:
         at, late = found[p.child], p.child == p.parent or (p.child, p.parent) in deferred
         if p.column:
             # A row that waits for one that waits for it, or for itself, would wait for ever.
-            at.links[p.column] = DecidedLink(
+            at.links[p.column] = LinkDeclaration(
                 p.column, drafts[p.parent].name, p.match, late, p.required and not late
             )
         elif not late:
@@ -80,7 +80,7 @@ def linked(drafts: Mapping[str, Draft]) -> tuple[dict[str, Links], set[Edge]]:
 
 
 def _pointers(
-    drafts: Mapping[str, Draft], child: Draft, found: Mapping[str, Links]
+    drafts: Mapping[str, TableDraft], child: TableDraft, found: Mapping[str, Links]
 ) -> Iterator[_Pointer]:
     at = found[child.table.name]
     taken: set[str] = set()
@@ -102,7 +102,7 @@ def _pointers(
             yield _pointer(key, child, parent)
 
 
-def _pointer(key: ForeignKey, child: Draft, parent: Draft) -> _Pointer:
+def _pointer(key: ForeignKey, child: TableDraft, parent: TableDraft) -> _Pointer:
     never_null = {c.name for c in child.table.columns if c.not_null}
     return _Pointer(
         child=child.table.name,
@@ -113,7 +113,9 @@ def _pointer(key: ForeignKey, child: Draft, parent: Draft) -> _Pointer:
     )
 
 
-def _obstacle(key: ForeignKey, child: Draft, parent: Draft | None, taken: set[str]) -> str:
+def _obstacle(
+    key: ForeignKey, child: TableDraft, parent: TableDraft | None, taken: set[str]
+) -> str:
     """Why a foreign key cannot become a link, in words; empty where it can."""
     if parent is None:
         return "which is not among these tables"
@@ -122,7 +124,9 @@ def _obstacle(key: ForeignKey, child: Draft, parent: Draft | None, taken: set[st
     return _obstacle_of_one(key, child, parent, taken) if key.column else ""
 
 
-def _obstacle_of_one(key: ForeignKey, child: Draft, parent: Draft, taken: set[str]) -> str:
+def _obstacle_of_one(
+    key: ForeignKey, child: TableDraft, parent: TableDraft, taken: set[str]
+) -> str:
     """Why the only column of a foreign key cannot become a link."""
     here, there = child.columns[key.column], parent.columns[key.referenced[0]]
     if not there.type:
@@ -134,6 +138,6 @@ def _obstacle_of_one(key: ForeignKey, child: Draft, parent: Draft, taken: set[st
     return ""
 
 
-def _named(key: ForeignKey, child: Draft) -> str:
+def _named(key: ForeignKey, child: TableDraft) -> str:
     table = key.table if key.schema == child.table.schema else f"{key.schema}.{key.table}"
     return f"{table} ({', '.join(key.referenced)})"

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sync_pipeline.inspectdb.declarations import DecidedField, DecidedLink, DecidedTable, Mark
+from sync_pipeline.inspectdb.declarations import (
+    FieldDeclaration,
+    LinkDeclaration,
+    Mark,
+    TableDeclaration,
+)
 from sync_pipeline.inspectdb.formatting import (
     LINE,
     Call,
@@ -19,7 +24,7 @@ from sync_pipeline.inspectdb.formatting import (
 from sync_pipeline.inspectdb.names import constants
 
 
-def source(tables: Sequence[DecidedTable], *, system: str, database: str, schema: str) -> str:
+def source(tables: Sequence[TableDeclaration], *, system: str, database: str, schema: str) -> str:
     """A module that declares the tables as a system.
 
     Args:
@@ -37,7 +42,7 @@ def source(tables: Sequence[DecidedTable], *, system: str, database: str, schema
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def _head(tables: Sequence[DecidedTable], database: str, schema: str) -> list[str]:
+def _head(tables: Sequence[TableDeclaration], database: str, schema: str) -> list[str]:
     lines = [
         '"""Tables of a Postgres database as entities, as `sync-pipeline inspect` found them.',
         "",
@@ -59,11 +64,12 @@ def _harmless(name: str) -> str:
     return visible(name).replace("\\", "/").replace('"', "'")
 
 
-def _imports(entities: Sequence[DecidedTable]) -> list[str]:
-    lines = ["from sync_pipeline.model.system import System"]
+def _imports(entities: Sequence[TableDeclaration]) -> list[str]:
+    system = "from sync_pipeline.model.system import System"
+    lines = [] if entities else [system]
     if entities:
         words = ["Entity", "Field", *(["Link"] if any(t.links for t in entities) else [])]
-        lines.append(f"from sync_pipeline.model.entity import {', '.join(words)}")
+        lines += [f"from sync_pipeline.model.entity import {', '.join(words)}", system]
         types = sorted({f.type.partition("(")[0] for t in entities for f in t.fields if f.type})
         line = f"from sync_pipeline.model.types import {', '.join(types)}"
         names = Call("from sync_pipeline.model.types import (", tuple(types), joined=False)
@@ -71,7 +77,7 @@ def _imports(entities: Sequence[DecidedTable]) -> list[str]:
     return lines
 
 
-def _table(table: DecidedTable, names: dict[str, str]) -> Iterator[str]:
+def _table(table: TableDeclaration, names: dict[str, str]) -> Iterator[str]:
     if not table.declarable:
         for mark in table.marks:
             yield from comment(f"{table.source}: {mark.text}", 0)
@@ -80,7 +86,7 @@ def _table(table: DecidedTable, names: dict[str, str]) -> Iterator[str]:
     yield from lines if table.is_entity else (f"# {line}" for line in lines)
 
 
-def _attributes(table: DecidedTable) -> Iterator[str]:
+def _attributes(table: TableDeclaration) -> Iterator[str]:
     yield f"    name={quoted(table.name)},"
     if table.table != table.name:
         yield f"    table={quoted(table.table)},"
@@ -111,7 +117,7 @@ def _mark(mark: Mark) -> Iterator[str]:
             yield f"    # {mark.code}"
 
 
-def _columns(table: DecidedTable) -> Iterator[str]:
+def _columns(table: TableDeclaration) -> Iterator[str]:
     links = {link.column: link for link in table.links}
     if len(table.fields) < 2 and not any(f.marks for f in table.fields):
         # The comma of a tuple of one keeps nothing on lines of its own.
@@ -128,18 +134,18 @@ def _columns(table: DecidedTable) -> Iterator[str]:
     yield "    ),"
 
 
-def _call(field: DecidedField, link: DecidedLink | None) -> Call:
+def _call(field: FieldDeclaration, link: LinkDeclaration | None) -> Call:
     parts: list[Part] = [quoted(field.column), field.type, quoted(field.column)]
     if link:
         parts.append(_link(link))
-    if field.null_counts:
+    if field.nulls_not_distinct:
         parts.append("null_counts=True")
     if field.note:
         parts.append(text("note=", field.note, 12))
     return Call("Field(", tuple(parts))
 
 
-def _field(field: DecidedField, link: DecidedLink | None) -> Iterator[str]:
+def _field(field: FieldDeclaration, link: LinkDeclaration | None) -> Iterator[str]:
     lines = laid_out(_call(field, link), 8)
     marked = f"{lines[0]}  # ? {visible('; '.join(field.marks))}"
     if len(lines) == 1 and len(field.marks) == 1 and width(marked) <= LINE:
@@ -150,7 +156,7 @@ def _field(field: DecidedField, link: DecidedLink | None) -> Iterator[str]:
     yield from lines
 
 
-def _link(link: DecidedLink) -> Call:
+def _link(link: LinkDeclaration) -> Call:
     parts: list[Part] = [quoted(link.to)]
     if link.deferred:
         parts.append("deferred=True")

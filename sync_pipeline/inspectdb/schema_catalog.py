@@ -9,13 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, LiteralString
 
-import psycopg
-
 from sync_pipeline.errors import SourceRefused
 from sync_pipeline.inspectdb.formatting import visible
 from sync_pipeline.inspectdb.schema import Column, ForeignKey, Table, Unique
-
-Connection = psycopg.Connection[Any]
+from sync_pipeline.postgres.connect import Connection
 
 # A table of an extension comes with the extension, on the target too.
 _IS_TABLE = """

@@ -17,8 +17,10 @@ from sync_pipeline.errors import Imbalance, TargetRefused
 from sync_pipeline.merge.convert import Rejection
 from sync_pipeline.merge.plan import TAKE, PlanSummary
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
-from sync_pipeline.merge.stage import MOST_REJECTIONS, Connection, reason_of
+from sync_pipeline.merge.stage import MOST_REJECTIONS
 from sync_pipeline.model.entity import Stamp
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 
 ROW_ERRORS = (
     psycopg.IntegrityError,
@@ -139,8 +141,8 @@ class Writer:
             if len(refused) >= MOST_REJECTIONS:
                 raise TargetRefused(
                     f"{self._rel.entity.table}: more than {MOST_REJECTIONS:,} rows were refused, this one"
-                    f" with: {reason_of(error)}. Nothing was written. Look at the table's constraints and"
-                    " triggers."
+                    f" with: {message_with_detail(error)}. Nothing was written. Look at the table's"
+                    " constraints and triggers."
                 ) from error
             if low == high:
                 refused.append(_Refused(statement, low, error))
@@ -172,7 +174,7 @@ class Writer:
         assert row
         state, key, values = row
         self.refused_states[state] += 1
-        reason = f"{key}: {reason_of(error)}"
+        reason = f"{key}: {message_with_detail(error)}"
         self.rejections[seq] = Rejection(reason, values, seq, error.diag.constraint_name)
 
     def _forget_rejected(self) -> None:

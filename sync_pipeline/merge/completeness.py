@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.merge.relations import Relations, columns
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
 def leftovers(

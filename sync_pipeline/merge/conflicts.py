@@ -11,9 +11,9 @@ from uuid import UUID
 
 from psycopg import sql
 
-from sync_pipeline.merge.plan import DISPUTING, OPEN, TAKE, PlanSummary
+from sync_pipeline.merge.plan import CONFLICTING, OPEN, TAKE, PlanSummary
 from sync_pipeline.merge.relations import Relations, ident, listed
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
 def record(
@@ -25,7 +25,7 @@ def record(
         How many conflicts of each kind were recorded.
     """
     found: dict[str, sql.Composed] = {}
-    if summary.disputed:
+    if summary.conflicting:
         found["field"] = _field_conflicts(rel, summary)
     if summary.states.get("owned_elsewhere"):
         found["owner"] = _owner_conflicts(rel)
@@ -34,7 +34,7 @@ def record(
     if summary.states.get("conflicted") and not rel.entity.unique_key:
         found["repeated"] = _repeated_conflicts(rel)
     if rel.entity.owner and _any_owner_conflict(connection, rel):
-        connection.execute(_settle_agreed(rel))
+        connection.execute(_resolve_agreed(rel))
     counts = {kind: _store(connection, rel, run_id, query) for kind, query in found.items()}
     return {kind: count for kind, count in counts.items() if count}
 
@@ -78,7 +78,7 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
             ident("t", column),
             ident("r", column),
         )
-        for i, column in ((i, rel.entity.values[i].column) for i in summary.disputed)
+        for i, column in ((i, rel.entity.values[i].column) for i in summary.conflicting)
     )
     return sql.SQL(
         "select {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,"
@@ -98,7 +98,7 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
         target=rel.target,
         target_key=rel.same_key("t", "p"),
         values=values,
-        disputing=DISPUTING,
+        disputing=CONFLICTING,
     )
 
 
@@ -147,7 +147,7 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
     )
 
 
-def _settle_agreed(rel: Relations) -> sql.Composed:
+def _resolve_agreed(rel: Relations) -> sql.Composed:
     """What is no longer in dispute: a row that is as the source wants it, or that has become ours."""
     return sql.SQL(
         "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {plan} p"

@@ -145,7 +145,7 @@ class Converter:
     ) -> list[Any]:
         """One column of the key; always converted, because nothing may refuse a key later."""
         column = _column(f, records, failures, always=True)
-        if not f.null_counts and (None in column or "" in column):
+        if not f.nulls_not_distinct and (None in column or "" in column):
             reason = f"{f.sources[0]} is empty, and it is part of the key"
             for position in (i for i, value in enumerate(column) if value in {None, ""}):
                 failures.setdefault(position, reason)

@@ -37,9 +37,11 @@ from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.preview import FieldChange, field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
-from sync_pipeline.merge.stage import Connection, Stage, reason_of
+from sync_pipeline.merge.stage import Stage
 from sync_pipeline.merge.stream import Batch, EntityBatches
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +70,12 @@ class MergeResult:
     digest: str | None = None
     over_budget: list[str] = field(default_factory=list)
     changes: list[FieldChange] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     watermark: dt.datetime | None = None
 
 
 @dataclass
-class _Part:
+class _EntityMerge:
     """One entity of a merge on its way through it."""
 
     stream: EntityBatches
@@ -81,7 +83,7 @@ class _Part:
     started_at: dt.datetime
     released: int = 0
     looked_up: int = 0
-    ghosts: int = 0
+    undelivered: int = 0
     duplicates: int = 0
     repeated: list[str] = field(default_factory=list)
     summary: plan.PlanSummary = field(default_factory=plan.PlanSummary)
@@ -110,14 +112,14 @@ class _Part:
         Not after a listing that was empty, which is more often a fault than a fact, nor with a record
         whose key could not be read: it may be any row.
         """
-        listed = self.stage.read > self.released or self.stream.outcome.vouched
+        listed = self.stage.read > self.released or self.stream.outcome.confirmed_empty
         return self.stream.outcome.complete and listed and not self.stage.unkeyed
 
     @property
-    def parts(self) -> Collection[str] | None:
+    def partitions(self) -> Collection[str] | None:
         """The parts that this merge is about; None where it is about the whole."""
         stream = self.stream
-        return stream.outcome.parts or ([stream.part] if stream.part else None)
+        return stream.outcome.partitions or ([stream.partition] if stream.partition else None)
 
     @property
     def stopped(self) -> bool:
@@ -176,29 +178,32 @@ def merge(
         raise error.cause from None
     except psycopg.Error as error:
         raise TargetRefused(
-            f"{label}: the target refused: {reason_of(error)}. Nothing was written. `sync-pipeline doctor`"
-            " checks tables and indexes; the role in SYNC_TARGET_DSN needs to read and write them."
+            f"{label}: the target refused: {message_with_detail(error)}. Nothing was written."
+            " `sync-pipeline doctor` checks tables and indexes; the role in SYNC_TARGET_DSN needs to"
+            " read and write them."
         ) from error
     finally:
         session.close()
 
 
-def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]) -> _Part:
+def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]) -> _EntityMerge:
     """Stage a whole stream, after the records that were waiting for a parent."""
     rel = Relations(stream.entity)
-    session.steadily(lambda connection: preflight.check(connection, rel))
+    session.run_autocommit(lambda connection: preflight.check(connection, rel))
     started_at = dt.datetime.now(dt.UTC)
-    stage = session.steadily(
+    stage = session.run_autocommit(
         lambda connection: Stage(
             connection,
             stream.entity,
-            recover=session.recover_stage,
-            everything=stream.scope.force,
+            recover=session.reconnect_stage,
+            convert_all=stream.scope.force,
         )
     )
     session.stages.append(stage)
-    part = _Part(stream, stage, started_at)
-    waiting = session.steadily(lambda connection: list(parking.released(connection, rel, parents)))
+    part = _EntityMerge(stream, stage, started_at)
+    waiting = session.run_autocommit(
+        lambda connection: list(parking.released(connection, rel, parents))
+    )
     part.released = len(waiting)
     stage.add(waiting)
     last = time.monotonic()
@@ -222,7 +227,7 @@ def _batches(stream: EntityBatches) -> Generator[Batch]:
 
 def _finish(
     session: Session,
-    parts: list[_Part],
+    parts: list[_EntityMerge],
     run_id: UUID,
     parents: Mapping[str, Entity],
     also: Also | None,
@@ -239,9 +244,9 @@ def _finish(
         return results
 
     try:
-        return session.transact(work)
+        return session.run_transaction(work)
     except _HeldBack:
-        session.transact(lambda connection: _keep_plans(connection, parts, run_id))
+        session.run_transaction(lambda connection: _keep_plans(connection, parts, run_id))
     stopped = [p for p in parts if p.stopped and not p.stream.scope.dry_run]
     if stopped:
         message = "\n".join(guard.refusal(p.rel, p.over_budget, p.digest or "") for p in stopped)
@@ -250,7 +255,7 @@ def _finish(
 
 
 def _merge_all(
-    connection: Connection, parts: list[_Part], run_id: UUID, parents: Mapping[str, Entity]
+    connection: Connection, parts: list[_EntityMerge], run_id: UUID, parents: Mapping[str, Entity]
 ) -> list[MergeResult]:
     for i, part in enumerate(parts):
         _plan(connection, part, parents, together=[p.entity.name for p in parts[:i]])
@@ -260,15 +265,19 @@ def _merge_all(
 
 
 def _plan(
-    connection: Connection, part: _Part, parents: Mapping[str, Entity], *, together: Sequence[str]
+    connection: Connection,
+    part: _EntityMerge,
+    parents: Mapping[str, Entity],
+    *,
+    together: Sequence[str],
 ) -> None:
     scope, outcome = part.stream.scope, part.stream.outcome
     if part.complete:
-        if outcome.parts is not None:
-            read = partitions.covered(connection, part.rel, outcome.parts, part.released)
-            part.covered = list(outcome.parts) if outcome.vouched else read
-        part.ghosts = part.stage.forget_undelivered(part.released, part.covered)
-    part.duplicates = part.stage.settle(part.released)
+        if outcome.partitions is not None:
+            read = partitions.non_empty(connection, part.rel, outcome.partitions, part.released)
+            part.covered = list(outcome.partitions) if outcome.confirmed_empty else read
+        part.undelivered = part.stage.forget_undelivered(part.released, part.covered)
+    part.duplicates = part.stage.deduplicate(part.released)
     part.repeated = part.stage.repeated(EXAMPLES) if part.duplicates else []
     part.looked_up = lookups.fill(connection, part.rel, parents, complete=part.complete)
     part.summary = plan.build(
@@ -277,11 +286,11 @@ def _plan(
         parents,
         force=scope.force,
         complete=part.complete,
-        parts=part.covered,
+        partitions=part.covered,
         together=together,
     )
     part.over_budget = guard.findings(
-        connection, part.rel, part.summary, complete=part.complete, parts=part.parts
+        connection, part.rel, part.summary, complete=part.complete, parts=part.partitions
     )
     part.changes = field_changes(
         part.entity, plan.changes(connection, part.rel, part.summary, PLAN_ROWS)
@@ -290,10 +299,10 @@ def _plan(
         part.digest = plan.digest(connection, part.rel, part.summary)
 
 
-def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
+def _apply(connection: Connection, part: _EntityMerge, run_id: UUID) -> MergeResult:
     rel, summary = part.rel, part.summary
     disputed = conflicts.record(connection, rel, summary, run_id)
-    missing.welcome(connection, rel, run_id)
+    missing.clear_returned(connection, rel, run_id)
     writer = Writer(connection, rel, summary, run_id)
     writer.write()
     conflicts.withdraw(connection, rel, run_id, list(writer.rejections))
@@ -304,39 +313,41 @@ def _apply(connection: Connection, part: _Part, run_id: UUID) -> MergeResult:
     if part.complete:
         parking.forget_undelivered(connection, rel, part.released, part.covered)
     if summary.missing:
-        missing.conclude(connection, rel, run_id)
+        missing.mark_missing(connection, rel, run_id)
     outcome = part.stream.outcome
-    told = partitions.tell(connection, rel, run_id, outcome.part_errors, outcome.parts or ())
+    told = partitions.write_errors(
+        connection, rel, run_id, outcome.partition_errors, outcome.partitions or ()
+    )
     counts = _tally(part, writer)
     counts.check(part.label)
     result = _result(part, counts, "completed")
-    result.facts["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
-    result.facts["parked_examples"] = waiting
-    result.facts |= told
+    result.metadata["rejected_examples"] = [r.reason for r in rejections[:EXAMPLES]]
+    result.metadata["parked_examples"] = waiting
+    result.metadata |= told
     if part.stream.outcome.complete:
-        result.facts |= completeness.leftovers(connection, rel, part.stream.outcome.parts)
+        result.metadata |= completeness.leftovers(connection, rel, part.stream.outcome.partitions)
         # Of records without a key there is nothing but their number.
-        result.facts["not_accepted"] += len(part.stage.unkeyed)
+        result.metadata["not_accepted"] += len(part.stage.unkeyed)
     if part.stream.outcome.complete and part.stage.unkeyed:
-        result.facts["not_searched"] = (
+        result.metadata["not_searched"] = (
             "rows that vanished from the source were not looked for, because any of them may be one of the"
             f" {len(part.stage.unkeyed):,} records without a usable key"
         )
     for kind, count in disputed.items():
-        result.facts[f"{kind}_conflicts"] = count
+        result.metadata[f"{kind}_conflicts"] = count
     if disputed:
-        result.facts["conflict_examples"] = conflicts.examples(connection, rel, run_id, EXAMPLES)
+        result.metadata["conflict_examples"] = conflicts.examples(connection, rel, run_id, EXAMPLES)
     result.watermark = runs.mark(
         connection, part.entity, moment=_moment(connection, part), counts=counts
     )
     if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
-        runs.keep_cursor(connection, part.entity, outcome.cursor, part.stream.part)
+        runs.keep_cursor(connection, part.entity, outcome.cursor, part.stream.partition)
     _enter_step(connection, part, result, run_id)
     part.result = result
     return result
 
 
-def _moment(connection: Connection, part: _Part) -> dt.datetime | None:
+def _moment(connection: Connection, part: _EntityMerge) -> dt.datetime | None:
     """How far the watermark may go: what was seen, short of what the source may still be hiding."""
     scope, outcome = part.stream.scope, part.stream.outcome
     if not scope.moves_watermark or outcome.gaps:
@@ -352,13 +363,13 @@ def _moment(connection: Connection, part: _Part) -> dt.datetime | None:
     return min(highest, outcome.read_started - part.stream.overlap)
 
 
-def _tally(part: _Part, writer: Writer | None = None) -> Counts:
+def _tally(part: _EntityMerge, writer: Writer | None = None) -> Counts:
     states = dict(part.summary.states)
     refused = writer.rejections if writer else {}
     for state, count in (writer.refused_states if writer else {}).items():
         states[state] -= count
     return Counts(
-        read=part.stage.read + part.stream.outcome.duplicates + part.looked_up - part.ghosts,
+        read=part.stage.read + part.stream.outcome.duplicates + part.looked_up - part.undelivered,
         inserted=states.get("inserted", 0),
         updated=states.get("updated", 0),
         unchanged=states.get("unchanged", 0) + states.get("stale", 0),
@@ -371,7 +382,9 @@ def _tally(part: _Part, writer: Writer | None = None) -> Counts:
     )
 
 
-def _result(part: _Part, counts: Counts, status: Literal["completed", "planned"]) -> MergeResult:
+def _result(
+    part: _EntityMerge, counts: Counts, status: Literal["completed", "planned"]
+) -> MergeResult:
     outcome, summary = part.stream.outcome, part.summary
     facts = {
         "api_calls": outcome.calls,
@@ -394,14 +407,14 @@ def _result(part: _Part, counts: Counts, status: Literal["completed", "planned"]
 
 def _enter_step(
     connection: Connection,
-    part: _Part,
+    part: _EntityMerge,
     result: MergeResult,
     run_id: UUID,
     *,
     status: runs.StepStatus = "completed",
     error: str | None = None,
 ) -> None:
-    facts = result.facts | {"watermark": result.watermark, "plan": result.digest}
+    facts = result.metadata | {"watermark": result.watermark, "plan": result.digest}
     runs.add_step(
         connection,
         run_id,
@@ -414,12 +427,12 @@ def _enter_step(
             error=error,
             counts=result.counts,
             facts=facts,
-            part=part.stream.part,
+            partition=part.stream.partition,
         ),
     )
 
 
-def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> None:
+def _keep_plans(connection: Connection, parts: list[_EntityMerge], run_id: UUID) -> None:
     """Keep what would have been done, so that a person can look at it and approve it."""
     for part in parts:
         verdict = "stopped" if part.stopped else "planned"
@@ -434,7 +447,7 @@ def _keep_plans(connection: Connection, parts: list[_Part], run_id: UUID) -> Non
                 run_id,
                 part.entity.system,
                 part.entity.name,
-                part.stream.part,
+                part.stream.partition,
                 verdict,
                 Jsonb(_tally(part).as_dict()),
                 Jsonb(rows),

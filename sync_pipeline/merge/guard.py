@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sync_pipeline.merge.plan import PlanSummary, filled
 from sync_pipeline.merge.relations import Relations, listed
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import is_reverse, typed
 
 
@@ -34,7 +34,9 @@ def findings(
 def refusal(rel: Relations, found: list[str], digest: str) -> str:
     """The message of a plan that was stopped."""
     entity = rel.entity
-    again = typed(f"sync {entity.place[0]} {entity.name}", reverse=is_reverse(entity.place))
+    again = typed(
+        f"sync {entity.key_prefix[0]} {entity.name}", reverse=is_reverse(entity.key_prefix)
+    )
     return (
         f"{entity.system}/{entity.name}: stopped by the guard, nothing was written. {' '.join(found)}"
         f" If this is meant, approve exactly this plan: {again} with the same scope and --approve {digest}"

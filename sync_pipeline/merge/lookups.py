@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity, Field, Lookup
+from sync_pipeline.postgres.connect import Connection
 
 
 def fill(

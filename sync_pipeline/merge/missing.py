@@ -10,11 +10,11 @@ from psycopg import sql
 from sync_pipeline.merge.apply import is_of_a_row
 from sync_pipeline.merge.plan import missing_table
 from sync_pipeline.merge.relations import AND, Relations, ident
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Local
+from sync_pipeline.postgres.connect import Connection
 
 
-def conclude(connection: Connection, rel: Relations, run_id: UUID) -> None:
+def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
     """Act on the missing rows of a plan; the guard has let them pass."""
     if rel.entity.missing == "flag":
         connection.execute(_flag(rel, run_id))
@@ -23,7 +23,7 @@ def conclude(connection: Connection, rel: Relations, run_id: UUID) -> None:
             sql.SQL("select max(_seq) from {}").format(missing_table(rel))
         ).fetchone()
         _delete_range(connection, _delete(rel, run_id), 1, row[0] if row else 0)
-        connection.execute(_dispute_kept(rel, run_id))
+        connection.execute(_conflict_kept(rel, run_id))
     connection.execute(
         sql.SQL("update {} b set _missing_since = now(), _run = {} from {} m where {}").format(
             rel.base, sql.Literal(run_id), missing_table(rel), rel.same_key("b", "m")
@@ -43,10 +43,10 @@ def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
     ).format(**_names(rel, run_id), flag=ident(flag), name=sql.Literal(flag))
 
 
-def welcome(connection: Connection, rel: Relations, run_id: UUID) -> None:
+def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None:
     """Take back what was concluded of rows that have come back; before the base is moved."""
     if rel.entity.missing == "delete":
-        connection.execute(_settle_returned(rel))
+        connection.execute(_resolve_returned(rel))
     if rel.entity.missing != "flag":
         return
     flag = rel.entity.missing_flag
@@ -69,7 +69,7 @@ def welcome(connection: Connection, rel: Relations, run_id: UUID) -> None:
     connection.execute(statement)
 
 
-def _settle_returned(rel: Relations) -> sql.Composed:
+def _resolve_returned(rel: Relations) -> sql.Composed:
     """A row that the source has again is no longer in dispute."""
     return sql.SQL(
         "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {seen} s join {base} b"
@@ -85,7 +85,7 @@ def _settle_returned(rel: Relations) -> sql.Composed:
     )
 
 
-def untouched(rel: Relations) -> sql.Composed:
+def is_unedited(rel: Relations) -> sql.Composed:
     """Whether nobody here has worked on a row: mapped fields as delivered, local ones at their defaults."""
     mapped = [
         sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
@@ -136,10 +136,10 @@ def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
         " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
         " insert into sync.change (run_id, system, entity, key, action, before, after)"
         " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
-    ).format(**_names(rel, run_id), unedited=untouched(rel), base_key=rel.key_json("b"))
+    ).format(**_names(rel, run_id), unedited=is_unedited(rel), base_key=rel.key_json("b"))
 
 
-def _dispute_kept(rel: Relations, run_id: UUID) -> sql.Composed:
+def _conflict_kept(rel: Relations, run_id: UUID) -> sql.Composed:
     """What is left of them: rows that people have edited, or that others still refer to."""
     return sql.SQL(
         "insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)"

@@ -16,8 +16,9 @@ from psycopg.types.json import Jsonb
 from sync_pipeline.merge.convert import Rejection, payload, record_fingerprint
 from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import Relations, ident
-from sync_pipeline.merge.stage import Connection, column_types
+from sync_pipeline.merge.stage import column_types
 from sync_pipeline.model.entity import Entity, Field, Link
+from sync_pipeline.postgres.connect import Connection
 
 
 def reject(
@@ -113,7 +114,7 @@ def forget_undelivered(
     of_these = sql.SQL("true")
     if parts is not None:
         of_these = sql.SQL("x.key ->> {} = any({}::text[])").format(
-            sql.Literal(rel.entity.part), sql.Literal(sorted(parts))
+            sql.Literal(rel.entity.partition_by), sql.Literal(sorted(parts))
         )
     connection.execute(
         sql.SQL(

@@ -8,10 +8,10 @@ from uuid import UUID
 from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
-def covered(
+def non_empty(
     connection: Connection, rel: Relations, parts: Collection[str], released: int
 ) -> list[str]:
     """Of the parts that were read to their end, those that held anything.
@@ -25,7 +25,7 @@ def covered(
         released: how many records were staged before those of the source.
     """
     query = sql.SQL("select distinct s.{}::text from {} s where s._seq >= {} and {}").format(
-        ident(rel.entity.part),
+        ident(rel.entity.partition_by),
         rel.seen,
         sql.Literal(released),
         rel.within(parts, "s"),
@@ -33,7 +33,7 @@ def covered(
     return [part for (part,) in connection.execute(query)]
 
 
-def tell(
+def write_errors(
     connection: Connection,
     rel: Relations,
     run_id: UUID,
@@ -54,7 +54,7 @@ def tell(
     Returns:
         How many rows were told, and how many were cleared.
     """
-    if not rel.entity.part_error:
+    if not rel.entity.partition_error:
         return {}
     cleared = connection.execute(_clear(rel, run_id, errors)).rowcount
     if read:
@@ -64,7 +64,7 @@ def tell(
 
 
 def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Composed:
-    part = rel.entity.field(rel.entity.part)
+    part = rel.entity.field(rel.entity.partition_by)
     pairs = listed(
         sql.SQL("({}::{}, {})").format(
             sql.Literal(value),
@@ -82,7 +82,7 @@ def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compose
             " where {whole} and {ours} and t.{error} is distinct from e.said for update of t"
         ).format(
             key=columns(rel.entity.key, "t"),
-            error=ident(rel.entity.part_error),
+            error=ident(rel.entity.partition_error),
             target=rel.target,
             pairs=pairs,
             part=ident(part.column),
@@ -102,7 +102,7 @@ def _clear(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compo
             " where s._state is null and {ours} and t.{error} is not null and not {failed} for update of t"
         ).format(
             key=columns(rel.entity.key, "t"),
-            error=ident(rel.entity.part_error),
+            error=ident(rel.entity.partition_error),
             target=rel.target,
             seen=rel.seen,
             same=rel.same_key("t", "s"),
@@ -122,7 +122,7 @@ def _clear_rest(rel: Relations, run_id: UUID, read: Collection[str]) -> sql.Comp
             " where {within} and {whole} and {ours} and t.{error} is not null for update of t"
         ).format(
             key=columns(rel.entity.key, "t"),
-            error=ident(rel.entity.part_error),
+            error=ident(rel.entity.partition_error),
             target=rel.target,
             within=rel.within(read, "t"),
             whole=_whole(rel),
@@ -139,14 +139,14 @@ def _whole(rel: Relations) -> sql.Composed:
 
 def _kept(rel: Relations, run_id: UUID, chosen: sql.Composed, *, stamps: bool) -> sql.Composed:
     """Write the error of chosen rows, with before-images. A failed read is no sync: it stamps nothing."""
-    sets = [sql.SQL("{} = c.after").format(ident(rel.entity.part_error))]
+    sets = [sql.SQL("{} = c.after").format(ident(rel.entity.partition_error))]
     if stamps:
         sets += [
             sql.SQL("{} = now()").format(ident(s.column))
             for s in rel.entity.stamps
             if s.value is None and not s.insert_only
         ]
-    name = sql.Literal(rel.entity.part_error)
+    name = sql.Literal(rel.entity.partition_error)
     return sql.SQL(
         "with c as materialized ({chosen}),"
         " written as (update {target} t set {sets} from c where {same}"

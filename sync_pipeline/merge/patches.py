@@ -12,9 +12,9 @@ from psycopg import sql
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.relations import Relations, ident
 from sync_pipeline.merge.session import atomically
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass

@@ -14,8 +14,8 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity, Field, Link
+from sync_pipeline.postgres.connect import Connection
 
 TAKE, CONFLICT, BLANK, OPEN = 1, 2, 4, 8
 """Bits of a decision: the source's value is written; both sides changed; the write empties a filled
@@ -23,7 +23,7 @@ field; a person is asked. No bit: keep local."""
 
 TAKING = sql.SQL("array[1, 3, 5, 7]::smallint[]")
 WITHHOLDING = sql.SQL("array[2, 10]::smallint[]")
-DISPUTING = sql.SQL("array[2, 3, 7, 10]::smallint[]")
+CONFLICTING = sql.SQL("array[2, 3, 7, 10]::smallint[]")
 
 _FIRST_CONTACT = {"source": TAKE, "local": CONFLICT, "ask": CONFLICT | OPEN}
 _BOTH_CHANGED = {"source": TAKE | CONFLICT, "local": CONFLICT, "ask": CONFLICT | OPEN}
@@ -45,7 +45,7 @@ class PlanSummary:
     states: dict[str, int] = field(default_factory=dict)
     writes: int = 0
     taken: list[int] = field(default_factory=list)
-    disputed: list[int] = field(default_factory=list)
+    conflicting: list[int] = field(default_factory=list)
     blanked: dict[str, int] = field(default_factory=dict)
     missing: int = 0
 
@@ -57,7 +57,7 @@ def build(
     *,
     force: bool,
     complete: bool,
-    parts: Collection[str] | None = None,
+    partitions: Collection[str] | None = None,
     together: Collection[str] = (),
 ) -> PlanSummary:
     """Create the plan table and sum it up.
@@ -74,7 +74,7 @@ def build(
         parents: entities that required links point at, by name.
         force: re-assert the source where it differs.
         complete: the scan has seen every record, so what it did not see is missing.
-        parts: of an entity that is read in parts, those of which that is true; None: all.
+        partitions: of a partitioned entity, those of which that is true; None: all.
         together: entities planned before in the same transaction, which is about to insert their rows.
     """
     connection.execute(_wide_plan(rel, parents, together, force=force))
@@ -83,7 +83,7 @@ def build(
     for state, count in connection.execute(_narrow_states(rel)):
         summary.states[state] = summary.states.get(state, 0) + count
     if complete:
-        summary.missing = _find_missing(connection, rel, parts)
+        summary.missing = _find_missing(connection, rel, partitions)
     return summary
 
 
@@ -248,7 +248,7 @@ def _summarize(connection: Connection, rel: Relations) -> PlanSummary:
         summary.writes += writes
     bits = _bits(connection, rel)
     summary.taken = [i for i, bit in enumerate(bits) if bit & TAKE]
-    summary.disputed = [i for i, bit in enumerate(bits) if bit & CONFLICT]
+    summary.conflicting = [i for i, bit in enumerate(bits) if bit & CONFLICT]
     blanking = [i for i, bit in enumerate(bits) if bit & BLANK]
     summary.blanked = dict(_count_blanked(connection, rel, blanking))
     return summary
@@ -295,7 +295,9 @@ def missing_table(rel: Relations) -> sql.Identifier:
     return ident("pg_temp", f"missing_{rel.entity.name}"[:63])
 
 
-def _find_missing(connection: Connection, rel: Relations, parts: Collection[str] | None) -> int:
+def _find_missing(
+    connection: Connection, rel: Relations, partitions: Collection[str] | None
+) -> int:
     statement = sql.SQL(
         "create temporary table {} on commit drop as select row_number() over () as _seq, {} from {} b"
         " where b._missing_since is null and {} and not exists"
@@ -304,7 +306,7 @@ def _find_missing(connection: Connection, rel: Relations, parts: Collection[str]
         missing_table(rel),
         columns(rel.entity.key, "b"),
         rel.base,
-        rel.within(parts, "b"),
+        rel.within(partitions, "b"),
         rel.seen,
         rel.same_key("s", "b"),
     )

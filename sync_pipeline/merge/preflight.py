@@ -16,8 +16,8 @@ from psycopg import sql
 
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import typed
 
 
@@ -98,7 +98,7 @@ def written(entity: Entity) -> list[str]:
     """Columns that a merge reads or writes; the other local ones may be missing."""
     names = [c.column for c in (*entity.fields, *entity.stamps)]
     names += [entity.owner.column] if entity.owner else []
-    names += [name for name in (entity.missing_flag, entity.part_error) if name]
+    names += [name for name in (entity.missing_flag, entity.partition_error) if name]
     return list(dict.fromkeys(names))
 
 
@@ -145,7 +145,7 @@ def _index_findings(
         " and not a.attnotnull)"
         " from pg_index i where i.indrelid = to_regclass(%s) and i.indisunique and i.indisvalid"
         " and i.indpred is null and i.indexprs is null",
-        [[f.column for f in entity.key_fields if f.null_counts], relation],
+        [[f.column for f in entity.key_fields if f.nulls_not_distinct], relation],
     ).fetchall()
     key = ", ".join(entity.key)
     usable = [row for row in rows if set(row[0]) == set(entity.key)]

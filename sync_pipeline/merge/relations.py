@@ -49,7 +49,7 @@ class Relations:
         """The condition that a row is of one of these parts of the entity; None means all."""
         if parts is None:
             return sql.SQL("true")
-        column = self.entity.part
+        column = self.entity.partition_by
         return sql.SQL("{} = any({}::text[]::{}[])").format(
             ident(alias, column),
             sql.Literal(sorted(parts)),
@@ -126,7 +126,7 @@ class Relations:
         """
         parts: list[sql.Composable] = []
         for f in self.entity.key_fields:
-            test = sql.SQL("{} is not distinct from {}" if f.null_counts else "{} = {}")
+            test = sql.SQL("{} is not distinct from {}" if f.nulls_not_distinct else "{} = {}")
             parts.append(test.format(ident(left, f.column), ident(right, f.column)))
         return AND.join(parts)
 
@@ -135,7 +135,7 @@ class Relations:
 
         Asked of a key column, because the row's own address would rule out reading the index alone.
         """
-        never_null = (f.column for f in self.entity.key_fields if not f.null_counts)
+        never_null = (f.column for f in self.entity.key_fields if not f.nulls_not_distinct)
         return sql.SQL("{} is null").format(ident(alias, next(never_null, "ctid")))
 
     def key_json(self, alias: str) -> sql.Composed:

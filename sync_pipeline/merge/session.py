@@ -21,8 +21,10 @@ from psycopg import errors, sql
 from sync_pipeline.errors import EntityBusy, TargetRefused, TargetUnavailable
 from sync_pipeline.merge import plan
 from sync_pipeline.merge.relations import Relations, listed
-from sync_pipeline.merge.stage import Connection, Stage
+from sync_pipeline.merge.stage import Stage
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import one_line
 
 # stamina finds structlog beside Dagster and would print every retry on stdout, where results go.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -105,7 +107,7 @@ class Session:
         with suppress(errors.InvalidParameterValue):
             connection.execute("set client_connection_check_interval = '1s'")
 
-    def recover(self, error: psycopg.OperationalError) -> None:
+    def reconnect(self, error: psycopg.OperationalError) -> None:
         """Reconnect and stage again when the connection is lost; any other error is raised as it is.
 
         Raises:
@@ -116,10 +118,10 @@ class Session:
         self._outages += 1
         if self._outages > MOST_OUTAGES:
             raise TargetUnavailable(
-                f"{self._name}: the connection was lost {self._outages} times: {_one_line(error)}."
+                f"{self._name}: the connection was lost {self._outages} times: {one_line(error)}."
                 " Nothing was written; the server's log says why."
             ) from error
-        log.warning("%s: the target went away (%s); reconnecting", self._name, _one_line(error))
+        log.warning("%s: the target went away (%s); reconnecting", self._name, one_line(error))
         for attempt in stamina.retry_context(
             on=(TargetUnavailable, psycopg.OperationalError),
             attempts=None,
@@ -134,7 +136,7 @@ class Session:
                     stage.restage(self.connection)
         self.restaged = True
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def run_transaction(self, work: Callable[[Connection], T]) -> T:
         """Run work in one transaction, again from its beginning after contention or an outage.
 
         Raises:
@@ -148,7 +150,7 @@ class Session:
                     return self._through_outages(work)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def steadily(self, work: Callable[[Connection], T]) -> T:
+    def run_autocommit(self, work: Callable[[Connection], T]) -> T:
         """Run work outside of a transaction, again when the connection is lost.
 
         Raises:
@@ -158,12 +160,12 @@ class Session:
             try:
                 return work(self.connection)
             except psycopg.OperationalError as error:
-                self.recover_stage(error)
+                self.reconnect_stage(error)
 
-    def recover_stage(self, error: psycopg.OperationalError) -> None:
+    def reconnect_stage(self, error: psycopg.OperationalError) -> None:
         """As `recover`, for work outside of the transaction, which nobody plans again."""
         with self._explained():
-            self.recover(error)
+            self.reconnect(error)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -171,12 +173,12 @@ class Session:
             yield
         except CONTENTION as error:
             raise TargetUnavailable(
-                f"{self._name}: other sessions kept writing the same rows: {_one_line(error)}."
+                f"{self._name}: other sessions kept writing the same rows: {one_line(error)}."
                 " Nothing was written; run it again when they are done."
             ) from error
         except errors.QueryCanceled as error:
             raise TargetUnavailable(
-                f"{self._name}: {_one_line(error)}. Nothing was written; raise SYNC_STATEMENT_TIMEOUT or look"
+                f"{self._name}: {one_line(error)}. Nothing was written; raise SYNC_STATEMENT_TIMEOUT or look"
                 " at what blocks the table in pg_stat_activity."
             ) from error
 
@@ -190,7 +192,7 @@ class Session:
                         self._refuse_moved_bases()
                     return work(self.connection)
             except psycopg.OperationalError as error:
-                self.recover(error)
+                self.reconnect(error)
 
     def _refuse_moved_bases(self) -> None:
         """Without the lock another run may have come between; what was taken for unchanged may not be."""
@@ -228,16 +230,16 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
                     return work()
         except CONTENTION as error:
             raise TargetUnavailable(
-                f"other sessions kept writing the same rows: {_one_line(error)}. Nothing was written; try"
+                f"other sessions kept writing the same rows: {one_line(error)}. Nothing was written; try"
                 " again when they are done."
             ) from error
         except psycopg.OperationalError as error:
             raise TargetUnavailable(
-                f"{_one_line(error)}. Nothing was written; try again."
+                f"{one_line(error)}. Nothing was written; try again."
             ) from error
         except psycopg.DatabaseError as error:
             raise TargetRefused(
-                f"the target refused: {_one_line(error)}. Nothing was written."
+                f"the target refused: {one_line(error)}. Nothing was written."
             ) from error
         finally:
             if not connection.closed:
@@ -278,7 +280,7 @@ def _holding(connection: Connection, entities: Sequence[Entity]) -> Iterator[Non
                 connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
-def hold_system(connection: Connection, system: str, wait: dt.timedelta) -> None:
+def lock_system(connection: Connection, system: str, wait: dt.timedelta) -> None:
     """Take a system's lock for the length of a session; changes the session's timeouts.
 
     Raises:
@@ -327,7 +329,3 @@ where l.locktype = 'advisory' and l.granted
 
 def _milliseconds(span: dt.timedelta) -> str:
     return str(max(1, int(span.total_seconds() * 1000)))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

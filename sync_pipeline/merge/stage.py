@@ -33,6 +33,8 @@ from sync_pipeline.merge.convert import Converter, Keyed, Rejection, key_text, p
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.stream import Batch, Record
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +42,12 @@ log = logging.getLogger(__name__)
 # the processor's cache, and staging takes a third more time.
 CHUNK = 1000
 MOST_REJECTIONS = 10_000  # held in memory until the run ends; more means that the mapping is wrong
-Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 Recover = Callable[[psycopg.OperationalError], None]
 
 
 @dataclass
-class Sent:
+class Chunk:
     """One chunk as it goes to the server; what the spool keeps.
 
     Attributes:
@@ -65,7 +66,7 @@ class Stage:
     """The temporary tables of one entity in one run, and how they are filled."""
 
     def __init__(
-        self, connection: Connection, entity: Entity, *, recover: Recover, everything: bool = False
+        self, connection: Connection, entity: Entity, *, recover: Recover, convert_all: bool = False
     ) -> None:
         """Create the temporary tables.
 
@@ -73,7 +74,7 @@ class Stage:
             connection: in autocommit; its session owns the temporary tables.
             entity: what is staged.
             recover: called when the connection is lost; reconnects and calls `restage`, or raises.
-            everything: convert every record even if the base holds it, as `force` needs.
+            convert_all: convert every record even if the base holds it, as `force` needs.
         """
         self.relations = Relations(entity)
         self.rejections: dict[int, Rejection] = {}
@@ -82,7 +83,7 @@ class Stage:
         self._converter = Converter(entity)
         self._connection = connection
         self._recover = recover
-        self._everything = everything
+        self._convert_all = convert_all
         self._parks = any(link.required for _, link in entity.links)
         self._next = 0
         self._waiting = Keyed()
@@ -137,7 +138,7 @@ class Stage:
         """Wait until everything has arrived; to be called after the last `add`."""
         self._send_waiting()
         self._await_sent()
-        self._surely(self._mark_rejected)
+        self._with_reconnect(self._mark_rejected)
 
     def _send_waiting(self) -> None:
         self._await_sent()
@@ -167,9 +168,9 @@ class Stage:
             keyed.modified,
             keyed.elsewhere,
         ]
-        sent = Sent(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
+        sent = Chunk(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
         try:
-            wide = self._surely(lambda: self._see(sent))
+            wide = self._with_reconnect(lambda: self._see(sent))
         except psycopg.DataError as error:  # a key that fits its field but not the target's column
             self._send_halves(keyed, sequence, error)
             return
@@ -187,14 +188,14 @@ class Stage:
 
     def _send_halves(self, keyed: Keyed, sequence: range, error: psycopg.DataError) -> None:
         if len(sequence) == 1:
-            reason = f"{key_text(tuple(keyed.keys[0]))}: {reason_of(error)}"
+            reason = f"{key_text(tuple(keyed.keys[0]))}: {message_with_detail(error)}"
             self.unkeyed.append(Rejection(reason, keyed.records[0]))
             return
         middle = len(sequence) // 2
         for half in (slice(None, middle), slice(middle, None)):
             self._send(keyed.part(half), sequence[half])
 
-    def _surely(self, work: Callable[[], T]) -> T:
+    def _with_reconnect(self, work: Callable[[], T]) -> T:
         """Do something on the connection, again on the next one when it is lost."""
         while True:
             try:
@@ -205,7 +206,7 @@ class Stage:
     def _reject(self, seq: int, reason: str, key: Sequence[Any], record: Record) -> None:
         self.rejections[seq] = Rejection(f"{key_text(tuple(key))}: {reason}", record, seq)
 
-    def _see(self, sent: Sent) -> list[int]:
+    def _see(self, sent: Chunk) -> list[int]:
         """Enter a chunk into `seen`.
 
         Returns:
@@ -225,7 +226,7 @@ class Stage:
             names=columns(keys),
             first=sql.Placeholder("first"),
             given=columns(keys, "u"),
-            wide=sql.SQL("true" if self._everything else "b._digest is distinct from u._digest"),
+            wide=sql.SQL("true" if self._convert_all else "b._digest is distinct from u._digest"),
             typed=listed(sql.SQL("{}::{}").format(ident(c), self._key_type(c)) for c in keys),
             arrays=listed(
                 sql.SQL("json_array_elements_text({})").format(sql.Placeholder(str(i)))
@@ -277,7 +278,7 @@ class Stage:
                 copy.write(copy_format.block(rows))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(rows) == 1:
-                return {copy_format.values(rows[0])[0]: reason_of(error)}
+                return {copy_format.values(rows[0])[0]: message_with_detail(error)}
             middle = len(rows) // 2
             return self._copy(rows[:middle]) | self._copy(rows[middle:])
         return {}
@@ -299,7 +300,7 @@ class Stage:
                     self._reject_sent(seq, reason, sent)
         self._mark_rejected()
 
-    def _reject_sent(self, seq: int, reason: str, sent: Sent) -> None:
+    def _reject_sent(self, seq: int, reason: str, sent: Chunk) -> None:
         """Reject a row of which only the spool is left."""
         key = [
             orjson.loads(a)[seq - sent.sequence.start]
@@ -310,7 +311,7 @@ class Stage:
             seq, reason, key, dict(zip(self.relations.value_columns, row[3:], strict=True))
         )
 
-    def _spooled(self) -> Iterator[Sent]:
+    def _spooled(self) -> Iterator[Chunk]:
         self._spool.seek(0)
         while True:
             try:
@@ -342,7 +343,7 @@ class Stage:
         )
         return self._connection.execute(statement).rowcount
 
-    def settle(self, released: int = 0) -> int:
+    def deduplicate(self, released: int = 0) -> int:
         """Settle keys that were delivered more than once, and gather statistics for the planner.
 
         What the source delivers now wins over what had been parked. The source's own record wins over its
@@ -417,13 +418,3 @@ def column_types(
         [rel.target.as_string(connection)],
     ).fetchall()
     return {name: full for name, full, _ in rows}, {name: bare for name, _, bare in rows}
-
-
-def reason_of(error: Exception) -> str:
-    """One line of what Postgres, or psycopg before it, said about a value."""
-    diagnostic = getattr(error, "diag", None)
-    primary = getattr(diagnostic, "message_primary", None) or str(error)
-    detail = getattr(diagnostic, "message_detail", None)
-    if isinstance(error, (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)):
-        detail = None  # it recites the whole row, personal data included
-    return " ".join(f"{primary}: {detail}".split()) if detail else " ".join(primary.split())

@@ -49,9 +49,9 @@ class SourceOutcome:
     """
 
     complete: bool = False
-    parts: Collection[str] | None = None
-    vouched: bool = False
-    part_errors: dict[str, str] = field(default_factory=dict)
+    partitions: Collection[str] | None = None
+    confirmed_empty: bool = False
+    partition_errors: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
     gaps: bool = False
     read_started: dt.datetime | None = None
@@ -81,4 +81,4 @@ class EntityBatches:
     scope: Scope = field(default_factory=Scope)
     outcome: SourceOutcome = field(default_factory=SourceOutcome)
     overlap: dt.timedelta = dt.timedelta(minutes=5)
-    part: str = ""
+    partition: str = ""

@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_pipeline.merge.relations import Relations, columns, ident
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
 
 if TYPE_CHECKING:
     import pandas as pd

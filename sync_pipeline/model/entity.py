@@ -99,8 +99,8 @@ class Field:
     link: Link | None = None
     lookup: Lookup | None = None
     default: str | None = None
-    null_counts: bool = False
-    null_is_foreign: bool = False
+    nulls_not_distinct: bool = False
+    null_means_other_owner: bool = False
     personal: bool = False
     note: str = ""
 
@@ -255,9 +255,9 @@ class Entity:
     indexes: tuple[tuple[str, ...], ...] = ()
     unique_key: bool = True
     system: str = ""
-    place: tuple[str, ...] = ()
-    part: str = ""
-    part_error: str = ""
+    key_prefix: tuple[str, ...] = ()
+    partition_by: str = ""
+    partition_error: str = ""
     where: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -322,7 +322,7 @@ class Entity:
                 return f
         raise KeyError(f"{self.name} maps no column {column!r}")
 
-    def within(self, system: str, place: tuple[str, ...] = ()) -> Entity:
+    def bound_to(self, system: str, place: tuple[str, ...] = ()) -> Entity:
         """The same entity as a part of `system`, whose assets stand at `place`."""
         return dataclasses.replace(self, system=system, place=place or (system,))
 
@@ -408,12 +408,12 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
 
 
 def _part_problems(entity: Entity, local: set[str]) -> Iterator[str]:
-    if entity.part and entity.part not in entity.key:
-        yield f"part {entity.part!r} is not a column of the key, so a row could change parts"
-    if entity.part_error and not entity.part:
+    if entity.partition_by and entity.partition_by not in entity.key:
+        yield f"part {entity.partition_by!r} is not a column of the key, so a row could change parts"
+    if entity.partition_error and not entity.partition_by:
         yield "part_error needs part: which rows a failed read concerns"
-    if entity.part_error and entity.part_error not in local:
-        yield f"part_error {entity.part_error!r} must be a Local column"
+    if entity.partition_error and entity.partition_error not in local:
+        yield f"part_error {entity.partition_error!r} must be a Local column"
 
 
 def _repeated(what: str, names: list[str]) -> Iterator[str]:

@@ -35,13 +35,13 @@ class System:
     entities: tuple[Entity, ...]
     groups: tuple[tuple[str, ...], ...] = ()
     patches: tuple[Patch, ...] = ()
-    place: tuple[str, ...] = ()
+    key_prefix: tuple[str, ...] = ()
     levels: dict[str, int] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the links and compute the levels."""
-        object.__setattr__(self, "place", self.place or (self.name,))
-        entities = tuple(e.within(self.name, self.place) for e in self.entities)
+        object.__setattr__(self, "place", self.key_prefix or (self.name,))
+        entities = tuple(e.bound_to(self.name, self.key_prefix) for e in self.entities)
         object.__setattr__(self, "entities", entities)
         for problem in self._problems():
             raise DeclarationError(f"system {self.name!r}: {problem}")
@@ -60,9 +60,9 @@ class System:
         raise KeyError(f"{self.name} has no entity {name!r}; it has: {known}")
 
     @property
-    def in_parts(self) -> bool:
+    def is_partitioned(self) -> bool:
         """Whether all of it is read in parts; a key then names a part, or a record of one."""
-        return all(e.part for e in self.entities)
+        return all(e.partition_by for e in self.entities)
 
     def together(self, names: Collection[str]) -> tuple[str, ...]:
         """These entities, and those that share a transaction with one of them, in order."""

@@ -14,11 +14,11 @@ from sync_pipeline.merge import preflight
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.review import audit
 from sync_pipeline.merge.review.audit import LastMerge
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import is_reverse, typed
 
 LATE = dt.timedelta(hours=26)
@@ -210,7 +210,7 @@ def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
 
 def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     rejected = last.counts.get("rejected", 0) if last else 0
-    command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.place))
+    command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.key_prefix))
     why = f"{rejected:,} records were rejected; see: {command}"
     return _result(
         entity,

@@ -20,7 +20,7 @@ TARGET_TAG = "sync/target"
 
 def asset_key(entity: Entity) -> dg.AssetKey:
     """`[system, entity]`; of the way back of a system that goes both ways, `[system, way, entity]`."""
-    return dg.AssetKey([*entity.place, entity.name])
+    return dg.AssetKey([*entity.key_prefix, entity.name])
 
 
 def source_key(entity: Entity) -> dg.AssetKey:

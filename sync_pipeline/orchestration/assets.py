@@ -17,7 +17,7 @@ from sync_pipeline.model.patch import Patch
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import metadata
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key, source_key
-from sync_pipeline.orchestration.partitions import Parts
+from sync_pipeline.orchestration.partitions import PartitionSet
 
 STALE = dg.FreshnessPolicy.time_window(
     fail_window=dt.timedelta(hours=26), warn_window=dt.timedelta(hours=3)
@@ -40,7 +40,7 @@ def source_assets(system: System) -> list[dg.AssetSpec]:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class ResourceKeys:
     """The resources of a system's assets, by their keys, and where their data comes from.
 
     Attributes:
@@ -57,32 +57,32 @@ class Wiring:
     merge: str = "merge"
     origin: Callable[[Entity], dg.AssetKey] = source_key
     one_at_a_time: bool = False
-    parts: Parts | None = None
+    parts: PartitionSet | None = None
 
 
-def entity_assets(system: System, wiring: Wiring) -> list[dg.AssetsDefinition]:
+def entity_assets(system: System, wiring: ResourceKeys) -> list[dg.AssetsDefinition]:
     """One asset per entity; the links between entities are the lineage."""
     return [_entity_asset(system, entity, wiring) for entity in system.in_order()]
 
 
-def described(system: System, entity: Entity, wiring: Wiring) -> dict[str, Any]:
+def described(system: System, entity: Entity, wiring: ResourceKeys) -> dict[str, Any]:
     """What an entity's asset tells of itself, and what it stands on."""
     level = system.levels[entity.name]
     origin = wiring.origin(entity)
     return {
         "key": asset_key(entity),
         "deps": [origin, *(asset_key(system[p]) for p in entity.hard_parents)],
-        "group_name": system.place[0],
+        "group_name": system.key_prefix[0],
         "description": f"{entity.description} Level {level}. Merged three ways from {entity.source}.",
-        "kinds": {"postgres", system.place[0]},
-        "tags": {"sync/level": str(level), SOURCE_TAG: system.place[0]},
+        "kinds": {"postgres", system.key_prefix[0]},
+        "tags": {"sync/level": str(level), SOURCE_TAG: system.key_prefix[0]},
         "owners": ["team:data"],
         "metadata": metadata.defined(entity, level, origin),
         "freshness_policy": STALE,
     }
 
 
-def _entity_asset(system: System, entity: Entity, wiring: Wiring) -> dg.AssetsDefinition:
+def _entity_asset(system: System, entity: Entity, wiring: ResourceKeys) -> dg.AssetsDefinition:
     @dg.asset(
         **described(system, entity, wiring),
         required_resource_keys={wiring.source, wiring.target, "scope"},

@@ -20,7 +20,7 @@ import dagster as dg
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import engine
 from sync_pipeline.merge.bookkeeping import runs
-from sync_pipeline.merge.bookkeeping.run_lock import Sign
+from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.review import audit, overrides
 from sync_pipeline.merge.stream import EntityBatches
@@ -46,7 +46,7 @@ class MergeIOManager(dg.IOManager):
     ) -> None:
         self._database = database
         self._scope = scope
-        self._sign = Sign(database.connect)
+        self._sign = RunLock(database.connect)
         self._entities = {asset_key(e): (s, e) for s in systems for e in s.entities}
 
     def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
@@ -91,7 +91,7 @@ class MergeIOManager(dg.IOManager):
         started_at = dt.datetime.now(dt.UTC)
         parents = {e.name: e for e in system.entities}
         try:
-            self._sign.show(run_id, streams[0].scope.mode, system=system.name)
+            self._sign.acquire(run_id, streams[0].scope.mode, system=system.name)
             results = engine.merge(
                 self._database.target(), streams, run_id=run_id, parents=parents, also=also
             )
@@ -105,7 +105,7 @@ class MergeIOManager(dg.IOManager):
 
     def close(self) -> None:
         """The run is over."""
-        self._sign.close()
+        self._sign.release()
 
     def _entity(self, key: dg.AssetKey) -> tuple[System, Entity]:
         try:
@@ -142,7 +142,7 @@ class MergeIOManager(dg.IOManager):
             started_at,
             error=str(error),
             facts=facts,
-            part=stream.part,
+            partition=stream.partition,
         )
         try:
             with self._database.connect() as connection, connection.transaction():
@@ -228,8 +228,8 @@ def summary_line(result: engine.MergeResult) -> str:
     """The counts of a merge in one line, without the zeros."""
     counts = result.counts.as_dict()
     parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
-    gone = result.facts.get("missing", 0)
+    gone = result.metadata.get("missing", 0)
     parts += f"; {gone:,} more are no longer at the source" if gone else ""
-    parts += f"; {result.facts['not_searched']}" if "not_searched" in result.facts else ""
+    parts += f"; {result.metadata['not_searched']}" if "not_searched" in result.metadata else ""
     dry = " (dry run: nothing written)" if result.status == "planned" else ""
     return f"{result.entity.system}/{result.entity.name}: {parts or 'nothing to do'}{dry}"

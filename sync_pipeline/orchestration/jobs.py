@@ -40,6 +40,6 @@ def table_job(
         config=dg.RunConfig(resources={"scope": SyncScope(mode="full", force=force)})
         if full
         else None,
-        tags={SOURCE_TAG: system.place[0], TARGET_TAG: target},
+        tags={SOURCE_TAG: system.key_prefix[0], TARGET_TAG: target},
         executor_def=dg.in_process_executor,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -15,14 +14,14 @@ import dagster as dg
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.bookkeeping import runs as history
-from sync_pipeline.merge.bookkeeping.run_lock import Sign
+from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.merge.review import explain
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import orphaned_runs
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import is_reverse, typed
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class SystemRuns:
 
 
 @dataclass(frozen=True)
-class Wish:
+class JobRequest:
     """A run as somebody asked for it."""
 
     job: str
@@ -92,7 +91,7 @@ class Wish:
         return {"resources": {"scope": {"config": config}}}
 
 
-def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
+def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobRequest:
     """The job and selection that serve a scope.
 
     Raises:
@@ -108,18 +107,20 @@ def wish(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> Wish:
     selection = runs.selection(named) or None
     if scope.mode in {"keys", "range"} and named in ([], [runs.package_of]) and runs.package_of:
         job = runs.package if scope.mode == "keys" else runs.package_range
-        return Wish(job, dataclasses.replace(scope, of=runs.package_of), database=runs.database)
+        return JobRequest(
+            job, dataclasses.replace(scope, of=runs.package_of), database=runs.database
+        )
     if scope.mode == "range" and not runs.ranges:
         raise SettingsError(
-            f"{runs.system.place[0]} keeps no modification times, so dates mean nothing to it; leave them out"
-            " (what changed is found by itself), or name records with --keys"
+            f"{runs.system.key_prefix[0]} keeps no modification times, so dates mean nothing to it; leave"
+            " them out (what changed is found by itself), or name records with --keys"
         )
-    if scope.mode == "keys" and len(named) != 1 and not runs.system.in_parts:
-        place, example = runs.system.place, runs.system.in_order()[-1].name
+    if scope.mode == "keys" and len(named) != 1 and not runs.system.is_partitioned:
+        place, example = runs.system.key_prefix, runs.system.in_order()[-1].name
         command = typed(f"sync {place[0]} {example} --keys …", reverse=is_reverse(place))
         raise SettingsError(f"keys belong to one entity: name exactly one, such as: {command}")
     job = {"keys": runs.partial, "full": runs.full}.get(scope.mode, runs.delta)
-    return Wish(job, scope, selection, runs.database)
+    return JobRequest(job, scope, selection, runs.database)
 
 
 @dataclass
@@ -155,7 +156,7 @@ class RunReport:
         return {"completed": 0, "partial_success": 4, "failed": 1}[self.status]
 
 
-def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunReport:
+def execute(definitions: dg.Definitions, wished: JobRequest, *, trigger: str) -> RunReport:
     """Run a wish in this process, as a Dagster run that the UI shows.
 
     The history row is opened and closed here; where a daemon runs, its sensors find it closed. Runs of
@@ -167,11 +168,13 @@ def execute(definitions: dg.Definitions, wished: Wish, *, trigger: str) -> RunRe
     run_id = uuid4()
     job = definitions.resolve_job_def(wished.job)
     database = wished.database
-    with dg.DagsterInstance.get() as instance, closing(Sign(database.connect)) as sign:
+    with dg.DagsterInstance.get() as instance, RunLock(database.connect) as lock:
         with database.connect() as connection:
             for ended in orphaned_runs.settle(instance, connection, database):
                 log.info("run %s was killed before it was done; its history is closed", ended[:8])
-        sign.show(run_id, wished.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger)
+        lock.acquire(
+            run_id, wished.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger
+        )
         result = job.execute_in_process(
             run_id=str(run_id),
             instance=instance,

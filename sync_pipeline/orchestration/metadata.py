@@ -31,7 +31,9 @@ def _column(entity: Entity, column: Column) -> dg.TableColumn:
     kind = str(column_type(column.type).compile()).lower()
     if isinstance(column, Serial):
         return dg.TableColumn(column.column, kind, description="surrogate key")
-    lenient = isinstance(column, Field) and (column.null_counts or column.null_is_foreign)
+    lenient = isinstance(column, Field) and (
+        column.nulls_not_distinct or column.null_means_other_owner
+    )
     nullable = column.column not in entity.key or lenient
     return dg.TableColumn(
         column.column,
@@ -61,7 +63,7 @@ def _lineage(entity: Entity, origin: dg.AssetKey) -> dg.TableColumnLineage:
         for f in entity.fields
     }
     for f, lookup in entity.lookups:
-        found_in = dg.AssetKey([*entity.place, lookup.to])
+        found_in = dg.AssetKey([*entity.key_prefix, lookup.to])
         deps[f.column] = [dg.TableColumnDep(asset_key=found_in, column_name=lookup.take)]
     return dg.TableColumnLineage(deps)
 
@@ -69,7 +71,7 @@ def _lineage(entity: Entity, origin: dg.AssetKey) -> dg.TableColumnLineage:
 def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> dict[str, Any]:
     """What a merge did: the terms of the identity, traffic, marks, and a preview of changes."""
     counts = result.counts
-    facts = dict(result.facts)
+    facts = dict(result.metadata)
     coverage = facts.pop("coverage", None)
     metadata: dict[str, Any] = {
         "dagster/row_count": rows,

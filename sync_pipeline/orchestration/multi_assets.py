@@ -22,27 +22,27 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import asset_key
-from sync_pipeline.orchestration.assets import Wiring, described
+from sync_pipeline.orchestration.assets import ResourceKeys, described
 from sync_pipeline.orchestration.io_manager import MergeIOManager
-from sync_pipeline.orchestration.partitions import Part, Parts
+from sync_pipeline.orchestration.partitions import Partition, PartitionSet
 from sync_pipeline.orchestration.resources import Source, TargetDatabase
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Tools:
+class PartitionSync:
     """What the sync of a part needs, for the length of a run."""
 
     system: System
     entities: tuple[Entity, ...]
-    parts: Parts
+    parts: PartitionSet
     source: Source
     target: TargetDatabase
     merge: MergeIOManager
     run_id: UUID
 
-    def sync(self, part: Part, scope: Scope) -> list[MergeResult]:
+    def sync(self, part: Partition, scope: Scope) -> list[MergeResult]:
         """Read one part and merge it, all of its entities in one transaction.
 
         Raises:
@@ -51,7 +51,7 @@ class Tools:
         mode = "full" if scope.mode == "keys" else scope.mode
         wished = dataclasses.replace(scope, mode=mode, keys=(), part=part.value)
         # One sync of a part at a time: what it left open when it was killed is then known to be dead.
-        with self.target.holding(f"{self.system.name} {part.value}"):
+        with self.target.system_locked(f"{self.system.name} {part.value}"):
             if scope.dry_run:
                 return self.merge.merge(self.system, self._streams(wished), self.run_id)
             with self.parts.account(self.target, self.run_id, part) as also:
@@ -70,19 +70,19 @@ class Tools:
             return [self.source.read(e, scope, since[e.name]) for e in self.entities]
         except SyncError as error:
             for entity in self.entities:
-                unread = EntityBatches(entity, [], scope, part=scope.part)
+                unread = EntityBatches(entity, [], scope, partition=scope.part)
                 self.merge.note_failure(unread, self.run_id, started_at, error)
             raise
 
 
 def group_assets(
-    system: System, group: tuple[str, ...], wiring: Wiring, parts: Parts
+    system: System, group: tuple[str, ...], wiring: ResourceKeys, parts: PartitionSet
 ) -> dg.AssetsDefinition:
     """The assets of a group, a partition for each part."""
     entities = tuple(system[name] for name in system.together(group))
 
     @dg.multi_asset(
-        name="__".join((*system.place, *group))[:100],
+        name="__".join((*system.key_prefix, *group))[:100],
         specs=[dg.AssetSpec(**described(system, e, wiring)) for e in entities],
         partitions_def=parts.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -91,7 +91,7 @@ def group_assets(
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         resources = context.resources
         target = getattr(resources, wiring.target)
-        tools = Tools(
+        tools = PartitionSync(
             system,
             entities,
             parts,
@@ -123,7 +123,10 @@ def _partitions_of(context: dg.AssetExecutionContext) -> Sequence[str]:
 
 
 def _sync_all(
-    context: dg.AssetExecutionContext, tools: Tools, wanted: Sequence[Part], scope: Scope
+    context: dg.AssetExecutionContext,
+    tools: PartitionSync,
+    wanted: Sequence[Partition],
+    scope: Scope,
 ) -> dict[str, list[MergeResult]]:
     """Sync parts one after the other.
 
@@ -154,7 +157,9 @@ def _sync_all(
 
 
 def _materialize_parts(
-    context: dg.AssetExecutionContext, tools: Tools, done: Mapping[str, Sequence[MergeResult]]
+    context: dg.AssetExecutionContext,
+    tools: PartitionSync,
+    done: Mapping[str, Sequence[MergeResult]],
 ) -> None:
     """Show in the UI which partitions a run over all of them has brought up to date."""
     context.instance.add_dynamic_partitions(tools.parts.partitions_name, list(done))

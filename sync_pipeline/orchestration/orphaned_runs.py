@@ -10,9 +10,9 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import run_lock
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.run_history import close_unnoticed
+from sync_pipeline.orchestration.run_history import close_missed_run
+from sync_pipeline.postgres.connect import Connection
 
 MESSAGE = (
     "The process of this run ended without a word: it was killed, or the machine went down. What it had"
@@ -29,11 +29,11 @@ def settle(
         Their ids.
     """
     settled = []
-    for run_id in run_lock.abandoned(connection):
+    for run_id in run_lock.orphaned(connection):
         run = instance.get_run_by_id(str(run_id))
         if run and run.is_finished:
             # It ended as it should, and only its history was not closed yet.
-            close_unnoticed(database, run)
+            close_missed_run(database, run)
             continue
         if run:
             instance.report_run_failed(run, MESSAGE)
@@ -42,7 +42,7 @@ def settle(
     return settled
 
 
-def settling_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinition:
+def orphaned_runs_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinition:
     """Looks for runs without a process, in the target and in other databases that keep account."""
 
     @dg.sensor(

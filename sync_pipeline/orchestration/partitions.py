@@ -12,12 +12,12 @@ import dagster as dg
 
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.engine import Also
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """One part.
 
     Attributes:
@@ -33,18 +33,18 @@ class Part:
     closed: str = ""
 
 
-class Account(Protocol):
+class PartitionLog(Protocol):
     """Keeps account of the sync of one part, beside the merge's own bookkeeping."""
 
     def __call__(
-        self, target: TargetDatabase, run_id: UUID, part: Part
+        self, target: TargetDatabase, run_id: UUID, part: Partition
     ) -> AbstractContextManager[Also]:
         """For the length of a sync; yields what is to be committed with the rows."""
         ...
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartitionSet:
     """The parts of a system.
 
     Attributes:
@@ -55,8 +55,8 @@ class Parts:
     """
 
     partitions: dg.DynamicPartitionsDefinition
-    known: Callable[[Connection], Sequence[Part]]
-    account: Account
+    known: Callable[[Connection], Sequence[Partition]]
+    account: PartitionLog
     word: str = "part"
 
     @property
@@ -65,7 +65,7 @@ class Parts:
         assert self.partitions.name
         return self.partitions.name
 
-    def wanted(self, connection: Connection, named: Sequence[str]) -> list[Part]:
+    def wanted(self, connection: Connection, named: Sequence[str]) -> list[Partition]:
         """The parts that somebody named, or all that are synced.
 
         Args:
@@ -78,7 +78,7 @@ class Parts:
         parts = self.known(connection)
         if not named:
             return [part for part in parts if not part.closed]
-        by_name: Mapping[str, Part] = {
+        by_name: Mapping[str, Partition] = {
             n.lower(): part for part in parts for n in (part.name, part.value, part.key)
         }
         found = [by_name.get(name.lower()) for name in named]

@@ -16,12 +16,11 @@ import stamina
 from pydantic import Field, PrivateAttr
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetUnavailable
-from sync_pipeline.merge.session import Target, hold_system
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.merge.session import Target, lock_system
 from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Mode, Scope
-from sync_pipeline.postgres.connect import connect
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.settings import Settings
 
 
@@ -77,7 +76,7 @@ class TargetDatabase(dg.ConfigurableResource):
             statement_timeout=settings.statement_timeout,
         )
 
-    def hold(self, system: str) -> None:
+    def lock_system(self, system: str) -> None:
         """Keep other runs of a system away until this run ends; to be called before its source is looked at.
 
         A source that is read in one snapshot must not be merged after a later one.
@@ -89,20 +88,20 @@ class TargetDatabase(dg.ConfigurableResource):
             return
         connection = self.connect(f"sync_pipeline {system}")
         try:
-            hold_system(connection, system, Settings.read().lock_wait)
+            lock_system(connection, system, Settings.read().lock_wait)
         except BaseException:
             connection.close()
             raise
         self._held[system] = connection
 
     @contextmanager
-    def holding(self, system: str) -> Iterator[None]:
+    def system_locked(self, system: str) -> Iterator[None]:
         """Keep other runs of a system, or of a part of one, away for the length of a block.
 
         Raises:
             EntityBusy: another run did not end in time.
         """
-        self.hold(system)
+        self.lock_system(system)
         try:
             yield
         finally:

@@ -40,7 +40,7 @@ def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: 
         runs.close_run(connection, run_id, failed=failed)
         request = run.tags.get(REQUEST_TAG)
         if request and database.key == TargetDatabase.key:
-            requests.settle(connection, int(request), run_id, error=error if failed else None)
+            requests.finish(connection, int(request), run_id, error=error if failed else None)
 
 
 def _mode(run: dg.DagsterRun) -> str:
@@ -51,7 +51,7 @@ def _mode(run: dg.DagsterRun) -> str:
     return config or "delta"
 
 
-def close_unnoticed(database: TargetDatabase, run: dg.DagsterRun) -> None:
+def close_missed_run(database: TargetDatabase, run: dg.DagsterRun) -> None:
     """Close a run whose end nobody has noticed: Dagster tells of it once, and the target may be away then."""
     said = "the run failed; why is in its log in Dagster"
     close(database, run, failed=not run.is_success, error=said)

@@ -11,12 +11,12 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import requests
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
-from sync_pipeline.orchestration.run_history import REQUEST_TAG, close_everywhere, close_unnoticed
+from sync_pipeline.orchestration.run_history import REQUEST_TAG, close_everywhere, close_missed_run
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.settings import Settings
 
 AssetJob = Any  # what define_asset_job returns; Dagster does not export its type
@@ -88,10 +88,10 @@ def skipping_schedule(
         why = unready()
         if why:
             return dg.SkipReason(why)
-        busy = running(context.instance, system.place[0])
+        busy = running(context.instance, system.key_prefix[0])
         if busy:
             return dg.SkipReason(
-                f"{busy.job_name} {busy.run_id[:8]} of {system.place[0]} is still running"
+                f"{busy.job_name} {busy.run_id[:8]} of {system.key_prefix[0]} is still running"
             )
         return dg.RunRequest(tags={"sync/trigger": "schedule"})
 
@@ -117,7 +117,7 @@ def keys_request(
         job_name=runs.partial,
         asset_selection=runs.selection([entity]),
         run_config=dg.RunConfig(resources={"scope": scope}),
-        tags={"sync/trigger": trigger, SOURCE_TAG: runs.system.place[0]},
+        tags={"sync/trigger": trigger, SOURCE_TAG: runs.system.key_prefix[0]},
     )
 
 
@@ -185,7 +185,7 @@ def _settle_unnoticed(instance: dg.DagsterInstance) -> None:
         this_attempt = {REQUEST_TAG: str(request.id), RUN_KEY_TAG: _run_key(request)}
         for run in instance.get_runs(dg.RunsFilter(tags=this_attempt), limit=1):
             if run.is_finished:
-                close_unnoticed(database, run)
+                close_missed_run(database, run)
 
 
 def history_sensors(others: Sequence[TargetDatabase]) -> list[Any]:

@@ -12,7 +12,7 @@ LAST = "~"
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class ChangePosition:
     """How far a listing by modification time was read.
 
     Attributes:
@@ -28,7 +28,7 @@ class Place:
 class Cursor:
     """How far a sensor has looked, by the name of what it looks at."""
 
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, ChangePosition] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
@@ -47,8 +47,8 @@ class Cursor:
         return json.dumps({"version": VERSION, "places": places})
 
 
-def _place(moment: str, last: str) -> Place:
+def _place(moment: str, last: str) -> ChangePosition:
     parsed = dt.datetime.fromisoformat(moment)
     if parsed.tzinfo is None or not isinstance(last, str):
         raise ValueError(f"{moment} {last} is no place")
-    return Place(parsed, last)
+    return ChangePosition(parsed, last)

@@ -26,7 +26,7 @@ class ClosingSource(Source, Protocol):
 
 
 @dataclass(frozen=True)
-class Wired:
+class SystemDefinitions:
     """A system, or one direction of it, with everything that runs it.
 
     Attributes:

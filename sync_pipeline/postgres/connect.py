@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -19,6 +19,10 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from sync_pipeline.errors import SettingsError, TargetUnavailable
+from sync_pipeline.postgres.errors import connection_message
+
+Connection = psycopg.Connection[Any]
+"""A session whose rows are plain tuples of anything."""
 
 _SECRETS = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}
@@ -40,7 +44,7 @@ _SETTINGS = (
 
 
 @dataclass(frozen=True)
-class Parts:
+class ConnectionParts:
     """A connection string taken apart, with libpq's defaults filled in.
 
     Attributes:
@@ -110,11 +114,11 @@ def connect(
         )
     except psycopg.Error as error:
         raise TargetUnavailable(
-            f"No connection to {_where(given)}: {_reason(error)}. Check {variable}."
+            f"No connection to {_where(given)}: {connection_message(error)}. Check {variable}."
         ) from error
 
 
-def parts(dsn: str, *, variable: str = "SYNC_TARGET_DSN") -> Parts:
+def parts(dsn: str, *, variable: str = "SYNC_TARGET_DSN") -> ConnectionParts:
     """Take a connection string apart for libraries that want its pieces.
 
     What it leaves out is filled in as libpq would, from `PGHOST` and its kin, except that no host
@@ -128,7 +132,7 @@ def parts(dsn: str, *, variable: str = "SYNC_TARGET_DSN") -> Parts:
         raise SettingsError(f"{variable} names a service or several servers; name one server here.")
     known = _libpq_defaults() | given
     user = known.get("user", "")
-    return Parts(
+    return ConnectionParts(
         host=known.get("host") or known.get("hostaddr") or "localhost",
         port=int(known.get("port") or 5432),
         user=user,
@@ -228,13 +232,6 @@ def _where(given: Mapping[str, str]) -> str:
     named = _libpq_defaults() | dict(given)
     host = named.get("host") or named.get("hostaddr") or "the local socket"
     return f"{host}:{named.get('port') or 5432}/{named.get('dbname') or named.get('user', '')}"
-
-
-def _reason(error: psycopg.Error) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
-    idle = ("Is the server running", "Multiple connection attempts failed")
-    said = "; ".join(line for line in lines if line and not line.startswith(idle))
-    return said.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
 
 
 def _libpq_defaults() -> dict[str, str]:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.system_definitions import ClosingSource, Wired
+from sync_pipeline.orchestration.system_definitions import ClosingSource, SystemDefinitions
 from sync_pipeline.systems.bubble.definitions import BUBBLE_SYNC
 from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
 from sync_pipeline.systems.integrations.definitions import MENU_SYNC
 from sync_pipeline.systems.meta_assets.definitions import PHONE_SYNC
 
-WIRED: tuple[Wired, ...] = (
+ALL: tuple[SystemDefinitions, ...] = (
     BUBBLE_SYNC,
-    FORWARD.wired(),
-    BACKWARD.wired(),
+    FORWARD.definitions(),
+    BACKWARD.definitions(),
     MENU_SYNC,
     PHONE_SYNC,
 )
 
-RUNS: dict[str, SystemRuns] = {wired.runs.system.name: wired.runs for wired in WIRED}
+RUNS: dict[str, SystemRuns] = {wired.runs.system.name: wired.runs for wired in ALL}
 """The jobs of every system, by what they are for, and the databases that they write."""
 
-OTHERS: tuple[TargetDatabase, ...] = tuple(
+EXTRA_TARGETS: tuple[TargetDatabase, ...] = tuple(
     {
         runs.database.key: type(runs.database)()
         for runs in RUNS.values()
@@ -33,4 +33,4 @@ OTHERS: tuple[TargetDatabase, ...] = tuple(
 
 def source_of(system: str) -> ClosingSource:
     """A client of the system's source, to be closed by the caller."""
-    return next(w.source() for w in WIRED if w.runs.system.name == system)
+    return next(w.source() for w in ALL if w.runs.system.name == system)

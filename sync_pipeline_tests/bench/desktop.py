@@ -15,7 +15,7 @@ from psycopg import sql
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.merge.schema import migrate
-from sync_pipeline.merge.schema.metadata import base_name, guest_metadata, metadata
+from sync_pipeline.merge.schema.metadata import base_name, bookkeeping_metadata, metadata
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.simulators.desktop.practice import make_desktop, make_mobile
@@ -120,7 +120,7 @@ def _make(server: EmbeddedServer, scale: float) -> None:
     desktop = server.create_database("practice_desktop")
     with connect(desktop) as connection:
         make_desktop(connection, scale=scale)
-    migrate.open_account(desktop, guest_metadata([REVERSE]), variable="DESKTOP_DSN")
+    migrate.create_bookkeeping(desktop, bookkeeping_metadata([REVERSE]), variable="DESKTOP_DSN")
     mobile = server.create_database("practice_mobile")
     with connect(mobile) as connection:
         make_mobile(connection, scale=scale)

@@ -7,19 +7,17 @@ user has edited is overwritten, and one that the target would refuse is left out
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
 from sync_pipeline.model.entity import Entity, Field
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.bench.floor import WORK_MEMORY
 from sync_pipeline_tests.bench.measure import Done, Job, main
 
-Connection = psycopg.Connection[Any]
 STAGED = ident("stg")
 
 

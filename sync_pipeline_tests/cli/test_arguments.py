@@ -16,7 +16,7 @@ from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET
 from sync_pipeline.cli.migration import Opened, Prepared
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.system import System
-from sync_pipeline.settings import STANDING_IN, Settings
+from sync_pipeline.settings import SANDBOXED, Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
@@ -166,7 +166,7 @@ def test_up_says_what_will_not_run_and_serves_the_rest(
         "the desktop database: reverse runs need a schema",
     ]
     caplog.clear()
-    mixed = {"SYNC_TARGET_DSN": "t", "DESKTOP_DSN": "d", STANDING_IN: "target bubble"}
+    mixed = {"SYNC_TARGET_DSN": "t", "DESKTOP_DSN": "d", SANDBOXED: "target bubble"}
     up._prepare_to_serve(Settings.read(mixed))
     assert "is not written into the database that DESKTOP_DSN names" in caplog.messages[-1]
 

@@ -125,10 +125,10 @@ def test_a_second_up_is_told_where_the_first_is(tmp_path: Path) -> None:
 
 ORPHANS = """
 import os, pathlib, sys, orjson
-from sync_pipeline import serving
+from sync_pipeline.dev import dagster_services
 home = pathlib.Path(sys.argv[1])
 sleeper = ["-c", "import subprocess; subprocess.run(['sleep', '99'])"]
-groups = [serving._start(home, sleeper, home / "logs" / "sleeper.log").pid for _ in range(2)]
+groups = [dagster_services._start(home, sleeper, home / "logs" / "sleeper.log").pid for _ in range(2)]
 (home / "up.json").write_bytes(orjson.dumps({"groups": groups}))
 print(*groups)
 sys.stdout.flush()

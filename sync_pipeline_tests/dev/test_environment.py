@@ -18,8 +18,8 @@ import pytest
 
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline.dev.environment import stand_ins, to_simulate
-from sync_pipeline.settings import STANDING_IN, Settings
+from sync_pipeline.dev.environment import sandbox, to_simulate
+from sync_pipeline.settings import SANDBOXED, Settings
 from sync_pipeline_tests.dev.test_dagster_services import processes
 from sync_pipeline_tests.fixtures.command_line import Command, until
 
@@ -107,7 +107,7 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Contexts that end in another order than they began leave their variables behind."""
-    for name in ("BUBBLE_API_URL", "BUBBLE_API_TOKEN", STANDING_IN):
+    for name in ("BUBBLE_API_URL", "BUBBLE_API_TOKEN", SANDBOXED):
         monkeypatch.setenv(name, "")
 
 
@@ -126,7 +126,7 @@ def simulated(home: Path) -> Iterator[tuple[Settings, list[str]]]:
     named = {"SYNC_HOME": str(home), "SYNC_TARGET_DSN": "postgresql://nobody@127.0.0.1:1/x"}
     said: list[str] = []
     options = {"sources": ["bubble"], "dagster": False, "scale": 0.01, "demo": True}
-    with stand_ins(Settings.read(named), say=said.append, **options) as settings:
+    with sandbox(Settings.read(named), say=said.append, **options) as settings:
         yield settings, said
 
 
@@ -214,14 +214,14 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
         settings = Settings.read({"SYNC_HOME": str(directory / "home"), **named})
         options = {"sources": sources, "dagster": False, "scale": 0.01, "migrates": True}
         said.clear()
-        return stand_ins(settings, say=said.append, **options)
+        return sandbox(settings, say=said.append, **options)
 
     with begun(()) as nothing_made:
         assert nothing_made.desktop_dsn is None
         elsewhere = EmbeddedServer(directory / "home" / "postgres").create_database("real")
         with begun(("desktop",), DESKTOP_DSN=elsewhere) as real_desktop:
             assert said == ["starting the embedded Postgres"]
-            assert real_desktop.standing_in == {"target"}
+            assert real_desktop.sandboxed == {"target"}
             assert tables(real_desktop.target()) == tables(elsewhere) == 0
         with begun(("desktop",)) as both:
             made = [
@@ -229,7 +229,7 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
                 "made the simulated mobile app's tables",
             ]
             assert said[1:] == made
-            assert both.standing_in == {"target", "desktop"}
+            assert both.sandboxed == {"target", "desktop"}
             assert tables(both.target()) == tables(both.desktop()) == 15
         with begun(("desktop",)):
             assert said[1:] == []

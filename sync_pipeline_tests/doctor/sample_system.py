@@ -56,7 +56,7 @@ SEAT = Entity(
     columns=(
         Serial("id"),
         Field("row", text, "row"),
-        Field("place", integer, "place", null_counts=True),
+        Field("place", integer, "place", nulls_not_distinct=True),
         Field("colour", text, "colour"),
         Stamp("updated_at", timestamptz),
     ),

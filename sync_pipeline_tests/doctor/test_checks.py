@@ -12,7 +12,7 @@ from psycopg import sql
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.doctor.checks import bounded_query
 from sync_pipeline.doctor.findings import bytes_of
-from sync_pipeline.doctor.fix import Mended, mend
+from sync_pipeline.doctor.fix import FixReport, fix
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge import preflight
 from sync_pipeline.merge.relations import Relations
@@ -88,7 +88,7 @@ def test_the_doctor_finds(clinic: Clinic, fault: Fault) -> None:
     [finding] = [f for said, f in texts.items() if all(part in said for part in fault.says)] or [
         pytest.fail(f"{fault.says} is not in {list(texts) or found}")
     ]
-    assert finding.mended_by == fault.mended_by
+    assert finding.fixed_by == fault.mended_by
     assert finding.cost
     assert finding.remedy
     assert finding.kind
@@ -134,9 +134,9 @@ def test_a_run_is_refused_with_what_mends_the_target(clinic: Clinic) -> None:
 # -- mending
 
 
-def mended(clinic: Clinic, *names: str, dry_run: bool = False) -> list[Mended]:
+def mended(clinic: Clinic, *names: str, dry_run: bool = False) -> list[FixReport]:
     found = clinic.examined(*names)
-    return mend(clinic.connection, EVERYTHING, found, dry_run=dry_run)
+    return fix(clinic.connection, EVERYTHING, found, dry_run=dry_run)
 
 
 @pytest.mark.parametrize("fault", REPAIRED, ids=lambda fault: fault.name)
@@ -146,7 +146,7 @@ def test_a_fault_that_is_mended_is_gone(clinic: Clinic, fault: Fault) -> None:
         unchanged = clinic.examined("yard")
         [done] = mended(clinic, "yard")
         left = clinic.examined("yard")
-    assert any(f.mended_by == "repair" for f in unchanged)
+    assert any(f.fixed_by == "repair" for f in unchanged)
     assert (planned.status, done.status) == ("planned", "done")
     assert (planned.where, planned.repair_id) == (done.where, None)
     assert planned.sql[0].startswith("create unique index ")
@@ -198,7 +198,7 @@ SECOND = f"insert into integration_source_configs values ({W2}, {W1}, 2);"
 def test_a_shorter_key_is_dropped_once_a_source_has_a_second_configuration(clinic: Clinic) -> None:
     def about(severity: str) -> list[str]:
         found = clinic.examined("integrations")
-        return [f.mended_by for f in found if (f.kind, f.severity) == ("second_index", severity)]
+        return [f.fixed_by for f in found if (f.kind, f.severity) == ("second_index", severity)]
 
     with clinic.planted(REGISTRY):
         assert (about("note"), about("error")) == ([""], [])

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.inspectdb import Inspected, inspect
-from sync_pipeline.merge.schema.adopt import Note, adopt
+from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.model.entity import Entity, Link
 from sync_pipeline.model.system import System
@@ -106,7 +106,7 @@ def assert_tidy(source: str) -> None:
         assert result.returncode == 0, f"{result.stdout}{result.stderr}\n{source}"
 
 
-def migrated(dsn: str, system: System) -> list[Note]:
+def migrated(dsn: str, system: System) -> list[MigrationNote]:
     """Empty the database, and bring it to what the declarations need."""
     with connect(dsn) as connection:
         for (statement,) in connection.execute(

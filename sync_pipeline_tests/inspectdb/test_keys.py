@@ -128,7 +128,7 @@ def test_nulls_are_values_in_a_key_whose_index_says_so(paste: Paste) -> None:
     )
 
     assert found["seat"].key == ("row", "place")
-    assert [f.null_counts for f in found["seat"].key_fields] == [False, True]
+    assert [f.nulls_not_distinct for f in found["seat"].key_fields] == [False, True]
 
 
 def test_an_index_that_does_not_hold_for_every_row_is_no_key(paste: Paste) -> None:

@@ -18,7 +18,7 @@ from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline_tests.fixtures.sample_system import Workbench, copied, counted, engine_of
 from sync_pipeline_tests.inspectdb.pasted_declarations import Pasted, pasted
 
@@ -105,7 +105,7 @@ def target(server: EmbeddedServer, template: str, company: Pasted) -> Iterator[W
 
 def sync(bench: Workbench, dsn: str, mode: Any = "full") -> dict[str, dict[str, int]]:
     """One run of every entity, parents first."""
-    with closing(RelationalSource(dsn, variable="COMPANY_DSN")) as source:
+    with closing(PostgresReader(dsn, variable="COMPANY_DSN")) as source:
         return {
             e.name: counted(bench.merge(source.read(e, Scope(mode=mode), since(bench, e, mode)))[0])
             for e in bench.system.in_order()

@@ -71,7 +71,9 @@ def test_a_dry_run_has_the_plan_and_the_counts_of_the_run(bench: Workbench) -> N
     assert planned.digest == again.digest
     assert planned.counts == real.counts
     assert planned.changes == real.changes
-    assert planned.facts["missing"] == real.facts["missing"] == 1  # s0, which is not delivered
+    assert (
+        planned.metadata["missing"] == real.metadata["missing"] == 1
+    )  # s0, which is not delivered
     assert balanced(planned.counts)
     assert counted(real) == {
         "read": 9,

@@ -158,7 +158,7 @@ def test_a_value_that_moved_is_followed_by_a_run_that_delivers_nothing(office: O
     result = office.tasks()
 
     assert counted(result) == {"read": 1, "updated": 1}
-    assert result.facts["looked_up"] == 1
+    assert result.metadata["looked_up"] == 1
     assert office.task()["client"] == office.base()["client"] == "Rao"
     assert office.bench.changes()[-1]["before"] == {"client": "Shah"}
 
@@ -172,7 +172,7 @@ def test_a_value_that_moved_is_followed_by_a_record_that_did_not(
     result = office.tasks(task(), **how)
 
     assert counted(result) == {"read": 1, "updated": 1}
-    assert result.facts["looked_up"] == 0
+    assert result.metadata["looked_up"] == 0
     assert office.task()["client"] == "Rao"
 
 
@@ -196,7 +196,7 @@ def test_a_value_that_is_emptied_or_whose_row_is_deleted_is_emptied(office: Offi
     result = office.tasks()
 
     assert counted(result) == {"read": 1, "updated": 1}
-    assert result.facts["blanked"] == {"client": 1}
+    assert result.metadata["blanked"] == {"client": 1}
     assert office.task()["client"] is None
 
 
@@ -336,7 +336,7 @@ def test_a_complete_scan_marks_what_is_missing_although_its_lookup_moved(office:
     after = office.tasks()
 
     assert counted(result) == {"read": 1, "updated": 1}
-    assert result.facts["missing"] == 1
+    assert result.metadata["missing"] == 1
     assert office.base(1)["_missing_since"] is not None
     assert (office.task(1)["client"], office.task(2)["client"]) == ("Shah", "Rao")
     assert counted(after) == {}

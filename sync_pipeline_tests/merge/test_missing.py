@@ -22,7 +22,7 @@ def scan(bench: Workbench, *keys: str, entity: Entity = SHOP, day: int = 1) -> d
     """A full scan that is proven to have seen everything there is."""
     records = [shop(key, day) for key in keys]
     result = bench.sync(*records, entity=entity, mode="full", complete=True)
-    return counted(result) | {"missing": result.facts["missing"]}
+    return counted(result) | {"missing": result.metadata["missing"]}
 
 
 def test_a_row_gone_from_the_source_stays_and_its_base_says_so(bench: Workbench) -> None:
@@ -217,4 +217,4 @@ def test_a_released_record_does_not_make_an_empty_listing_a_scan(bench: Workbenc
     result = bench.sync(entity=desks, mode="full", complete=True)
 
     assert counted(result) == {"read": 1, "inserted": 1}
-    assert result.facts["missing"] == 0
+    assert result.metadata["missing"] == 0

@@ -94,7 +94,7 @@ def test_an_entity_may_have_nothing_but_its_key(bench_of: Maker) -> None:
     again = bench.sync({"a": "x", "b": 1}, entity=entity, mode="full", complete=True)
 
     assert counted(first) == {"read": 2, "inserted": 2}
-    assert (counted(again), again.facts["missing"]) == ({"read": 1, "unchanged": 1}, 1)
+    assert (counted(again), again.metadata["missing"]) == ({"read": 1, "unchanged": 1}, 1)
     assert bench.rows("select * from pair") == [{"a": "x", "b": 1}]
 
 
@@ -107,7 +107,7 @@ def test_a_null_is_a_value_like_any_other_in_a_key_that_says_so(bench_of: Maker)
         budget=GENEROUS,
         columns=(
             Field("row", text, "row"),
-            Field("place", integer, "place", null_counts=True),
+            Field("place", integer, "place", nulls_not_distinct=True),
             Field("guest", text, "guest"),
         ),
     )

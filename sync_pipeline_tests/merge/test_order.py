@@ -14,7 +14,7 @@ def test_a_record_older_than_the_one_merged_before_moves_nothing(bench: Workbenc
     result = bench.sync(shop(day=2, Size=2))
 
     assert counted(result) == {"read": 1, "unchanged": 1}
-    assert result.facts["stale"] == 1
+    assert result.metadata["stale"] == 1
     assert bench.writes(*bench.co_owned) == before
 
 
@@ -82,7 +82,7 @@ def test_of_records_of_the_same_moment_the_one_that_was_merged_before_wins(
 def test_a_key_delivered_again_and_again_is_named_with_how_often(bench: Workbench) -> None:
     result = bench.sync(*[shop("s1")] * 3, *[shop("s2")] * 24, shop("s3"))
 
-    assert result.facts["duplicate_examples"] == ["s2 (24 times)", "s1 (3 times)"]
+    assert result.metadata["duplicate_examples"] == ["s2 (24 times)", "s1 (3 times)"]
 
 
 # -- force

@@ -243,7 +243,7 @@ def test_a_record_of_another_owner_is_seen_by_a_complete_scan(shops: Workbench) 
 
     result = shops.sync(desk(1, whose="M"), entity=SHARED, complete=True)
 
-    assert result.facts["missing"] == 1
+    assert result.metadata["missing"] == 1
     missing = "select number from sync_base.shops__desk where _missing_since is not null"
     assert [row["number"] for row in shops.rows(missing)] == [2]
 

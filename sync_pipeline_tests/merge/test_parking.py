@@ -76,7 +76,9 @@ def test_a_record_without_its_required_parent_is_held_back_whole(bench: Workbenc
         "s1",
     )
     assert parked["record"] == desk(label="A", unmapped={"kept": True})
-    assert result.facts["parked_examples"] == ['{"number": 1, "shop_id": "s1"} waits for shop s1']
+    assert result.metadata["parked_examples"] == [
+        '{"number": 1, "shop_id": "s1"} waits for shop s1'
+    ]
 
 
 def test_a_parked_record_is_released_by_the_first_run_that_finds_its_parent(
@@ -90,7 +92,7 @@ def test_a_parked_record_is_released_by_the_first_run_that_finds_its_parent(
 
     assert counted(too_early) == {}
     assert counted(result) == {"read": 1, "inserted": 1}
-    assert result.facts["released"] == 1
+    assert result.metadata["released"] == 1
     assert bench.desk()["label"] == "A"
     assert bench.parked() == []
 

@@ -25,13 +25,13 @@ LINE = Entity(
     absent="unknown",
     missing="flag",
     missing_flag="gone",
-    part="account",
-    part_error="problem",
+    partition_by="account",
+    partition_error="problem",
     budget=GENEROUS,
     columns=(
         Serial("id", uuid),
         Field("account", uuid, "account"),
-        Field("number", text, "number", null_is_foreign=True),
+        Field("number", text, "number", null_means_other_owner=True),
         Field("label", text, "label"),
         Local("gone", boolean),
         Local("problem", text),
@@ -61,7 +61,7 @@ def read(
     duplicates: int = 0,
 ) -> MergeResult:
     stream = bench.stream(records, entity, complete=complete)
-    stream.outcome.parts, stream.outcome.part_errors = parts, errors or {}
+    stream.outcome.partitions, stream.outcome.partition_errors = parts, errors or {}
     stream.outcome.duplicates = duplicates
     return bench.merge(stream, run_id=run_id)[0]
 
@@ -80,8 +80,8 @@ def test_a_complete_read_of_one_part_says_nothing_about_the_others(bench: Workbe
     result = read(bench, *lines(NORTH, "1"), parts=(NORTH,))
 
     assert gone(bench) == ["2"]
-    assert result.facts["missing"] == 1
-    assert (result.facts["undelivered"], result.facts["not_accepted"]) == (0, 0)
+    assert result.metadata["missing"] == 1
+    assert (result.metadata["undelivered"], result.metadata["not_accepted"]) == (0, 0)
 
 
 def test_a_part_whose_listing_is_empty_loses_nothing(bench: Workbench) -> None:
@@ -118,7 +118,7 @@ def test_rows_of_a_part_that_failed_are_told_why_and_keep_all_else(bench: Workbe
 
     assert problems(bench) == {"1": None, "3": "HTTP 400: x"}
     assert bench.row("select synced_at, label from line where number = '3'") == before
-    assert result.facts["errors_set"] == 1
+    assert result.metadata["errors_set"] == 1
     assert counted(result) == {"read": 1, "unchanged": 1}
 
 
@@ -139,7 +139,7 @@ def test_a_read_that_succeeds_clears_the_error_even_of_an_unchanged_row(bench: W
     result = read(bench, *lines(SOUTH, "3"), complete=False, parts=())
 
     assert problems(bench) == {"3": None, "4": "of another program"}
-    assert result.facts["errors_cleared"] == 1
+    assert result.metadata["errors_cleared"] == 1
     assert bench.row("select count(*) from line where synced_at is not null")["count"] == 1
 
 
@@ -153,14 +153,14 @@ def test_a_part_that_was_read_to_its_end_has_nothing_to_tell_of_rows_that_left_i
     result = read(bench, *lines(SOUTH, "3"), parts=(SOUTH,))
 
     assert problems(bench) == {"3": None, "4": None}
-    assert result.facts["errors_cleared"] == 2
+    assert result.metadata["errors_cleared"] == 2
     assert bench.row("select synced_at from line where number = '4'") == before
 
 
 def test_an_empty_part_that_the_source_vouches_for_is_empty(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3"))
     stream = bench.stream([], LINE, complete=True)
-    stream.outcome.parts, stream.outcome.vouched = (NORTH,), True
+    stream.outcome.partitions, stream.outcome.confirmed_empty = (NORTH,), True
 
     bench.merge(stream)
 
@@ -207,7 +207,7 @@ def test_repeats_that_the_source_settled_itself_are_counted(bench: Workbench) ->
 def test_each_part_keeps_a_cursor_of_its_own(bench: Workbench) -> None:
     for part, cursor in ((NORTH, "morning"), (SOUTH, "noon"), (NORTH, "evening")):
         stream = bench.stream(lines(part, "1"), LINE)
-        stream.part, stream.outcome.cursor = part, cursor
+        stream.partition, stream.outcome.cursor = part, cursor
         bench.merge(stream)
 
     kept = {p: runs.progress(bench.connection, LINE, p).cursor for p in (NORTH, SOUTH, "")}

@@ -47,7 +47,7 @@ def test_records_that_cannot_be_converted_are_rejected_one_by_one(bench: Workben
     )
     assert "too long for type character varying(8)" in found["s1503"]
     assert "0x00" in found["s2999"]
-    assert len(result.facts["rejected_examples"]) == 5
+    assert len(result.metadata["rejected_examples"]) == 5
 
 
 def test_the_payload_is_the_raw_record_with_its_unmapped_fields(bench: Workbench) -> None:

@@ -32,7 +32,7 @@ NOTE = Entity(
     owner=Owner("source", ours=("M",), mark="M", unmarked_is_ours=False),
     columns=(
         Field("job", integer, "job"),
-        Field("line", text, "line", null_counts=True),
+        Field("line", text, "line", nulls_not_distinct=True),
         Field("words", text, "words"),
         Field("hours", numeric(8, 2), "hours"),
         Local("source", char(1)),

@@ -55,7 +55,7 @@ def test_a_table_that_people_edit_stays_in_step_with_its_source(bench: Workbench
     assert counted(released) == {"read": 1, "inserted": 1}
     assert counted(planned) == {"read": 2, "conflicted": 1, "deleted_locally": 1}
     assert counted(second) == {"read": 3, "inserted": 1, "conflicted": 1, "deleted_locally": 1}
-    assert second.facts["missing"] == 1
+    assert second.metadata["missing"] == 1
     assert counted(forced) == {"read": 1, "updated": 1}
     row = bench.shop("s1")
     assert (row["size"], row["tags"], row["rent"], row["note"]) == (4, ["b"], Decimal(12), "ours")

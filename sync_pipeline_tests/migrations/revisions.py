@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_pipeline.merge.schema import migrate
-from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 
 BEFORE = "0005"
@@ -25,20 +25,20 @@ def at(dsn: str, revision: str = BEFORE) -> None:
         command.stamp(migrate.config(connection), revision)
 
 
-def up(dsn: str, revision: str = "head") -> list[Note]:
+def up(dsn: str, revision: str = "head") -> list[MigrationNote]:
     """Upgrade, and what the migrations told."""
     with _engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.upgrade(settings, revision)
-        return migrate.told(settings)
+        return migrate.collected_notes(settings)
 
 
-def down(dsn: str, revision: str = BEFORE) -> list[Note]:
+def down(dsn: str, revision: str = BEFORE) -> list[MigrationNote]:
     """Downgrade, and what the migrations told."""
     with _engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.downgrade(settings, revision)
-        return migrate.told(settings)
+        return migrate.collected_notes(settings)
 
 
 def _engine(dsn: str) -> sa.Engine:
@@ -77,5 +77,5 @@ def indexes(dsn: str, table: str) -> dict[str, str]:
     return {row["indexname"]: row["indexdef"] for row in found}
 
 
-def texts(notes: list[Note], kind: str, table: str) -> list[str]:
+def texts(notes: list[MigrationNote], kind: str, table: str) -> list[str]:
     return [n.text for n in notes if (n.kind, n.table) == (kind, f"public.{table}")]

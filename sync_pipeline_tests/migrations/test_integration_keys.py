@@ -17,7 +17,7 @@ from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.schema import migrate
-from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.simulators.integrations.product.database import make_signage
@@ -323,7 +323,7 @@ def test_down_brings_back_what_was_and_up_again_repairs_it_again(
     assert _without_columns(again) == _without_columns(notes)
 
 
-def _without_columns(notes: list[Note]) -> list[Note]:
+def _without_columns(notes: list[MigrationNote]) -> list[MigrationNote]:
     return [n for n in notes if not n.text.startswith("column ")]
 
 

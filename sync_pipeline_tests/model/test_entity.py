@@ -163,7 +163,7 @@ def test_the_line_named_is_that_of_the_literal() -> None:
     line = frame.f_lineno + 1
     entity = Entity(**GOOD)
 
-    assert entity.where == entity.within("shops").where == f"{__file__}:{line}"
+    assert entity.where == entity.bound_to("shops").where == f"{__file__}:{line}"
 
 
 def test_a_good_declaration_says_nothing_and_names_its_table_after_itself() -> None:

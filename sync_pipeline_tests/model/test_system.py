@@ -206,8 +206,8 @@ def test_a_cycle_through_a_lookup_is_named_edge_by_edge() -> None:
 
 def test_assets_of_a_system_stand_under_its_name_unless_it_says_otherwise() -> None:
     named = System("shops", (entity("shop"),))
-    placed = System("shops_back", (entity("shop"),), place=("shops", "back"))
+    placed = System("shops_back", (entity("shop"),), key_prefix=("shops", "back"))
 
-    assert (named.place, named["shop"].place) == (("shops",), ("shops",))
-    assert (placed.place, placed["shop"].place) == (("shops", "back"), ("shops", "back"))
+    assert (named.key_prefix, named["shop"].key_prefix) == (("shops",), ("shops",))
+    assert (placed.key_prefix, placed["shop"].key_prefix) == (("shops", "back"), ("shops", "back"))
     assert placed["shop"].system == "shops_back"

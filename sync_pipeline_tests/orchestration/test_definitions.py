@@ -122,7 +122,7 @@ def test_the_asset_graph_is_the_one_of_the_snapshot() -> None:
 @pytest.mark.parametrize("entity", EVERY_ENTITY, ids=named)
 def test_every_table_tells_people_what_it_is(entity: Entity) -> None:
     node = defs.resolve_asset_graph().get(asset_key(entity))
-    [group, *_] = entity.place
+    [group, *_] = entity.key_prefix
 
     assert node.group_name == group
     assert node.owners == ["team:data"]
@@ -162,7 +162,11 @@ def test_the_schema_promises_no_more_of_a_key_than_its_index_keeps(entity: Entit
 
     assert unique == (set(entity.key) if entity.unique_key and len(entity.key) == 1 else set())
     assert filled - {"id", "jt_id", "tc_id"} == (
-        {f.column for f in entity.key_fields if not (f.null_counts or f.null_is_foreign)}
+        {
+            f.column
+            for f in entity.key_fields
+            if not (f.nulls_not_distinct or f.null_means_other_owner)
+        }
         if entity.unique_key
         else set()
     )
@@ -197,7 +201,7 @@ def test_levels_are_those_of_the_system(system: System) -> None:
         assert node.tags["sync/level"] == str(node.metadata["level"])
         levels.setdefault(node.metadata["level"], set()).add(entity.name)
 
-    assert levels == LEVELS[system.place[0]]
+    assert levels == LEVELS[system.key_prefix[0]]
 
 
 @pytest.mark.parametrize("system", EVERY_WAY, ids=named)

@@ -14,7 +14,7 @@ from sync_pipeline.definitions import defs
 from sync_pipeline.merge.bookkeeping import requests, runs
 from sync_pipeline.orchestration.run_history import REQUEST_TAG
 from sync_pipeline.orchestration.schedules import REQUESTS_PER_TICK
-from sync_pipeline.orchestration.sensor_cursors import Cursor, Place
+from sync_pipeline.orchestration.sensor_cursors import ChangePosition, Cursor
 from sync_pipeline.systems.bubble.sensors import MOST_KEYS
 from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures import daemon
@@ -596,7 +596,7 @@ def test_a_cursor_that_cannot_be_read_starts_at_what_was_merged(synced: World, c
 
 def test_a_cursor_that_was_written_can_be_read(synced: World) -> None:
     moment = synced.clock()
-    cursor = Cursor({"invoice": Place(moment, INVOICE), "agent": Place(moment)})
+    cursor = Cursor({"invoice": ChangePosition(moment, INVOICE), "agent": ChangePosition(moment)})
 
     assert Cursor.parse(cursor.dump()) == cursor
 

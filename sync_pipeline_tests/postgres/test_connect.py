@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import SettingsError, TargetUnavailable
-from sync_pipeline.postgres.connect import Parts, connect, parts, redact, sqlalchemy_url
+from sync_pipeline.postgres.connect import ConnectionParts, connect, parts, redact, sqlalchemy_url
 
 ODD = "p@ss:w/rd?#%&= '\"\\é"
 ODD_QUOTED = "p%40ss%3Aw%2Frd%3F%23%25%26%3D%20%27%22%5C%C3%A9"
@@ -156,22 +156,25 @@ def test_a_malformed_string_names_the_variable_and_gives_nothing_away(dsn: str) 
 @pytest.mark.parametrize(
     ("dsn", "expected"),
     [
-        ("postgresql://u:p@h:5433/d", Parts("h", 5433, "u", "p", "d", {})),
-        ("postgres://u@h/d", Parts("h", 5432, "u", "", "d", {})),
-        ("postgresql://u@h", Parts("h", 5432, "u", "", "u", {})),
-        (f"postgresql://u:{ODD_QUOTED}@h/d", Parts("h", 5432, "u", ODD, "d", {})),
-        ("postgresql://u@[::1]:5/d", Parts("::1", 5, "u", "", "d", {})),
-        ("postgresql://u@%2Frun%2Fpg/d", Parts("/run/pg", 5432, "u", "", "d", {})),
-        ("postgresql:///d?host=/run/pg&user=u", Parts("/run/pg", 5432, "u", "", "d", {})),
-        ("user=u dbname=d", Parts("localhost", 5432, "u", "", "d", {})),
-        (r"host=h user=u dbname=d password='a \'b\''", Parts("h", 5432, "u", "a 'b'", "d", {})),
+        ("postgresql://u:p@h:5433/d", ConnectionParts("h", 5433, "u", "p", "d", {})),
+        ("postgres://u@h/d", ConnectionParts("h", 5432, "u", "", "d", {})),
+        ("postgresql://u@h", ConnectionParts("h", 5432, "u", "", "u", {})),
+        (f"postgresql://u:{ODD_QUOTED}@h/d", ConnectionParts("h", 5432, "u", ODD, "d", {})),
+        ("postgresql://u@[::1]:5/d", ConnectionParts("::1", 5, "u", "", "d", {})),
+        ("postgresql://u@%2Frun%2Fpg/d", ConnectionParts("/run/pg", 5432, "u", "", "d", {})),
+        ("postgresql:///d?host=/run/pg&user=u", ConnectionParts("/run/pg", 5432, "u", "", "d", {})),
+        ("user=u dbname=d", ConnectionParts("localhost", 5432, "u", "", "d", {})),
+        (
+            r"host=h user=u dbname=d password='a \'b\''",
+            ConnectionParts("h", 5432, "u", "a 'b'", "d", {}),
+        ),
         (
             "postgresql://u@h/d?sslmode=require&options=-c%20a%3Db",
-            Parts("h", 5432, "u", "", "d", {"sslmode": "require", "options": "-c a=b"}),
+            ConnectionParts("h", 5432, "u", "", "d", {"sslmode": "require", "options": "-c a=b"}),
         ),
     ],
 )
-def test_a_string_is_taken_apart_as_libpq_reads_it(dsn: str, expected: Parts) -> None:
+def test_a_string_is_taken_apart_as_libpq_reads_it(dsn: str, expected: ConnectionParts) -> None:
     assert parts(dsn) == expected
 
 

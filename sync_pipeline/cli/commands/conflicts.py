@@ -8,12 +8,12 @@ from uuid import uuid4
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import SyncError
 
 if TYPE_CHECKING:
-    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(
@@ -41,7 +41,7 @@ def conflicts(
     take: Any,
     entity: str | None,
     limit: int,
-    account: Account,
+    account: Database,
     as_json: bool,
 ) -> int:
     """List conflicts, or settle one."""
@@ -52,9 +52,9 @@ def conflicts(
     from sync_pipeline.merge.review import explain
 
     chosen = arguments.filters(account, entity)
-    with account.opened() as connection:
+    with account.session() as connection:
         if conflict_id is not None:
-            return _settle(account, connection, conflict_id, take, as_json=as_json)
+            return _resolve(account, connection, conflict_id, take, as_json=as_json)
         rows = explain.conflicts(connection, limit, **chosen)
     if as_json:
         output.print_json({"conflicts": rows})
@@ -64,8 +64,8 @@ def conflicts(
     return 0
 
 
-def _settle(
-    account: Account, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
+def _resolve(
+    account: Database, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
 ) -> int:
     from sync_pipeline.merge.review import explain
 

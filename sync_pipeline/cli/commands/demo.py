@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import framework, output, run
-from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET, standing_in
+from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET, sandboxed
 from sync_pipeline.cli.framework import say
 from sync_pipeline.cli.group import cli
 from sync_pipeline.cli.migration import prepare
@@ -42,7 +42,7 @@ def demo(*, scale: float, as_json: bool) -> int:
     """What `make demo` runs."""
     reports: dict[str, RunReport] = {}
     options = {"scale": scale, "sources": SYSTEM_NAMES, "migrates": True, "demo": True}
-    with standing_in(**options) as settings:
+    with sandboxed(**options) as settings:
         say("bringing the target's tables up to date")
         prepared = prepare(settings)
         opened = prepared.desktop
@@ -64,7 +64,7 @@ def demo(*, scale: float, as_json: bool) -> int:
         console = output.to_stdout()
         for account in (TARGET, DESKTOP_DATABASE):
             for system in (s for s in account.systems if s.name in reports):
-                heading = account.title(system.place[0])
+                heading = account.title(system.key_prefix[0])
                 output.run_report(console, reports[system.name], system=heading)
         if why_not:
             console.print(f"The way back was not run: {why_not}.", style="yellow", soft_wrap=True)
@@ -74,4 +74,4 @@ def demo(*, scale: float, as_json: bool) -> int:
 
 
 def _demonstrate(system: System, mode: Mode) -> RunReport:
-    return run.run(run.wished(system, (), Scope(mode=mode)), "demo")
+    return run.run(run.job_request(system, (), Scope(mode=mode)), "demo")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import TARGET, standing_in
+from sync_pipeline.cli.databases import TARGET, sandboxed
 from sync_pipeline.cli.group import cli
 from sync_pipeline.cli.migration import prepare
 from sync_pipeline.settings import Settings
@@ -15,7 +15,7 @@ from sync_pipeline.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.doctor.findings import Finding
-    from sync_pipeline.doctor.fix import Mended
+    from sync_pipeline.doctor.fix import FixReport
 
 
 @framework.command(
@@ -57,9 +57,9 @@ def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> i
     if dry_run and not fix:
         raise click.UsageError("--dry-run goes with --fix; doctor by itself writes nothing")
     options = {"sources": [s.name for s in SYSTEMS], "dagster": False}
-    with standing_in(**options, migrates=fix and not dry_run) as settings:
+    with sandboxed(**options, migrates=fix and not dry_run) as settings:
         findings = examine(settings)
-        reports = _mended(settings, findings, dry_run=dry_run) if fix else []
+        reports = _fix(settings, findings, dry_run=dry_run) if fix else []
         if reports and not dry_run:
             findings = examine(settings)
     broken = any(f.severity == "error" for f in findings)
@@ -68,7 +68,7 @@ def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> i
         status = "failed" if broken else "completed"
         output.print_json({"status": status, "findings": findings} | done)
     else:
-        output.mended(output.to_stdout(), reports)
+        output.fixes(output.to_stdout(), reports)
         output.findings(output.to_stdout(), findings)
     return 1 if broken else 0
 
@@ -76,7 +76,7 @@ def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> i
 def _restored(which: str, *, as_json: bool) -> int:
     from sync_pipeline.doctor.repair.restore import restore
 
-    with TARGET.opened() as connection:
+    with TARGET.session() as connection:
         report = restore(connection, which)
     if as_json:
         output.print_json({"status": "completed", "lines": report.lines})
@@ -85,21 +85,21 @@ def _restored(which: str, *, as_json: bool) -> int:
     return 0
 
 
-def _mended(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Mended]:
+def _fix(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[FixReport]:
     """Mend what can be mended: first by a migration, then by repairs of what it left."""
-    from sync_pipeline.cli.health_check import examine, rehearsal, repairs
+    from sync_pipeline.cli.health_check import examine, planned_migrations, repairs
 
-    reports: list[Mended] = []
-    if any(f.mended_by == "migrate" for f in found):
-        reports += rehearsal(settings) if dry_run else _migrated(settings)
+    reports: list[FixReport] = []
+    if any(f.fixed_by == "migrate" for f in found):
+        reports += planned_migrations(settings) if dry_run else _migrated(settings)
         found = found if dry_run else examine(settings)
     return [*reports, *repairs(settings, found, dry_run=dry_run)]
 
 
-def _migrated(settings: Settings) -> list[Mended]:
-    from sync_pipeline.doctor.fix import GUEST, migrated
+def _migrated(settings: Settings) -> list[FixReport]:
+    from sync_pipeline.doctor.fix import BOOKKEEPING_ONLY, migrated
 
     prepared = prepare(settings)
     opened = prepared.desktop
-    guest = [migrated(opened.notes, where=GUEST)] if opened and opened.notes else []
+    guest = [migrated(opened.notes, where=BOOKKEEPING_ONLY)] if opened and opened.notes else []
     return [migrated(prepared.notes), *guest]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
@@ -16,7 +16,7 @@ from sync_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from sync_pipeline.cli.source_record import AtSource
-    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 @click.argument("key")
 @click.option("--no-source", is_flag=True, help="Do not ask the source.")
 @reverse_option("The row of the desktop database; its source is the target.")
-def explain(*, entity: str, key: str, no_source: bool, account: Account, as_json: bool) -> int:
+def explain(*, entity: str, key: str, no_source: bool, account: Database, as_json: bool) -> int:
     """One row from all sides."""
     system, declared = arguments.find_entity(account, entity)
     parts = arguments.key_parts(declared, key)
     from sync_pipeline.merge.review import explain
 
-    with account.opened(sources=() if no_source else system.place[:1]) as connection:
+    with account.session(sources=() if no_source else system.key_prefix[:1]) as connection:
         found = explain.explain(connection, declared, tuple(part or None for part in parts))
         at_source = None if no_source else _ask(connection, system, declared, ",".join(parts))
     problem = at_source.problem if at_source else None
@@ -51,7 +51,7 @@ def explain(*, entity: str, key: str, no_source: bool, account: Account, as_json
     known = found.on_target or found.in_base or found.rejected
     if not known and not (at_source and at_source.values):
         raise SyncError(
-            f"{declared.name} {key} is not {account.within} and was never delivered."
+            f"{declared.name} {key} is not {account.preposition_phrase} and was never delivered."
             f" The source says: {problem or 'it was not asked'}."
         )
     if as_json:
@@ -65,7 +65,7 @@ def explain(*, entity: str, key: str, no_source: bool, account: Account, as_json
 def _ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
     from sync_pipeline.cli import source_record
 
-    variable = Settings.read().missing(system.place[0])
+    variable = Settings.read().missing(system.key_prefix[0])
     if variable:
         return source_record.AtSource(problem=f"{variable} is not set")
     return source_record.ask(connection, system, entity, key)

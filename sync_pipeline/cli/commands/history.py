@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import TARGET, Account, reverse_option, reverse_runs
+from sync_pipeline.cli.databases import TARGET, Database, reverse_option, reverse_runs
 from sync_pipeline.cli.group import cli
 
 
@@ -24,13 +24,13 @@ from sync_pipeline.cli.group import cli
 @click.argument("run", required=False, callback=arguments.run_beginning)
 @arguments.limit(20)
 @reverse_option("The runs into the desktop database.")
-def history(*, run: str | None, limit: int, account: Account, as_json: bool) -> int:
+def history(*, run: str | None, limit: int, account: Database, as_json: bool) -> int:
     """Recent runs, or one of them."""
     from sync_pipeline.merge.review import explain
 
     if run:
         return _show_run(account, run, as_json=as_json)
-    with account.opened() as connection:
+    with account.session() as connection:
         rows = explain.runs(connection, limit)
         others = reverse_runs() if account is TARGET and not as_json else None
     if as_json:
@@ -40,10 +40,10 @@ def history(*, run: str | None, limit: int, account: Account, as_json: bool) -> 
     return 0
 
 
-def _show_run(account: Account, beginning: str, *, as_json: bool) -> int:
+def _show_run(account: Database, beginning: str, *, as_json: bool) -> int:
     from sync_pipeline.orchestration import launch
 
-    with account.opened() as connection:
+    with account.session() as connection:
         run_id = arguments.run_named(account, connection, beginning)
         row = connection.execute(
             "select status, metadata ->> 'system', metadata ->> 'error' from sync_history where id = %s",

@@ -10,6 +10,7 @@ import psycopg
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import SyncError
+from sync_pipeline.postgres.errors import one_line
 
 
 @framework.command(
@@ -43,7 +44,7 @@ def inspect_database(
         with connect(" ".join(dsn), variable="DSN") as connection:
             found = inspect(connection, schema=schema, system=system)
     except psycopg.Error as error:
-        raise SyncError(f"The database failed: {' '.join(str(error).split())}") from error
+        raise SyncError(f"The database failed: {one_line(error)}") from error
     if as_json:
         output.print_json({"status": "completed"} | found.as_dict())
         return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import standing_in
+from sync_pipeline.cli.databases import sandboxed
 from sync_pipeline.cli.group import cli
 from sync_pipeline.cli.migration import prepare
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
@@ -22,9 +22,9 @@ from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
     # Of what is simulated, those systems whose tables somebody has used before.
-    used = [s.name for s in SYSTEMS if s.name in REVERSES or s.in_parts]
+    used = [s.name for s in SYSTEMS if s.name in REVERSES or s.is_partitioned]
     options = {"sources": used, "dagster": False, "migrates": True}
-    with standing_in(**options) as settings:
+    with sandboxed(**options) as settings:
         found = prepare(settings)
     refused = any(n.kind == "refused" for n in found.notes)
     if as_json:

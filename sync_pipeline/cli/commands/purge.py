@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.cli.group import cli
 from sync_pipeline.settings import Settings
 
@@ -16,11 +16,11 @@ from sync_pipeline.settings import Settings
     "With the daemon running this happens every night.",
 )
 @reverse_option("That of the desktop database.")
-def purge(*, account: Account, as_json: bool) -> int:
+def purge(*, account: Database, as_json: bool) -> int:
     """Retention."""
     from sync_pipeline.merge.bookkeeping import runs as bookkeeping
 
-    with account.opened() as connection:
+    with account.session() as connection:
         removed = bookkeeping.purge(connection, keep=Settings.read().retention)
     if as_json:
         output.print_json({"status": "completed", "removed": removed})

@@ -7,7 +7,13 @@ import sys
 import click
 
 from sync_pipeline.cli import arguments, framework, output, run
-from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET, Account, check_named, standing_in
+from sync_pipeline.cli.databases import (
+    DESKTOP_DATABASE,
+    TARGET,
+    Database,
+    check_source_named,
+    sandboxed,
+)
 from sync_pipeline.cli.group import cli
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
@@ -109,9 +115,9 @@ def sync(
         dry_run=dry_run,
         approve=list(approve),
     )
-    wanted = run.wished(found, named, scope)
-    check_named(system)
-    with standing_in(sources=[system]) as settings:
+    wanted = run.job_request(found, named, scope)
+    check_source_named(system)
+    with sandboxed(sources=[system]) as settings:
         _check(settings, account)
         report = run.run(wanted, "command line")
     if as_json:
@@ -122,13 +128,13 @@ def sync(
     return report.exit_code
 
 
-def _account(system: str, *, reverse: bool) -> Account:
+def _account(system: str, *, reverse: bool) -> Database:
     if reverse and system not in REVERSES:
         raise click.UsageError(f"{system} has no way back; --reverse is for: {', '.join(REVERSES)}")
     return DESKTOP_DATABASE if reverse else TARGET
 
 
-def _check(settings: Settings, account: Account) -> None:
+def _check(settings: Settings, account: Database) -> None:
     """Say now, and in one line, what would fail in the middle of a run."""
     if account.reverse:
         settings.check_reverse()

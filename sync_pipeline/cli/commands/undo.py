@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import Account, reverse_option
+from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.cli.group import cli
 from sync_pipeline.model.system import System
 
 if TYPE_CHECKING:
-    from sync_pipeline.merge.stage import Connection
+    from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 )
 @click.argument("run", callback=arguments.run_beginning)
 @reverse_option("A run into the desktop database.")
-def undo_run(*, run: str, account: Account, as_json: bool) -> int:
+def undo_run(*, run: str, account: Database, as_json: bool) -> int:
     """Take a run back."""
     from sync_pipeline.merge.review import undo
 
     undo_id = uuid4()
-    with account.opened() as connection:
+    with account.session() as connection:
         run_id = arguments.run_named(account, connection, run)
         results = {
-            f"{system.place[0]}/{name}": result
+            f"{system.key_prefix[0]}/{name}": result
             for system in _concerned(account, connection, run_id)
             for name, result in undo.undo(connection, system, run_id, undo_id=undo_id).items()
         }
@@ -54,7 +54,7 @@ def undo_run(*, run: str, account: Account, as_json: bool) -> int:
     return 4 if kept else 0
 
 
-def _concerned(account: Account, connection: Connection, run_id: UUID) -> list[System]:
+def _concerned(account: Database, connection: Connection, run_id: UUID) -> list[System]:
     """The systems that a run has to do with; the others need not be held up."""
     rows = connection.execute(
         "select system from sync.step where run_id = %(run)s"

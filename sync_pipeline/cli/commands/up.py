@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync_pipeline.cli import framework
-from sync_pipeline.cli.databases import standing_in
+from sync_pipeline.cli.databases import sandboxed
 from sync_pipeline.cli.framework import say
 from sync_pipeline.cli.group import cli
 from sync_pipeline.cli.migration import prepare
@@ -37,7 +37,7 @@ def up(*, port: int, as_json: bool) -> int:
 
     home = Settings.read().home
     options = {"sources": SYSTEM_NAMES, "migrates": True, "executes": False}
-    with dagster_services.alone(home, say=say), standing_in(**options) as settings:
+    with dagster_services.alone(home, say=say), sandboxed(**options) as settings:
         _prepare_to_serve(settings)
         return dagster_services.serve(home, port, say=say, as_json=as_json)
 
@@ -54,7 +54,7 @@ def _prepare_to_serve(settings: Settings) -> None:
             say(f"{system} is not configured: {variable} is not set; its schedules skip")
     if opened and opened.problem:
         say(f"the desktop database: {opened.problem}")
-    if settings.standing_in & {"target", "desktop"}:
+    if settings.sandboxed & {"target", "desktop"}:
         _tell_where(settings)
     try:
         settings.check_reverse()
@@ -67,7 +67,7 @@ def _tell_where(settings: Settings) -> None:
     from sync_pipeline.postgres.connect import redact
 
     for name, dsn in (("target", settings.target_dsn), ("desktop", settings.desktop_dsn)):
-        if name in settings.standing_in and dsn:
+        if name in settings.sandboxed and dsn:
             say(f"the {name} database is at {redact(dsn)}")
     password = settings.home / "postgres" / "cluster" / "sync_pipeline.password"
     say(f"their password is in {password}")

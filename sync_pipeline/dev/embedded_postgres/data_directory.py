@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync_pipeline.dev.embedded_postgres.binaries import Binaries
-from sync_pipeline.dev.embedded_postgres.os_user import Account, shared_directory
+from sync_pipeline.dev.embedded_postgres.os_user import OsUser, shared_directory
 from sync_pipeline.errors import SettingsError, TargetUnavailable
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Cluster:
         found = re.search(r'"port=(\d+)"', options)
         return int(found[1]) if found else None
 
-    def prepare(self, account: Account, binaries: Binaries) -> None:
+    def prepare(self, account: OsUser, binaries: Binaries) -> None:
         """Make the data if there are none, and check that they suit the account and programs.
 
         Raises:
@@ -111,7 +111,7 @@ class Cluster:
         """
         (self.path / "postmaster.pid").unlink(missing_ok=True)
 
-    def _create(self, account: Account, binaries: Binaries) -> None:
+    def _create(self, account: OsUser, binaries: Binaries) -> None:
         link = self._home / "cluster"
         if link.is_symlink():
             raise SettingsError(
@@ -129,7 +129,7 @@ class Cluster:
         if place != self._home:
             link.symlink_to(place / "cluster")
 
-    def _place(self, account: Account) -> Path:
+    def _place(self, account: OsUser) -> Path:
         if account.can_enter(self._home):
             return self._home
         temporary = Path(tempfile.gettempdir())
@@ -140,7 +140,7 @@ class Cluster:
         _log.warning("%s cannot enter %s; its data go to %s", account.name, self._home, place)
         return place
 
-    def _initdb(self, account: Account, binaries: Binaries, directory: Path) -> None:
+    def _initdb(self, account: OsUser, binaries: Binaries, directory: Path) -> None:
         password = directory.with_name("password.new")
         password.unlink(missing_ok=True)
         password.touch(mode=0o600)

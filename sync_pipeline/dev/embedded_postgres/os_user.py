@@ -32,7 +32,7 @@ class _ProcessOptions(TypedDict):
 
 
 @dataclass(frozen=True)
-class Account:
+class OsUser:
     """An account that PostgreSQL's programs run as.
 
     Attributes:
@@ -127,7 +127,7 @@ class Account:
         }
 
 
-def account_for(cluster: Path) -> Account:
+def account_for(cluster: Path) -> OsUser:
     """The account to run a server as.
 
     Args:
@@ -137,15 +137,15 @@ def account_for(cluster: Path) -> Account:
         SettingsError: we are root and there is nobody to switch to.
     """
     if os.geteuid() != 0:
-        return Account(name="this user")
+        return OsUser(name="this user")
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
-        return Account(name=_name_of(owner.st_uid), uid=owner.st_uid, gid=owner.st_gid)
+        return OsUser(name=_name_of(owner.st_uid), uid=owner.st_uid, gid=owner.st_gid)
     for name in _UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+        return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
     wanted = " or ".join(_UNPRIVILEGED)
     raise SettingsError(f"PostgreSQL cannot run as root, and there is no {wanted} here. {_REMEDY}")
 

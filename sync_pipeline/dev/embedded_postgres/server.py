@@ -34,7 +34,7 @@ from psycopg import sql
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.binaries import Binaries, every_binary, find_binaries
 from sync_pipeline.dev.embedded_postgres.data_directory import Cluster, Postmaster
-from sync_pipeline.dev.embedded_postgres.os_user import Account, account_for
+from sync_pipeline.dev.embedded_postgres.os_user import OsUser, account_for
 from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.postgres.connect import connect
 
@@ -251,7 +251,7 @@ class EmbeddedServer:
                 break
         raise self._unavailable("did not start")
 
-    def _spawn(self, account: Account, binaries: Binaries, port: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, account: OsUser, binaries: Binaries, port: int) -> subprocess.Popen[bytes]:
         settings = [f"{k}={v}" for k, v in (self._settings | {"port": str(port)}).items()]
         options = [option for setting in settings for option in ("-c", setting)]
         log = self._open_log(account)
@@ -269,7 +269,7 @@ class EmbeddedServer:
             os.close(log)
             os.close(alive)
 
-    def _open_log(self, account: Account) -> int:
+    def _open_log(self, account: OsUser) -> int:
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
             self._log.rename(self._log.with_name("log.1"))
         log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)

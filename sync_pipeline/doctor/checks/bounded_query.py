@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from psycopg import errors, sql
 
-from sync_pipeline.doctor.catalog import Connection
+from sync_pipeline.postgres.connect import Connection
 
 T = TypeVar("T")
 

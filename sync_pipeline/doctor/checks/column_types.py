@@ -7,14 +7,14 @@ from typing import LiteralString, cast
 
 from psycopg import sql
 
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import Case, Finding
+from sync_pipeline.doctor.findings import EntityCheck, Finding
 from sync_pipeline.doctor.table_facts import Column, Table
 from sync_pipeline.merge.preflight import comparable
 from sync_pipeline.merge.relations import Relations, ident
 from sync_pipeline.model.entity import Field
 from sync_pipeline.model.types import Type
+from sync_pipeline.postgres.connect import Connection
 
 _REFUSED = "no run of this table starts"
 _REJECTED = "a record with a value that does not fit is rejected"
@@ -44,7 +44,7 @@ _MICROSECONDS = 6
 _Misfit = tuple[str, sql.SQL | None]
 
 
-def types(connection: Connection, case: Case, base: Table | None) -> Iterator[Finding]:
+def types(connection: Connection, case: EntityCheck, base: Table | None) -> Iterator[Finding]:
     """Columns whose type is not the field's: incomparable, narrower, other, or wider."""
     fields = {f.column: f for f in case.entity.fields}
     for column in case.columns:
@@ -88,7 +88,7 @@ def _declared(type_: Type) -> str:
 
 
 def _other_type(
-    connection: Connection, case: Case, column: Column, field: Field, base: Table | None
+    connection: Connection, case: EntityCheck, column: Column, field: Field, base: Table | None
 ) -> Iterator[Finding]:
     says = f"column {column.name} is {_sized(column)}, declared as {_declared(field.type)}"
     misfit = _misfit(column, field.type)

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import Case, Finding, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
 from sync_pipeline.doctor.repair.report import counted
 from sync_pipeline.doctor.table_facts import ForeignKey
 from sync_pipeline.merge.relations import AND, ident
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 _CARRIES = {"c": "deletes", "n": "empties", "d": "resets"}
 
 
-def outgoing(connection: Connection, case: Case) -> Iterator[Finding]:
+def outgoing(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
     """Foreign keys from the table by columns that the sync fills."""
     for key in case.table.foreign_keys if case.table else ():
         if not set(key.columns) & {f.column for f in case.entity.fields}:
@@ -41,7 +41,7 @@ def _table(names: tuple[str, str]) -> str:
     return name if schema == "public" else f"{schema}.{name}"
 
 
-def _outside(connection: Connection, case: Case, key: ForeignKey) -> Iterator[Finding]:
+def _outside(connection: Connection, case: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
     """A parent that no system syncs: fine, unless there is none at all."""
     query = sql.SQL("select exists (select from {})").format(ident(*key.parent))
     for (filled,) in bounded_query.ask(connection, query):
@@ -55,7 +55,7 @@ def _outside(connection: Connection, case: Case, key: ForeignKey) -> Iterator[Fi
             )
 
 
-def _within(case: Case, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
+def _within(case: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
     system, entity = case.system, case.entity
     if parent.system != system.name:
         yield case.finding(
@@ -94,7 +94,7 @@ def _at_end(system: System, key: ForeignKey, parent: Entity, entity: Entity) -> 
     return key.at_end and any({parent.name, entity.name} <= set(group) for group in system.groups)
 
 
-def _not_awaited(case: Case, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
+def _not_awaited(case: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
     awaited = {f.column for f, link in case.entity.links if link.required}
     if not awaited & set(key.columns):
         yield case.finding(
@@ -106,7 +106,7 @@ def _not_awaited(case: Case, key: ForeignKey, parent: Entity) -> Iterator[Findin
         )
 
 
-def _unchecked(connection: Connection, case: Case, key: ForeignKey) -> Iterator[Finding]:
+def _unchecked(connection: Connection, case: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
     pairs = zip(key.columns, key.parent_columns, strict=True)
     query = sql.SQL(
         "select count(*) from {child} c where {filled} and not exists (select from {parent} p where {same})"
@@ -130,7 +130,7 @@ def _unchecked(connection: Connection, case: Case, key: ForeignKey) -> Iterator[
     )
 
 
-def incoming(case: Case) -> Iterator[Finding]:
+def incoming(case: EntityCheck) -> Iterator[Finding]:
     """Foreign keys to the table that carry a delete of the sync on to other rows."""
     if case.table is None or case.entity.missing != "delete":
         return

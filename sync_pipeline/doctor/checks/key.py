@@ -7,16 +7,16 @@ from typing import Any
 
 from psycopg import sql
 
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import FIX, Case, Finding, Severity, listed
+from sync_pipeline.doctor.findings import FIX, EntityCheck, Finding, Severity, listed
 from sync_pipeline.doctor.table_facts import Index, Table
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
 
 
-def index(case: Case) -> Iterator[Finding]:
+def index(case: EntityCheck) -> Iterator[Finding]:
     """An index on the key that is missing, that an upsert cannot go by, or that takes nulls otherwise."""
     table, entity = case.table, case.entity
     if table is None or table.kind not in {"r", "p"} or not entity.unique_key:
@@ -56,7 +56,7 @@ def arbiters(table: Table, entity: Entity) -> list[Index]:
 
 def keeps_apart(table: Table, entity: Entity) -> bool:
     """Whether an index keeps every key unique, a null in it included where null counts."""
-    counted = {f.column for f in entity.key_fields if f.null_counts}
+    counted = {f.column for f in entity.key_fields if f.nulls_not_distinct}
     open_ = any(not table.columns[c].not_null for c in counted)
     return any(i.nulls_equal or not open_ for i in arbiters(table, entity))
 
@@ -65,11 +65,11 @@ def _same(i: Index, entity: Entity) -> bool:
     return set(i.columns) == set(entity.key)
 
 
-def _nulls(case: Case, table: Table, usable: list[Index]) -> Iterator[Finding]:
+def _nulls(case: EntityCheck, table: Table, usable: list[Index]) -> Iterator[Finding]:
     entity = case.entity
     names = listed(i.name for i in usable)
     if not keeps_apart(table, entity):
-        counted = [f.column for f in entity.key_fields if f.null_counts]
+        counted = [f.column for f in entity.key_fields if f.nulls_not_distinct]
         yield case.finding(
             "error",
             "key_nulls",
@@ -82,7 +82,7 @@ def _nulls(case: Case, table: Table, usable: list[Index]) -> Iterator[Finding]:
     lacking = [
         f.column
         for f in entity.key_fields
-        if f.null_is_foreign and not table.columns[f.column].not_null
+        if f.null_means_other_owner and not table.columns[f.column].not_null
     ]
     if lacking and all(i.nulls_equal for i in usable):
         yield case.finding(
@@ -124,7 +124,7 @@ def _reasons(i: Index, entity: Entity) -> Iterator[str]:
         yield f"is on fewer columns ({listed(i.columns)})"
 
 
-def rows(connection: Connection, case: Case) -> Iterator[Finding]:
+def rows(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
     """Keys that repeat, and rows that lack a part of theirs."""
     table, entity = case.table, case.entity
     if table is None or table.kind in {"f", "v"}:
@@ -134,14 +134,16 @@ def rows(connection: Connection, case: Case) -> Iterator[Finding]:
     if not keeps_apart(table, entity):
         yield from _repeated(connection, case)
     for f in entity.key_fields:
-        if not (f.null_is_foreign or f.null_counts or table.columns[f.column].not_null):
+        if not (
+            f.null_means_other_owner or f.nulls_not_distinct or table.columns[f.column].not_null
+        ):
             yield from _null(connection, case, f.column)
 
 
-def _repeated(connection: Connection, case: Case) -> Iterator[Finding]:
+def _repeated(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
     entity = case.entity
     filled = [sql.SQL("{} is not null").format(ident(f.column)) for f in entity.key_fields
-              if not f.null_counts]  # fmt: skip
+              if not f.nulls_not_distinct]  # fmt: skip
     query = sql.SQL(
         "select {keys}, count(*), count(*) over (), (sum(count(*) - 1) over ())::bigint from {target}"
         " where {filled} group by {keys} having count(*) > 1 order by count(*) desc, {keys} limit {limit}"
@@ -188,7 +190,7 @@ def _shown(entity: Entity, key: tuple[Any, ...], times: int) -> str:
     return f"{', '.join(parts)} ({times:,} times)"
 
 
-def _null(connection: Connection, case: Case, column: str) -> Iterator[Finding]:
+def _null(connection: Connection, case: EntityCheck, column: str) -> Iterator[Finding]:
     query = sql.SQL("select count(*) from {} where {} is null")
     lacking = bounded_query.count(
         connection, query.format(Relations(case.entity).target, ident(column))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sync_pipeline.doctor.catalog import Connection
-from sync_pipeline.doctor.findings import Case, Finding, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
 from sync_pipeline.doctor.table_facts import Table
 from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, BOOK_SCHEMA
+from sync_pipeline.postgres.connect import Connection
 
 _DENIED = "every run fails with SQLSTATE 42501"
 
 
-def barriers(case: Case) -> Iterator[Finding]:
+def barriers(case: EntityCheck) -> Iterator[Finding]:
     """Privileges that are missing, row security, and rules."""
     table = case.table
     if table is None:
@@ -44,7 +44,7 @@ def barriers(case: Case) -> Iterator[Finding]:
         )
 
 
-def triggers(case: Case) -> Iterator[Finding]:
+def triggers(case: EntityCheck) -> Iterator[Finding]:
     """Triggers that may change or swallow what the sync writes."""
     deletes = case.entity.missing == "delete"
     for trigger in case.table.triggers if case.table else ():
@@ -60,7 +60,7 @@ def triggers(case: Case) -> Iterator[Finding]:
         )
 
 
-def _lacking(case: Case, table: Table) -> Iterator[str]:
+def _lacking(case: EntityCheck, table: Table) -> Iterator[str]:
     yield from (p for p in table.denied if p != "DELETE" or case.entity.missing == "delete")
     kept = {*case.entity.key} | ({case.entity.owner.column} if case.entity.owner else set())
     for privilege in ("SELECT", "INSERT", "UPDATE"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sync_pipeline.doctor.findings import MIGRATE, Case, Finding, Mend, listed
+from sync_pipeline.doctor.findings import MIGRATE, EntityCheck, Finding, Mend, listed
 from sync_pipeline.merge.relations import Relations
 
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
@@ -12,7 +12,7 @@ _THEIRS = "the table belongs to another program: add it there, or take its field
 _REFUSED = "no run of this table starts"
 
 
-def relation(case: Case) -> Iterator[Finding]:
+def relation(case: EntityCheck) -> Iterator[Finding]:
     """A target that is missing, or that is no table."""
     table, entity = case.table, case.entity
     remedy, mend = _migrated(case)
@@ -52,7 +52,7 @@ def relation(case: Case) -> Iterator[Finding]:
         )
 
 
-def missing_columns(case: Case) -> Iterator[Finding]:
+def missing_columns(case: EntityCheck) -> Iterator[Finding]:
     """Columns that a run reads or writes and the table lacks."""
     if case.table is None:
         return
@@ -69,12 +69,12 @@ def missing_columns(case: Case) -> Iterator[Finding]:
         )
 
 
-def _migrated(case: Case) -> tuple[str, Mend]:
+def _migrated(case: EntityCheck) -> tuple[str, Mend]:
     # A table that may lack a unique index is not ours to migrate.
     return (MIGRATE, "migrate") if case.entity.unique_key else (_THEIRS, "")
 
 
-def unwritable(case: Case) -> Iterator[Finding]:
+def unwritable(case: EntityCheck) -> Iterator[Finding]:
     """Columns that the database computes although a field is mapped to them, and the reverse."""
     for column in (c for c in case.columns if c.computed):
         yield case.finding(

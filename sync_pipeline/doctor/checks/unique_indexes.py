@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from sync_pipeline.doctor.catalog import Connection
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import FIX, Case, Finding, bytes_of, listed
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.findings import FIX, EntityCheck, Finding, bytes_of, listed
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.doctor.table_facts import Index, Table
 from sync_pipeline.merge.relations import ident
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys import repair
 
 
-def second(connection: Connection, case: Case) -> Iterator[Finding]:
+def second(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
     """Unique indexes and exclusion constraints that refuse rows which the key allows."""
     table, entity = case.table, case.entity
     if table is None:
         return
-    items = repair.items_of(Place(table.schema, table.name))
+    items = repair.items_of(TableName(table.schema, table.name))
     at_once = (
         bounded_query.attempt(connection, lambda c: repair.colliding(c, [items])) if items else []
     )
@@ -57,7 +57,7 @@ def second(connection: Connection, case: Case) -> Iterator[Finding]:
         )
 
 
-def _can_collide(i: Index, table: Table, case: Case) -> bool:
+def _can_collide(i: Index, table: Table, case: EntityCheck) -> bool:
     entity, written = case.entity, case.written & set(i.refers)
     if set(i.refers) >= set(entity.key) and not i.expressions:
         return False
@@ -70,7 +70,7 @@ def _can_collide(i: Index, table: Table, case: Case) -> bool:
     return not (is_ours and written <= set(entity.key))
 
 
-def _collided(connection: Connection, case: Case, i: Index) -> str:
+def _collided(connection: Connection, case: EntityCheck, i: Index) -> str:
     """Records that the index has refused so far, in words."""
     rows = bounded_query.ask(
         connection,
@@ -91,7 +91,7 @@ def _collided(connection: Connection, case: Case, i: Index) -> str:
     return f"; rejected so far: {rows[0][1]:,}, such as {examples}"
 
 
-def redundant(case: Case) -> Iterator[Finding]:
+def redundant(case: EntityCheck) -> Iterator[Finding]:
     """Unique indexes that keep apart what another one keeps apart already."""
     if case.table is None:
         return

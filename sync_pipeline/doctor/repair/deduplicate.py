@@ -13,12 +13,13 @@ from psycopg import sql
 from sync_pipeline.doctor.repair import indexes, repair_log, rows, worklist
 from sync_pipeline.doctor.repair.distinct_rows import keep_apart
 from sync_pipeline.doctor.repair.references import repoint
-from sync_pipeline.doctor.repair.repair_log import Facts
+from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, counted, listed
-from sync_pipeline.doctor.repair.session import Connection, fetch_value, lock, settled
+from sync_pipeline.doctor.repair.session import fetch_value, lock, settled
 from sync_pipeline.doctor.repair.table_layout import Reference, layout, references
 from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 
 def repair(
@@ -45,7 +46,7 @@ def repair(
         TargetUnavailable: other sessions held the table for too long; nothing was changed.
         TargetRefused: the role lacks a permission; nothing was changed.
     """
-    report, facts = Report(str(key.place)), Facts()
+    report, facts = Report(str(key.place)), IndexChanges()
     with settled(connection, key.place):
         layout(connection, key.place)  # says what is wrong before it waits for a lock
         found = references(connection, key.place)
@@ -120,7 +121,7 @@ def _say_values(connection: Connection, report: Report, fills: Sequence[Fill]) -
     report.filled = worklist.patched_rows(connection)
 
 
-def _close(connection: Connection, report: Report, facts: Facts) -> None:
+def _close(connection: Connection, report: Report, facts: IndexChanges) -> None:
     assert report.repair_id is not None
     if report.changed:
         repair_log.close_repair(connection, report.repair_id, facts)

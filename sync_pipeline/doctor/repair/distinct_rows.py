@@ -5,11 +5,12 @@ from __future__ import annotations
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import listed
-from sync_pipeline.doctor.repair.session import Connection, fetch
+from sync_pipeline.doctor.repair.session import fetch
 from sync_pipeline.doctor.repair.table_layout import Layout
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.doctor.repair.worklist import SHEET
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 # What a row lacks is not held against it.
 _MIXED = sql.SQL("""

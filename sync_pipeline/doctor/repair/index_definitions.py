@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sync_pipeline.doctor.repair.report import listed
-from sync_pipeline.doctor.repair.session import Connection, fetch
-from sync_pipeline.doctor.repair.unique_key import Place, UniqueKey
+from sync_pipeline.doctor.repair.session import fetch
+from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
+from sync_pipeline.postgres.connect import Connection
 
 _INDEXES = """
 select
@@ -93,7 +94,7 @@ class Index:
         return sound and self.columns == tuple(columns) and (self.unique or not unique)
 
 
-def indexes(connection: Connection, place: Place) -> list[Index]:
+def indexes(connection: Connection, place: TableName) -> list[Index]:
     """All indexes of a table, by name."""
     rows = fetch(connection, _INDEXES, [place.relation.as_string(connection)])
     return [Index(name, tuple(columns), *rest) for name, columns, *rest in rows]

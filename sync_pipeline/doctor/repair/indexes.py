@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.index_definitions import Index, free_name, indexes
-from sync_pipeline.doctor.repair.repair_log import Facts
+from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, listed
-from sync_pipeline.doctor.repair.session import Connection, fetch
-from sync_pipeline.doctor.repair.unique_key import Place, UniqueKey
+from sync_pipeline.doctor.repair.session import fetch
+from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 
 def clear_name(
-    connection: Connection, key: UniqueKey, report: Report, facts: Facts, *, dry_run: bool
+    connection: Connection, key: UniqueKey, report: Report, facts: IndexChanges, *, dry_run: bool
 ) -> None:
     """Get indexes out of the way that are no use: broken ones of the key, a wrong one that has its name."""
     for index in indexes(connection, key.place):
@@ -34,7 +35,7 @@ def clear_name(
 
 
 def build(
-    connection: Connection, key: UniqueKey, report: Report, facts: Facts, *, dry_run: bool
+    connection: Connection, key: UniqueKey, report: Report, facts: IndexChanges, *, dry_run: bool
 ) -> None:
     """Create the unique index of a key unless one of whatever name does, and verify it.
 
@@ -89,7 +90,7 @@ def verify(connection: Connection, key: UniqueKey, name: str) -> None:
 
 def create(
     connection: Connection,
-    place: Place,
+    place: TableName,
     name: str,
     columns: Sequence[str],
     *,
@@ -109,7 +110,7 @@ def create(
     connection.execute(statement)
 
 
-def drop(connection: Connection, place: Place, index: Index) -> None:
+def drop(connection: Connection, place: TableName, index: Index) -> None:
     """Drop an index, or the constraint that it belongs to."""
     connection.execute("set constraints all immediate")
     if index.constraint:
@@ -133,7 +134,9 @@ def is_free(connection: Connection, schema: str, name: str) -> bool:
     return fetch(connection, "select to_regclass(%s)", [text]) == [(None,)]
 
 
-def take_back(connection: Connection, place: Place, facts: Facts, report: Report) -> None:
+def take_back(
+    connection: Connection, place: TableName, facts: IndexChanges, report: Report
+) -> None:
     """Undo what an account says was done to indexes; what is no longer so is left."""
     present = {index.name: index for index in indexes(connection, place)}
     for name in facts.created:
@@ -150,7 +153,7 @@ def take_back(connection: Connection, place: Place, facts: Facts, report: Report
             report.kept(f"index {name} cannot be renamed to {former} again")
 
 
-def make_again(connection: Connection, facts: Facts, report: Report) -> None:
+def make_again(connection: Connection, facts: IndexChanges, report: Report) -> None:
     """Create what a repair dropped, from its own definition.
 
     Raises:

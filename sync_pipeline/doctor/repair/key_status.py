@@ -9,13 +9,14 @@ from psycopg import sql
 
 from sync_pipeline.doctor.repair import worklist
 from sync_pipeline.doctor.repair.index_definitions import Index, indexes
-from sync_pipeline.doctor.repair.session import Connection, fetch_value, settled
+from sync_pipeline.doctor.repair.session import fetch_value, settled
 from sync_pipeline.doctor.repair.table_layout import layout
 from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
-class Survey:
+class KeyStatus:
     """How a table stands to a key.
 
     Attributes:
@@ -43,7 +44,7 @@ class Survey:
         return bool(self.serving) and not self.surplus_rows
 
 
-def survey(connection: Connection, key: UniqueKey, *, fills: Sequence[Fill] = ()) -> Survey:
+def survey(connection: Connection, key: UniqueKey, *, fills: Sequence[Fill] = ()) -> KeyStatus:
     """Look at a table.
 
     Args:
@@ -66,7 +67,7 @@ def survey(connection: Connection, key: UniqueKey, *, fills: Sequence[Fill] = ()
             ),
         )
         worklist.drop(connection)
-        return Survey(
+        return KeyStatus(
             indexes=tuple((i, tuple(i.faults(key))) for i in indexes(connection, key.place)),
             duplicate_keys=keys,
             surplus_rows=surplus,

@@ -12,11 +12,13 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import counted
-from sync_pipeline.doctor.repair.session import Connection, fetch, fetch_value, told
+from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.table_layout import Reference, layout
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.doctor.repair.worklist import SHEET
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 
 _CHILD = sql.Identifier("pg_temp", "repair_child")
 
@@ -70,7 +72,7 @@ order by row_key
 
 
 def repoint(
-    connection: Connection, place: Place, found: Iterable[Reference], repair_id: UUID | None
+    connection: Connection, place: TableName, found: Iterable[Reference], repair_id: UUID | None
 ) -> list[tuple[Reference, int]]:
     """Lead all references from removed rows to their survivors.
 
@@ -115,7 +117,7 @@ def _follow(connection: Connection, reference: Reference) -> None:
     connection.execute(statement)
 
 
-def _find(connection: Connection, place: Place, reference: Reference) -> int:
+def _find(connection: Connection, place: TableName, reference: Reference) -> int:
     def pairs(alias: str, columns: Iterable[str]) -> sql.Composable:
         named = zip(reference.columns, columns, strict=True)
         each = (
@@ -156,7 +158,7 @@ def _find(connection: Connection, place: Place, reference: Reference) -> int:
     return fetch_value(connection, sql.SQL("select count(*) from {}").format(_CHILD))
 
 
-def _write(connection: Connection, place: Place, reference: Reference, number: int) -> None:
+def _write(connection: Connection, place: TableName, reference: Reference, number: int) -> None:
     statement = _WRITE.format(
         child=reference.child.relation,
         assignments=sql.SQL(", ").join(
@@ -176,7 +178,7 @@ def _write(connection: Connection, place: Place, reference: Reference, number: i
         )
         raise TargetNotPrepared(
             f"{reference.child}: rows that refer by {reference.name} to duplicates of {place} collide when"
-            f" they are led to the survivor: {told(error)}; they are among"
+            f" they are led to the survivor: {message_with_detail(error)}; they are among"
             f" {'; '.join(r for (r,) in rows)}. Nothing was changed; merge or remove them, then try again."
         ) from error
     if written != number:

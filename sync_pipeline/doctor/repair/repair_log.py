@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from sync_pipeline.doctor.repair.session import Connection
 from sync_pipeline.doctor.repair.table_layout import exists
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass
-class Facts:
+class IndexChanges:
     """What a repair did to the indexes of its table.
 
     Attributes:
@@ -28,13 +28,13 @@ class Facts:
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
 
-def open_repair(connection: Connection, place: Place) -> UUID:
+def open_repair(connection: Connection, place: TableName) -> UUID:
     """Enter a repair, under whose id its rows are kept.
 
     Raises:
         TargetNotPrepared: there is no account to enter it in.
     """
-    if not exists(connection, Place("sync", "repair")):
+    if not exists(connection, TableName("sync", "repair")):
         raise TargetNotPrepared(
             f"{place} cannot be repaired: sync.repair, which keeps what a repair removes, does not exist:"
             " run sync-pipeline migrate"
@@ -46,7 +46,7 @@ def open_repair(connection: Connection, place: Place) -> UUID:
     return repair_id
 
 
-def close_repair(connection: Connection, repair_id: UUID, facts: Facts) -> None:
+def close_repair(connection: Connection, repair_id: UUID, facts: IndexChanges) -> None:
     """Complete its entry."""
     connection.execute(
         "update sync.repair set facts = %s where id = %s", [Jsonb(asdict(facts)), repair_id]

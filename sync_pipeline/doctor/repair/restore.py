@@ -13,13 +13,15 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.doctor.repair import indexes
-from sync_pipeline.doctor.repair.repair_log import Facts
+from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, counted
 from sync_pipeline.doctor.repair.restore_statements import orphaned, put_rows_back, put_values_back
-from sync_pipeline.doctor.repair.session import Connection, fetch, lock, settled, told
+from sync_pipeline.doctor.repair.session import fetch, lock, settled
 from sync_pipeline.doctor.repair.table_layout import Layout, Reference, exists, layout, references
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 
 _SINCE_CHANGED = "changed or removed since"
 
@@ -50,7 +52,7 @@ def restore(connection: Connection, which: UUID | str) -> Report:
     report = Report(rows[0][1] if rows else str(which))
     with connection.transaction():
         steps = [
-            _Restoring(connection, _place(table), repair_id, Facts(**facts), report)
+            _Restoring(connection, _place(table), repair_id, IndexChanges(**facts), report)
             for repair_id, table, facts in rows
         ]
         for step in steps:
@@ -65,7 +67,12 @@ def restore(connection: Connection, which: UUID | str) -> Report:
 
 class _Restoring:
     def __init__(
-        self, connection: Connection, place: Place, repair_id: UUID, facts: Facts, report: Report
+        self,
+        connection: Connection,
+        place: TableName,
+        repair_id: UUID,
+        facts: IndexChanges,
+        report: Report,
     ) -> None:
         self.connection = connection
         self.place = place
@@ -113,7 +120,7 @@ class _Restoring:
         return [(table, ids) for table, ids in rows]
 
     def _put_references_back(
-        self, child: Place, ids: list[int], found: Iterable[Reference]
+        self, child: TableName, ids: list[int], found: Iterable[Reference]
     ) -> None:
         if not exists(self.connection, child):
             self._leave(len(ids), str(child), "the table is gone")
@@ -195,7 +202,7 @@ class _Restoring:
                 if count != len(ids):
                     raise psycopg.Rollback(attempt)
         except psycopg.errors.IntegrityError as error:
-            return told(error)
+            return message_with_detail(error)
         return count
 
     def _make_again(self) -> None:
@@ -204,7 +211,9 @@ class _Restoring:
                 indexes.make_again(self.connection, self.facts, self.report)
         except psycopg.errors.IntegrityError as error:
             self.left += 1
-            self.report.kept(f"not made again: {'; '.join(self.facts.dropped)}: {told(error)}")
+            self.report.kept(
+                f"not made again: {'; '.join(self.facts.dropped)}: {message_with_detail(error)}"
+            )
 
     def _forget(self, statement: Any, ids: list[int]) -> None:
         self.connection.execute(statement, [ids])
@@ -214,6 +223,6 @@ class _Restoring:
         self.report.kept(f"{counted(number, 'row')} of {table} not put back: {reason}")
 
 
-def _place(name: str) -> Place:
+def _place(name: str) -> TableName:
     schema, _, table = name.partition(".")
-    return Place(schema, table)
+    return TableName(schema, table)

@@ -10,10 +10,11 @@ from uuid import UUID
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import counted
-from sync_pipeline.doctor.repair.session import Connection, fetch, fetch_value
+from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.doctor.repair.worklist import SHEET, patched, patched_rows
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 _KEEP_REMOVED = sql.SQL("""
 insert into sync.removed_row (repair_id, table_name, reason, "row", survivor_key, survivor_before)

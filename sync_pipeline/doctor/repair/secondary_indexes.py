@@ -12,10 +12,11 @@ from psycopg import sql
 from sync_pipeline.doctor.repair import indexes as indexing
 from sync_pipeline.doctor.repair import repair_log
 from sync_pipeline.doctor.repair.index_definitions import Index, free_name, indexes
-from sync_pipeline.doctor.repair.repair_log import Facts
+from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, listed
-from sync_pipeline.doctor.repair.session import Connection, fetch_value, lock, settled
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.session import fetch_value, lock, settled
+from sync_pipeline.doctor.repair.unique_key import TableName
+from sync_pipeline.postgres.connect import Connection
 
 _REPEATED = sql.SQL("""
 select count(*) from (select from only {table} where {counts} group by {columns} having count(*) > 1) repeated
@@ -24,7 +25,7 @@ select count(*) from (select from only {table} where {counts} group by {columns}
 
 def add_index(
     connection: Connection,
-    place: Place,
+    place: TableName,
     name: str,
     columns: Sequence[str],
     *,
@@ -63,7 +64,7 @@ def add_index(
                 f"{what}: not created, because {repeated:,} of its keys are held by several rows"
             )
             return report
-        facts = Facts()
+        facts = IndexChanges()
         report.repair_id = repair_log.open_repair(connection, place)
         if any(index.name == name for index in found):
             old = free_name(connection, place.schema, name, "_old")
@@ -81,7 +82,7 @@ def add_index(
 
 def drop_indexes(
     connection: Connection,
-    place: Place,
+    place: TableName,
     *,
     which: Callable[[Index], bool],
     why: str,
@@ -107,7 +108,7 @@ def drop_indexes(
             report.did(f"unique index {index.name} on {listed(index.columns)} dropped: {why}")
         if dry_run:
             return report
-        facts = Facts(dropped=[index.definition for index in chosen])
+        facts = IndexChanges(dropped=[index.definition for index in chosen])
         report.repair_id = repair_log.open_repair(connection, place)
         for index in chosen:
             indexing.drop(connection, place, index)
@@ -115,7 +116,9 @@ def drop_indexes(
     return report
 
 
-def _repeated(connection: Connection, place: Place, columns: Sequence[str], *, nulls: bool) -> int:
+def _repeated(
+    connection: Connection, place: TableName, columns: Sequence[str], *, nulls: bool
+) -> int:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     counts = sql.SQL("true") if nulls else sql.SQL("num_nulls({}) = 0").format(names)
     query = _REPEATED.format(table=place.relation, counts=counts, columns=names)

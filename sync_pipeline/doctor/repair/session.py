@@ -11,10 +11,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message, message_with_detail
 
-Connection = psycopg.Connection[Any]
 Statement = LiteralString | sql.SQL | sql.Composed
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -35,7 +36,7 @@ def fetch_value(connection: Connection, query: Statement, parameters: Parameters
 
 
 @contextmanager
-def settled(connection: Connection, place: Place) -> Iterator[None]:
+def settled(connection: Connection, place: TableName) -> Iterator[None]:
     """A transaction, or a savepoint in the caller's, with the settings that a repair relies on.
 
     Raises:
@@ -70,46 +71,32 @@ def _patience(connection: Connection) -> timedelta:
 
 
 @contextmanager
-def _plain(place: Place) -> Iterator[None]:
+def _plain(place: TableName) -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise TargetUnavailable(
-            f"{place}: other sessions held it for too long ({_said(error)}). Nothing was changed; try again"
+            f"{place}: other sessions held it for too long ({message(error)}). Nothing was changed; try again"
             " when they are through."
         ) from error
     except psycopg.errors.IntegrityError as error:
         raise TargetNotPrepared(
-            f"{place}: its rows break a constraint: {told(error)}. Nothing was changed; mend these rows,"
-            " then try again."
+            f"{place}: its rows break a constraint: {message_with_detail(error)}. Nothing was"
+            " changed; fix these rows, then try again."
         ) from error
     except psycopg.errors.DependentObjectsStillExist as error:
         raise TargetNotPrepared(
-            f"{place}: {_said(error)} ({error.diag.message_detail}). Nothing was changed; drop what depends"
+            f"{place}: {message(error)} ({error.diag.message_detail}). Nothing was changed; drop what depends"
             " on it, then try again."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise TargetRefused(
-            f"{place}: {_said(error)}. Nothing was changed; repeat it as the owner of the table, or, where"
+            f"{place}: {message(error)}. Nothing was changed; repeat it as the owner of the table, or, where"
             " row security applies to the owner too, as a role with BYPASSRLS."
         ) from error
 
 
-def told(error: psycopg.Error) -> str:
-    """What Postgres said, with the key in question.
-
-    Only a unique or foreign key is named: the detail of other violations is the whole row, secrets included.
-    """
-    key = (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation)
-    detail = error.diag.message_detail if isinstance(error, key) else None
-    return f"{_said(error)} {detail}".removesuffix(".") if detail else _said(error)
-
-
-def _said(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error)
-
-
-def lock(connection: Connection, places: Sequence[Place]) -> None:
+def lock(connection: Connection, places: Sequence[TableName]) -> None:
     """Make writers of these tables wait until the transaction ends; readers go on."""
     tables = sql.SQL(", ").join(sql.SQL("only {}").format(place.relation) for place in places)
     connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(tables))

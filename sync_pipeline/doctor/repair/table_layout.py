@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync_pipeline.doctor.repair.session import Connection, fetch
-from sync_pipeline.doctor.repair.unique_key import Place
+from sync_pipeline.doctor.repair.session import fetch
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Layout:
         primary_key: columns of the primary key; empty if there is none.
     """
 
-    place: Place
+    place: TableName
     types: dict[str, str]
     generated: frozenset[str]
     primary_key: tuple[str, ...]
@@ -48,18 +49,18 @@ class Reference:
     """
 
     name: str
-    child: Place
+    child: TableName
     columns: tuple[str, ...]
     parent_columns: tuple[str, ...]
 
 
-def exists(connection: Connection, place: Place) -> bool:
+def exists(connection: Connection, place: TableName) -> bool:
     """Whether there is a relation of this name."""
     text = place.relation.as_string(connection)
     return fetch(connection, "select to_regclass(%s) is not null", [text]) == [(True,)]
 
 
-def column_names(connection: Connection, place: Place) -> set[str]:
+def column_names(connection: Connection, place: TableName) -> set[str]:
     """The columns of a relation; none where there is no such relation."""
     rows = fetch(
         connection,
@@ -70,7 +71,9 @@ def column_names(connection: Connection, place: Place) -> set[str]:
     return {name for (name,) in rows}
 
 
-def parent_of(connection: Connection, place: Place, column: str) -> tuple[Place, str] | None:
+def parent_of(
+    connection: Connection, place: TableName, column: str
+) -> tuple[TableName, str] | None:
     """The table and column that a foreign key on one column refers to; None where there is none."""
     rows = fetch(
         connection,
@@ -81,10 +84,10 @@ def parent_of(connection: Connection, place: Place, column: str) -> tuple[Place,
         " where k.contype = 'f' and k.conrelid = to_regclass(%s) and a.attname = %s order by 1, 2",
         [place.relation.as_string(connection), column],
     )
-    return (Place(*rows[0][:2]), rows[0][2]) if rows else None
+    return (TableName(*rows[0][:2]), rows[0][2]) if rows else None
 
 
-def layout(connection: Connection, place: Place) -> Layout:
+def layout(connection: Connection, place: TableName) -> Layout:
     """Read the columns of a table.
 
     Raises:
@@ -124,7 +127,7 @@ def layout(connection: Connection, place: Place) -> Layout:
     )
 
 
-def references(connection: Connection, place: Place) -> list[Reference]:
+def references(connection: Connection, place: TableName) -> list[Reference]:
     """Foreign keys that refer to a table, its own included."""
     rows = fetch(
         connection,
@@ -146,6 +149,6 @@ def references(connection: Connection, place: Place) -> list[Reference]:
         [place.relation.as_string(connection)],
     )
     return [
-        Reference(name, Place(schema, table), tuple(columns), tuple(parents))
+        Reference(name, TableName(schema, table), tuple(columns), tuple(parents))
         for name, schema, table, columns, parents in rows
     ]

@@ -8,7 +8,7 @@ from psycopg import sql
 
 
 @dataclass(frozen=True)
-class Place:
+class TableName:
     """A table, by schema and name."""
 
     schema: str
@@ -52,9 +52,9 @@ class UniqueKey:
     apart: tuple[str, ...] = ()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TableName:
         """The table."""
-        return Place(self.schema, self.table)
+        return TableName(self.schema, self.table)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.row_json import exact
-from sync_pipeline.doctor.repair.session import Connection, fetch, fetch_value
+from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.table_layout import Layout
 from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.connect import Connection
 
 SHEET = sql.Identifier("pg_temp", "repair_sheet")
 

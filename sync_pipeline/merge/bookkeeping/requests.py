@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 MOST_ATTEMPTS = 3
 
@@ -60,7 +60,7 @@ def refuse(connection: Connection, request_id: int, why: str) -> None:
     )
 
 
-def settle(connection: Connection, request_id: int, run_id: UUID, *, error: str | None) -> None:
+def finish(connection: Connection, request_id: int, run_id: UUID, *, error: str | None) -> None:
     """Close a request that a run has done, or let it be tried again after a failure, a few times.
 
     The run that was already counted counts once, however often its end is reported.

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from sync_pipeline.merge.bookkeeping import runs
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 _HOLD = "select pg_advisory_lock_shared(hashtextextended('sync_pipeline run ' || %s, 0))"
 
@@ -34,22 +34,28 @@ where not exists (
 """
 
 
-class Sign:
-    """A run's sign of life, from the first `show` to `close`."""
+class RunLock:
+    """A run's lock, held from the first `acquire` to `release` or the end of the block."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._connection: Connection | None = None
 
-    def show(self, run_id: UUID, sync_type: str, **facts: str) -> None:
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def acquire(self, run_id: UUID, sync_type: str, **facts: str) -> None:
         """Enter the run into the history, and hold its lock; again after the connection was lost."""
         if self._connection is None or not self._holds(run_id):
-            self.close()
+            self.release()
             self._connection = self._connect()
             self._connection.execute(_HOLD, [str(run_id)])
         runs.open_run(self._connection, run_id, sync_type, held=True, **facts)
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Let go; harmless when there is nothing to let go of."""
         if self._connection:
             self._connection.close()
@@ -71,7 +77,7 @@ where id = %(run)s
 """
 
 
-def abandoned(connection: Connection) -> list[UUID]:
+def orphaned(connection: Connection) -> list[UUID]:
     """Runs that are entered as running although their process is gone."""
     return [run_id for (run_id,) in connection.execute(_ABANDONED)]
 

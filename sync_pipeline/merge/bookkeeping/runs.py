@@ -19,10 +19,10 @@ from psycopg.types.json import Jsonb
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.convert import payload_text
 from sync_pipeline.merge.relations import Relations, columns
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 StepStatus = Literal["completed", "planned", "stopped", "failed"]
 RunStatus = Literal["completed", "partial_success", "failed"]
@@ -47,7 +47,7 @@ class Step:
     error: str | None = None
     counts: Counts | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    part: str = ""
+    partition: str = ""
 
 
 def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any) -> None:
@@ -74,7 +74,7 @@ def add_step(connection: Connection, run_id: UUID, step: Step) -> None:
             Jsonb(step.counts.as_dict()) if step.counts else None,
             Jsonb(step.facts, dumps=payload_text),
             step.started_at,
-            step.part,
+            step.partition,
         ],
     )
 

@@ -10,9 +10,9 @@ from psycopg import sql
 
 from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _dangling(
 
 def repeated_keys(connection: Connection, entity: Entity) -> int:
     """Keys that more than one row of the table carries; rows of others that lack a part of it have none."""
-    lacking = [f.column for f in entity.key_fields if f.null_is_foreign]
+    lacking = [f.column for f in entity.key_fields if f.null_means_other_owner]
     whole = AND.join(
         [sql.SQL("true"), *(sql.SQL("{} is not null").format(ident(c)) for c in lacking)]
     )

@@ -14,9 +14,9 @@ from sync_pipeline.merge.bookkeeping import runs as history
 from sync_pipeline.merge.preview import shortened
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.session import atomically
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 Row = dict[str, Any]
 

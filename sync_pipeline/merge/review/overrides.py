@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.merge.relations import Relations, ident, listed
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
 def count(connection: Connection, rel: Relations) -> dict[str, int]:

@@ -17,11 +17,11 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge.bookkeeping import runs
-from sync_pipeline.merge.missing import untouched
+from sync_pipeline.merge.missing import is_unedited
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.session import atomically
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass
@@ -152,7 +152,7 @@ def _restorable(column: str) -> sql.Composed:
 
 def _written(rel: Relations) -> tuple[str, ...]:
     """Columns that a run may write on a row that exists."""
-    marks = (rel.entity.missing_flag, rel.entity.part_error)
+    marks = (rel.entity.missing_flag, rel.entity.partition_error)
     return (*rel.value_columns, *(column for column in marks if column))
 
 
@@ -235,7 +235,7 @@ def _delete(rel: Relations) -> sql.Composed:
         same=rel.same_key("t", "b"),
         ours=rel.ours("t"),
         alone=rel.alone,
-        untouched=untouched(rel),
+        untouched=is_unedited(rel),
         key=rel.key_json("t"),
     )
 

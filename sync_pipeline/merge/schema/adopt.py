@@ -20,7 +20,7 @@ from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, unique_name
 
 
 @dataclass(frozen=True)
-class Note:
+class MigrationNote:
     """One thing that adopting a target did, or that it left to people.
 
     Attributes:
@@ -33,7 +33,7 @@ class Note:
     text: str
 
 
-def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
     """Create what the metadata names and the database lacks.
 
     Args:
@@ -43,7 +43,7 @@ def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
     Returns:
         What was created, what differs, and what the data does not allow.
     """
-    notes: list[Note] = []
+    notes: list[MigrationNote] = []
     for schema in sorted({t.schema for t in meta.sorted_tables if t.schema}):
         # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
         if not sa.inspect(connection).has_schema(schema):
@@ -52,15 +52,15 @@ def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
         inspector = sa.inspect(connection)
         if not inspector.has_table(table.name, schema=table.schema):
             table.create(connection)
-            notes.append(Note("created", table.fullname, "table"))
+            notes.append(MigrationNote("created", table.fullname, "table"))
         else:
             notes += _complete(connection, inspector, table)
     return notes
 
 
-def differences(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+def differences(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
     """What differs from the metadata in tables that are there; nothing is changed."""
-    notes: list[Note] = []
+    notes: list[MigrationNote] = []
     inspector = sa.inspect(connection)
     for table in meta.sorted_tables:
         if not inspector.has_table(table.name, schema=table.schema):
@@ -73,7 +73,7 @@ def differences(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
 
 def _complete(
     connection: sa.Connection, inspector: sa.Inspector, table: sa.Table
-) -> Iterator[Note]:
+) -> Iterator[MigrationNote]:
     present = {c["name"]: c for c in inspector.get_columns(table.name, schema=table.schema)}
     for column in table.columns:
         if column.name not in present:
@@ -86,7 +86,7 @@ def _complete(
         yield from _add_index(connection, table, index)
     for name in present.keys() - {c.name for c in table.columns}:
         if table.schema != BASE_SCHEMA:
-            yield Note(
+            yield MigrationNote(
                 "differs", table.fullname, f"column {name} is not declared; it is left alone"
             )
 
@@ -101,7 +101,7 @@ def _qualified(connection: sa.Connection, table: sa.Table, name: str | None) -> 
     return ".".join(quote(part) for part in (table.schema or "public", name or ""))
 
 
-def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> Note:
+def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> MigrationNote:
     # An existing table may hold rows: a column is added as nullable, and a key that is missing altogether
     # is for a migration of its own.
     nullable = sa.Column(column.name, column.type, server_default=column.server_default)
@@ -114,20 +114,20 @@ def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -
         # What the source delivered for it in the past is not known; null would look like "was empty".
         unknown = sa.func.array_append(table.c["_unknown"], column.name)
         connection.execute(table.update().values(_unknown=unknown))
-    return Note("created", table.fullname, f"column {column.name}")
+    return MigrationNote("created", table.fullname, f"column {column.name}")
 
 
 def _differences(
     connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
-) -> Iterator[Note]:
+) -> Iterator[MigrationNote]:
     found = _spelled(connection, present["type"])
     wanted = _spelled(connection, column.type)
     if found != wanted:
-        yield Note(
+        yield MigrationNote(
             "differs", table.fullname, f"column {column.name} is {found}, declared as {wanted}"
         )
     if not column.nullable and present["nullable"]:
-        yield Note(
+        yield MigrationNote(
             "differs", table.fullname, f"column {column.name} allows null, declared not null"
         )
 
@@ -139,7 +139,7 @@ def _spelled(connection: sa.Connection, kind: sa.types.TypeEngine) -> str:
 
 def _retype(
     connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
-) -> Iterator[Note]:
+) -> Iterator[MigrationNote]:
     """Bases are ours: their columns follow the fields, with their values or without."""
     wanted = column.type.compile(connection.dialect)
     if present["type"].compile(connection.dialect) == wanted:
@@ -150,7 +150,7 @@ def _retype(
         with connection.begin_nested():
             change = f"{alter} alter column {name} type {wanted} using {name}::{wanted}"
             connection.execute(sa.text(change))
-        yield Note("created", table.fullname, f"column {column.name} as {wanted}")
+        yield MigrationNote("created", table.fullname, f"column {column.name} as {wanted}")
     except DBAPIError:
         if column.name in table.primary_key.columns:
             raise
@@ -167,7 +167,9 @@ def _key_index(table: sa.Table) -> Iterator[sa.Index]:
         yield sa.Index(unique_name(table.name, names), *(copy.c[n] for n in names), unique=True)
 
 
-def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> Iterator[Note]:
+def _add_index(
+    connection: sa.Connection, table: sa.Table, index: sa.Index
+) -> Iterator[MigrationNote]:
     names = [c.name for c in index.columns]
     if index.dialect_options["postgresql"]["where"] is not None:
         # A partial index is only ever a bookkeeping table's own; its migration has made it.
@@ -178,7 +180,7 @@ def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> I
         nulls = bool(index.dialect_options["postgresql"]["nulls_not_distinct"])
         repeated = _repeated(connection, table, names, nulls=nulls)
         if repeated:
-            yield Note(
+            yield MigrationNote(
                 "refused",
                 table.fullname,
                 f"unique index on ({', '.join(names)}): {repeated}; `doctor --fix` merges them and keeps"
@@ -189,7 +191,7 @@ def _add_index(connection: sa.Connection, table: sa.Table, index: sa.Index) -> I
         # The name is taken, by an index that does not do.
         index.name = quoted_name(f"{index.name}"[:58] + "_sync", quote=None)
     connection.execute(CreateIndex(index))
-    yield Note("created", table.fullname, f"index {index.name}")
+    yield MigrationNote("created", table.fullname, f"index {index.name}")
 
 
 def _has_index(

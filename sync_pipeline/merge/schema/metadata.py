@@ -76,7 +76,7 @@ def metadata(systems: Iterable[System]) -> sa.MetaData:
     return meta
 
 
-def guest_metadata(systems: Iterable[System]) -> sa.MetaData:
+def bookkeeping_metadata(systems: Iterable[System]) -> sa.MetaData:
     """What the project creates in a database whose tables belong to another program: only its own account.
 
     Nothing of it is in `public`, and the tables that are synced are not among it.
@@ -111,7 +111,7 @@ def _schema(name: str) -> str | None:
 
 
 def _null_counts(entity: Entity) -> bool:
-    return any(f.null_counts for f in entity.key_fields)
+    return any(f.nulls_not_distinct for f in entity.key_fields)
 
 
 def _add_unique(
@@ -161,7 +161,7 @@ def base_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
 def _base_column(entity: Entity, f: Field) -> sa.Column:
     # Without a length: the target's own column decides what fits, and it may be wider than declared.
     kind = sa.Text() if f.type.name == "char" else column_type(dataclasses.replace(f.type, args=()))
-    nullable = f.column not in entity.key or f.null_counts
+    nullable = f.column not in entity.key or f.nulls_not_distinct
     return sa.Column(f.column, kind, nullable=nullable, autoincrement=False)
 
 

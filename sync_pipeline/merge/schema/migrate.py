@@ -10,13 +10,13 @@ from alembic import command
 from alembic.config import Config
 
 from sync_pipeline.doctor.repair.report import Report
-from sync_pipeline.merge.schema.adopt import Note, adopt
+from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.postgres.connect import sqlalchemy_url
 from sync_pipeline.settings import PROJECT
 from sync_pipeline.systems.integrations.keys import repair
 
 
-def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
+def migrate(dsn: str, meta: sa.MetaData) -> list[MigrationNote]:
     """Bring a target to head.
 
     Args:
@@ -40,7 +40,7 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[Note]:
         return bring_to_head(connection, meta)
 
 
-def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
+def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
     """What `migrate` does, within a transaction that the caller commits or takes back."""
     before = set(_tables(connection))
     settings = config(connection)
@@ -49,15 +49,18 @@ def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[Note]:
     # What was right when the menus' keys were repaired may be wrong since: sources get more configurations.
     raw: Any = connection.connection.driver_connection
     for report in repair.drop_colliding(raw):
-        tell(settings, report)
-    created = [Note("created", name, "table") for name in sorted(set(_tables(connection)) - before)]
+        add_report(settings, report)
+    created = [
+        MigrationNote("created", name, "table")
+        for name in sorted(set(_tables(connection)) - before)
+    ]
     # What was just made has nothing to repair, and nothing that was kept.
     known = before | {name.removeprefix("public.") for name in before}
-    repaired = [note for note in told(settings) if note.table in known]
+    repaired = [note for note in collected_notes(settings) if note.table in known]
     return [*repaired, *created, *adopt(connection, meta)]
 
 
-def open_account(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Note]:
+def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[MigrationNote]:
     """Create our own account in a database whose tables belong to another program.
 
     Args:
@@ -85,17 +88,17 @@ def config(connection: sa.Connection | None = None) -> Config:
     return settings
 
 
-def tell(settings: Config, report: Report) -> None:
+def add_report(settings: Config, report: Report) -> None:
     """Hand on what a migration did to a table, from within it."""
-    note(settings, [Note(kind, report.table, text) for kind, text in report.entries])
+    add_notes(settings, [MigrationNote(kind, report.table, text) for kind, text in report.entries])
 
 
-def note(settings: Config, notes: Iterable[Note]) -> None:
+def add_notes(settings: Config, notes: Iterable[MigrationNote]) -> None:
     """Hand on what a migration did, from within it."""
     settings.attributes.setdefault("notes", []).extend(notes)
 
 
-def told(settings: Config) -> list[Note]:
+def collected_notes(settings: Config) -> list[MigrationNote]:
     """What migrations that ran with this configuration have told."""
     return list(settings.attributes.get("notes", ()))
 

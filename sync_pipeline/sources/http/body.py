@@ -9,7 +9,7 @@ from typing import BinaryIO
 import anyio
 import httpx2
 
-from sync_pipeline.sources.http.retry import Patience, Retries
+from sync_pipeline.sources.http.retry import Retries, RetryPolicy
 
 STEP = 64 * 1024
 """So many bytes count as progress."""
@@ -44,7 +44,7 @@ class Download:
         patience: its time budget is how long an attempt may go without `STEP` bytes.
     """
 
-    def __init__(self, into: BinaryIO, retries: Retries, patience: Patience) -> None:
+    def __init__(self, into: BinaryIO, retries: Retries, patience: RetryPolicy) -> None:
         self._into = into
         self._retries = retries
         self._seconds = patience.time_budget.total_seconds()

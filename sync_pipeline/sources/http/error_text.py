@@ -30,7 +30,7 @@ _TELLING_KEYS = (
 _WRAPPERS = ("body", "error", "errors", "o:errorDetails")
 
 
-def words_of(content: bytes, blot: Callable[[str], str] = str) -> str:
+def error_message(content: bytes, blot: Callable[[str], str] = str) -> str:
     """What the body says, tags and line breaks removed; empty when it says nothing.
 
     Args:
@@ -42,11 +42,11 @@ def words_of(content: bytes, blot: Callable[[str], str] = str) -> str:
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return shorten(blot(_without_tags(text)))
-    return shorten(blot(next(_telling(parsed), text)))
+        return truncate(blot(_without_tags(text)))
+    return truncate(blot(next(_telling(parsed), text)))
 
 
-def shorten(text: str) -> str:
+def truncate(text: str) -> str:
     """The text on one line of at most `LONGEST` characters."""
     line = re.sub(r"[\s\x00-\x1f\x7f]+", " ", text).strip()
     return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"

@@ -10,10 +10,10 @@ import httpx2
 from aiolimiter import AsyncLimiter
 
 from sync_pipeline.sources.http.body import Receive, whole
-from sync_pipeline.sources.http.error_text import shorten
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.response import Reply, Traffic
-from sync_pipeline.sources.http.retry import Patience, Retries, TryAgain, Undecodable
+from sync_pipeline.sources.http.error_text import truncate
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.response import Response, Traffic
+from sync_pipeline.sources.http.retry import InvalidResponse, Retries, RetryableError, RetryPolicy
 
 
 async def exchange(
@@ -24,7 +24,7 @@ async def exchange(
     *,
     traffic: Traffic,
     secrets: Collection[str],
-) -> Reply:
+) -> Response:
     """Send a request and receive its reply, whatever its status, in the time that is left.
 
     Raises:
@@ -39,17 +39,17 @@ async def exchange(
             status = response.status_code
             content, size = await _body(response, receive, scope, traffic)
     except (TimeoutError, httpx2.TimeoutException) as error:
-        raise TryAgain("no answer in time") from error
+        raise RetryableError("no answer in time") from error
     except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
         # Without the error itself, which may quote a line of the reply.
-        reason = shorten(Discretion(*secrets)(str(error)))
+        reason = truncate(Redactor(*secrets)(str(error)))
         if 200 <= status < 300:
-            raise Undecodable(f"a body cut short: {reason}") from None
-        raise TryAgain(f"connection closed: {reason}") from None
+            raise InvalidResponse(f"a body cut short: {reason}") from None
+        raise RetryableError(f"connection closed: {reason}") from None
     except httpx2.NetworkError as error:
-        reason = shorten(str(error)) or "connection lost"
-        raise TryAgain(f"{type(error).__name__}: {reason}") from error
-    return Reply(
+        reason = truncate(str(error)) or "connection lost"
+        raise RetryableError(f"{type(error).__name__}: {reason}") from error
+    return Response(
         status=status,
         headers=response.headers,
         content=content,
@@ -78,7 +78,7 @@ def path_of(request: httpx2.Request) -> str:
     return request.url.raw_path.decode("ascii").partition("?")[0]
 
 
-def timeouts_of(patience: Patience) -> httpx2.Timeout:
+def timeouts(patience: RetryPolicy) -> httpx2.Timeout:
     """What a client waits for at most."""
     read = patience.read_timeout.total_seconds()
     # The pool has a connection for every slot, so waiting for one is never the source's doing.
@@ -87,7 +87,7 @@ def timeouts_of(patience: Patience) -> httpx2.Timeout:
     )
 
 
-def pace_of(per_minute: float) -> AsyncLimiter:
+def rate_limiter(per_minute: float) -> AsyncLimiter:
     """What lets so many calls pass in any minute."""
     # Half of the minute's calls may come at once and the other half drips in behind them, so that
     # a short sync is not held up and yet no minute sees more than the limit.

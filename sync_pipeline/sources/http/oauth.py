@@ -19,8 +19,8 @@ import orjson
 
 from sync_pipeline.errors import SourceRefused
 from sync_pipeline.sources.http.exchange import path_of
-from sync_pipeline.sources.http.response import Reply
-from sync_pipeline.sources.http.retry import Patience, TryAgain, Undecodable
+from sync_pipeline.sources.http.response import Response
+from sync_pipeline.sources.http.retry import InvalidResponse, RetryableError, RetryPolicy
 
 LIFETIME_S = 3600.0
 """Of a token whose reply does not say it."""
@@ -99,20 +99,20 @@ class ClientCredentials(httpx2.Auth):
             "POST", self._url, data=dict(self._form()), extensions=after.extensions
         )
 
-    def _reply(self, response: httpx2.Response) -> Reply:
+    def _reply(self, response: httpx2.Response) -> Response:
         path = path_of(response.request)
         secrets = tuple(self.secrets)
-        return Reply(
+        return Response(
             response.status_code, response.headers, response.content, path, secrets=secrets
         )
 
-    def _keep(self, reply: Reply) -> _Token:
-        if reply.passing:
+    def _keep(self, reply: Response) -> _Token:
+        if reply.is_transient:
             reason = f"status {reply.status} to a request for a token{reply.quoted}"
             wait = reply.retry_after
             if wait is not None:
-                wait = min(wait, Patience.longest_retry_after.total_seconds())
-            raise TryAgain(reason, wait=wait, counts=reply.status != 429)
+                wait = min(wait, RetryPolicy.longest_retry_after.total_seconds())
+            raise RetryableError(reason, wait=wait, counts=reply.status != 429)
         if not 200 <= reply.status < 300:
             raise SourceRefused(
                 f"{self._name} refused POST {reply.path} with status {reply.status}{reply.quoted}. "
@@ -127,17 +127,19 @@ class ClientCredentials(httpx2.Auth):
         return self._token
 
 
-def _read(reply: Reply) -> tuple[str, float]:
+def _read(reply: Response) -> tuple[str, float]:
     """The token, and the seconds that it lasts. What is wrong with a reply is told without quoting it."""
     try:
         fields: Any = orjson.loads(reply.content)
     except orjson.JSONDecodeError:
-        raise Undecodable("a reply to a request for a token that is not JSON") from None
+        raise InvalidResponse("a reply to a request for a token that is not JSON") from None
     match fields:
         case {"access_token": str(text)} if text and text.isascii() and text.isprintable():
             return text, _seconds(fields.get("expires_in"))
         case _:
-            raise Undecodable("a reply to a request for a token without a usable “access_token”")
+            raise InvalidResponse(
+                "a reply to a request for a token without a usable “access_token”"
+            )
 
 
 def _seconds(value: Any) -> float:

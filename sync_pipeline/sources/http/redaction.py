@@ -26,7 +26,7 @@ _LIKELY = (
 )
 
 
-class Discretion:
+class Redactor:
     """Blots secrets out of texts; what it is given never shows in its repr.
 
     A secret is known in whichever form: as it is, or with any of its characters percent-encoded, escaped as

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.sources.http.error_text import shorten, words_of
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.retry import Undecodable
+from sync_pipeline.sources.http.error_text import error_message, truncate
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.retry import InvalidResponse
 
 PASSING_4XX = frozenset({408, 425, 429})
 
@@ -36,7 +36,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """A reply.
 
     Attributes:
@@ -66,12 +66,12 @@ class Reply:
         try:
             return orjson.loads(self.content)
         except orjson.JSONDecodeError:
-            raise Undecodable(f"a body that is not JSON{self.quoted}") from None
+            raise InvalidResponse(f"a body that is not JSON{self.quoted}") from None
 
     @property
     def quoted(self) -> str:
         """The source's own words, ready to follow a statement; empty if there are none."""
-        words = words_of(self.content, Discretion(*self.secrets))
+        words = error_message(self.content, Redactor(*self.secrets))
         return f": “{words}”" if words else ""
 
     @property
@@ -82,10 +82,10 @@ class Reply:
             return None
         # Credentials may also stand before the host, in the query and in the fragment.
         place = re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", re.split(r"[?#]", target, maxsplit=1)[0])
-        return shorten(Discretion(*self.secrets)(place))
+        return truncate(Redactor(*self.secrets)(place))
 
     @property
-    def passing(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the status tells of a failure that may pass."""
         return self.status in PASSING_4XX or self.status >= 500
 

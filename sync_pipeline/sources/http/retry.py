@@ -27,7 +27,7 @@ set_on_retry_hooks([])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a call is tried, and at what intervals.
 
     Attributes:
@@ -50,7 +50,7 @@ class Patience:
     undecodable_replies: int = 4
 
 
-class TryAgain(Exception):
+class RetryableError(Exception):
     """A failure that may pass; it stays between a client and the retry loop.
 
     Attributes:
@@ -64,7 +64,7 @@ class TryAgain(Exception):
         self.counts = counts
 
 
-class Undecodable(TryAgain):
+class InvalidResponse(RetryableError):
     """A reply that is not the protocol: cut short, not JSON, or of the wrong shape."""
 
 
@@ -79,7 +79,7 @@ class Retries:
 
     def __init__(
         self,
-        patience: Patience,
+        patience: RetryPolicy,
         what: str,
         *,
         attempts: int | None = None,
@@ -87,7 +87,7 @@ class Retries:
     ) -> None:
         self.retries = 0
         self.waited = 0.0
-        self.last: TryAgain | None = None
+        self.last: RetryableError | None = None
         self._patience = patience
         self._what = what
         self._attempts = attempts
@@ -114,13 +114,13 @@ class Retries:
 
     def wait_after(self, error: Exception) -> bool | float:
         """Seconds to wait before the next attempt, or False to give up; stamina's backoff hook."""
-        if not isinstance(error, TryAgain):
+        if not isinstance(error, RetryableError):
             return False
         self.last = error
         if str(error) not in self._reasons:
             self._reasons.append(str(error))
         self._counted += error.counts
-        self._undecodable += isinstance(error, Undecodable)
+        self._undecodable += isinstance(error, InvalidResponse)
         wait = self._backoff(error)
         # A wait that ends after the budget has ended would only delay the bad news.
         if self._used_up or wait >= self.left:
@@ -154,7 +154,7 @@ class Retries:
     def _used_up(self) -> bool:
         return self._broken or (self._attempts is not None and self._counted >= self._attempts)
 
-    def _backoff(self, error: TryAgain) -> float:
+    def _backoff(self, error: RetryableError) -> float:
         first = self._patience.first_wait.total_seconds()
         if error.wait is not None:
             # Spread over a moment, or everyone who was told to wait would come back at once.

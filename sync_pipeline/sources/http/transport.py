@@ -22,11 +22,11 @@ import stamina
 
 from sync_pipeline.errors import SourceRefused
 from sync_pipeline.sources.http.body import Download, Receive, beginning, whole
-from sync_pipeline.sources.http.exchange import exchange, pace_of, path_of, timeouts_of
-from sync_pipeline.sources.http.response import Reply, Traffic
-from sync_pipeline.sources.http.retry import Patience, Retries, TryAgain
+from sync_pipeline.sources.http.exchange import exchange, path_of, rate_limiter, timeouts
+from sync_pipeline.sources.http.response import Response, Traffic
+from sync_pipeline.sources.http.retry import Retries, RetryableError, RetryPolicy
 
-__all__ = ["HttpTransport", "Remedy", "Reply", "Traffic"]
+__all__ = ["HttpTransport", "Remedy", "Response", "Traffic"]
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class HttpTransport:
         *,
         headers: Mapping[str, str],
         remedy: Remedy,
-        patience: Patience,
+        patience: RetryPolicy,
         requests_per_minute: float,
         concurrency: int,
         secrets: Collection[str] = (),
@@ -69,14 +69,14 @@ class HttpTransport:
         self._patience = patience
         self._secrets = secrets
         self._slots = anyio.Semaphore(concurrency)
-        self._pace = pace_of(requests_per_minute)
+        self._pace = rate_limiter(requests_per_minute)
         self._quiet_until = 0.0
         self._client = httpx2.AsyncClient(
             base_url=url,
             headers=headers,
             auth=auth,
             event_hooks={"request": [self._counted]},
-            timeout=timeouts_of(patience),
+            timeout=timeouts(patience),
             limits=httpx2.Limits(
                 max_connections=concurrency, max_keepalive_connections=concurrency
             ),
@@ -94,7 +94,7 @@ class HttpTransport:
         self,
         path: str,
         *,
-        read: Callable[[Reply], T],
+        read: Callable[[Response], T],
         params: Query | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
@@ -124,7 +124,7 @@ class HttpTransport:
         self,
         path: str,
         *,
-        read: Callable[[Reply], T],
+        read: Callable[[Response], T],
         params: Query | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
@@ -138,7 +138,7 @@ class HttpTransport:
         path: str,
         *,
         into: BinaryIO,
-        read: Callable[[Reply], T],
+        read: Callable[[Response], T],
         params: Query | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
@@ -158,7 +158,7 @@ class HttpTransport:
         in_thread = partial(anyio.to_thread.run_sync, read)
         return await self._until(call, download.receive, accept=accept, read=in_thread)
 
-    def refusal(self, reply: Reply) -> SourceRefused:
+    def refusal(self, reply: Response) -> SourceRefused:
         """The exception for a reply that is a final no."""
         said = reply.quoted
         if target := reply.redirection:
@@ -187,7 +187,7 @@ class HttpTransport:
         receive: Receive,
         *,
         accept: Collection[int],
-        read: Callable[[Reply], Awaitable[T]],
+        read: Callable[[Response], Awaitable[T]],
     ) -> T:
         request, retries = call
         try:
@@ -196,7 +196,7 @@ class HttpTransport:
             ):
                 with attempt:
                     return await read(await self._attempt(request, retries, receive, accept))
-        except TryAgain as last:
+        except RetryableError as last:
             raise retries.exhausted() from last
         finally:
             self.traffic.retries += retries.retries
@@ -205,7 +205,7 @@ class HttpTransport:
 
     async def _attempt(
         self, request: httpx2.Request, retries: Retries, receive: Receive, accept: Collection[int]
-    ) -> Reply:
+    ) -> Response:
         async with self._slots:
             await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
             await self._pace.acquire()
@@ -221,7 +221,7 @@ class HttpTransport:
                 traffic=self.traffic,
                 secrets=self._secrets,
             )
-        if reply.passing:
+        if reply.is_transient:
             raise self._passing(reply)
         if not 200 <= reply.status < 300 and reply.status not in accept:
             raise self.refusal(reply)
@@ -230,19 +230,19 @@ class HttpTransport:
     async def _counted(self, _: httpx2.Request) -> None:
         self.traffic.calls += 1
 
-    def _passing(self, reply: Reply) -> TryAgain:
+    def _passing(self, reply: Response) -> RetryableError:
         wait = reply.retry_after
         if wait is not None:
             wait = min(wait, self._patience.longest_retry_after.total_seconds())
             # The source speaks to all of us, not only to the call that it happened to hit.
             self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
-        return TryAgain(
+        return RetryableError(
             f"status {reply.status}{reply.quoted}", wait=wait, counts=reply.status != 429
         )
 
 
-def _at_once(read: Callable[[Reply], T]) -> Callable[[Reply], Awaitable[T]]:
-    async def reading(reply: Reply) -> T:
+def _at_once(read: Callable[[Response], T]) -> Callable[[Response], Awaitable[T]]:
+    async def reading(reply: Response) -> T:
         return read(reply)
 
     return reading

@@ -83,7 +83,7 @@ class SourceColumn:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ColumnReader:
     """How one entity is read from the source.
 
     Attributes:
@@ -99,7 +99,7 @@ class Reading:
     relation: sql.SQL
     columns: tuple[SourceColumn, ...]
     absent: tuple[str, ...]
-    only: tuple[str, tuple[str, ...]] | None
+    row_filter: tuple[str, tuple[str, ...]] | None
     encoding: str
     version: int
     fingerprint: str
@@ -121,9 +121,9 @@ class Reading:
     @property
     def meant(self) -> sql.Composable:
         """The condition of the rows that are meant."""
-        if self.only is None:
+        if self.row_filter is None:
             return sql.SQL("true")
-        column, values = self.only
+        column, values = self.row_filter
         return sql.SQL("rtrim({}::text) = any({})").format(
             sql.Identifier(column), sql.Literal(list(values))
         )
@@ -132,7 +132,7 @@ class Reading:
     def mapping(self) -> str:
         """Names what is read of each row and made of it; digests of something else are not compared."""
         parts = [[c.name, c.type] for c in self.columns]
-        shape = [parts, self.only, self.encoding, self.version // 10000, self.fingerprint]
+        shape = [parts, self.row_filter, self.encoding, self.version // 10000, self.fingerprint]
         return hashlib.blake2b(orjson.dumps(shape), digest_size=8).hexdigest()
 
 
@@ -182,7 +182,7 @@ def reading_of(
     *,
     only: tuple[str, tuple[str, ...]] | None,
     variable: str,
-) -> Reading:
+) -> ColumnReader:
     """How an entity is read.
 
     Raises:
@@ -219,11 +219,11 @@ def reading_of(
         [entity.source],
     ).fetchone()
     assert facts
-    return Reading(
+    return ColumnReader(
         relation=sql.SQL(facts[0]),
         columns=tuple(present[name] for name in dict.fromkeys(wanted) if name in present),
         absent=absent,
-        only=only,
+        row_filter=only,
         encoding=facts[1],
         version=facts[2],
         fingerprint=Converter(entity).fingerprint.hex(),

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.merge.stream import SourceOutcome
-from sync_pipeline.sources.postgres.columns import Decode, Reading, codec_of
+from sync_pipeline.sources.postgres.columns import ColumnReader, Decode, codec_of
 
 BATCH = 2000  # rows that are decoded at once
 
@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 def records(
     connection: psycopg.Connection[Any],
-    reading: Reading,
+    reading: ColumnReader,
     condition: sql.Composable,
     outcome: SourceOutcome,
 ) -> Iterator[list[Record]]:
@@ -66,7 +66,7 @@ def records(
 class _Decoder:
     """From lines to records of one table."""
 
-    def __init__(self, reading: Reading, codec: str) -> None:
+    def __init__(self, reading: ColumnReader, codec: str) -> None:
         self._names = reading.names
         self._codec = codec
         self._decoding: list[tuple[str, Decode]] = [

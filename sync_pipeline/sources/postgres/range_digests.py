@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.sources.postgres.columns import Reading
+from sync_pipeline.sources.postgres.columns import ColumnReader
 
 VERSION = 1
 """Of the digest and of the settings that shape it; another version compares with nothing."""
@@ -27,7 +27,7 @@ OLDEST_SERVER = 110000  # the first with hashtextextended
 
 
 @dataclass(frozen=True)
-class Ranges:
+class KeyRanges:
     """A table by ranges of one column of its key.
 
     Attributes:
@@ -51,7 +51,7 @@ class Ranges:
         """Whether the table is another one than was divided, so that ranges are too large."""
         return self.rows > 2 * max(self.divided_at, ROWS_PER_RANGE)
 
-    def moved_since(self, before: Ranges) -> list[int]:
+    def moved_since(self, before: KeyRanges) -> list[int]:
         """Numbers of the ranges that hold something else than before; what is empty now is not read."""
         return [int(n) for n, digest in self.digests.items() if before.digests.get(n) != digest]
 
@@ -67,19 +67,21 @@ class Ranges:
         }
 
 
-def from_cursor(state: Any, mapping: str) -> Ranges | None:
+def from_cursor(state: Any, mapping: str) -> KeyRanges | None:
     """What an earlier run kept; None if it speaks of something else than is read now."""
     if not isinstance(state, dict) or (state.get("version"), state.get("mapping")) != (
         VERSION,
         mapping,
     ):
         return None
-    return Ranges(
+    return KeyRanges(
         state["column"], tuple(state["bounds"]), state["divided_at"], state["digests"], rows=0
     )
 
 
-def divide(connection: psycopg.Connection[Any], reading: Reading, key: Sequence[str]) -> Ranges:
+def divide(
+    connection: psycopg.Connection[Any], reading: ColumnReader, key: Sequence[str]
+) -> KeyRanges:
     """Divide a table anew, and digest its ranges.
 
     Args:
@@ -106,11 +108,11 @@ def divide(connection: psycopg.Connection[Any], reading: Reading, key: Sequence[
         )
     ).fetchall()
     bounds = tuple(bound for (bound,) in found)
-    return digest(connection, reading, Ranges(name, bounds, rows, {}, rows))
+    return digest(connection, reading, KeyRanges(name, bounds, rows, {}, rows))
 
 
 def _most_distinct(
-    connection: psycopg.Connection[Any], reading: Reading, key: Sequence[str]
+    connection: psycopg.Connection[Any], reading: ColumnReader, key: Sequence[str]
 ) -> str:
     """The column of the key that tells rows apart best."""
     if len(key) == 1:
@@ -128,14 +130,16 @@ def _most_distinct(
     return max(zip(counts, key, strict=True), key=lambda pair: pair[0])[1]
 
 
-def _rows(connection: psycopg.Connection[Any], reading: Reading) -> int:
+def _rows(connection: psycopg.Connection[Any], reading: ColumnReader) -> int:
     row = connection.execute(
         sql.SQL("select count(*) from {} where {}").format(reading.relation, reading.meant)
     ).fetchone()
     return row[0] if row else 0
 
 
-def digest(connection: psycopg.Connection[Any], reading: Reading, ranges: Ranges) -> Ranges:
+def digest(
+    connection: psycopg.Connection[Any], reading: ColumnReader, ranges: KeyRanges
+) -> KeyRanges:
     """The same ranges with their digests as they are now."""
     found = connection.execute(
         sql.SQL(
@@ -150,7 +154,7 @@ def digest(connection: psycopg.Connection[Any], reading: Reading, ranges: Ranges
         )
     ).fetchall()
     digests = {str(number): f"{count} {total}" for number, count, total in found}
-    return Ranges(
+    return KeyRanges(
         ranges.column,
         ranges.bounds,
         ranges.divided_at,
@@ -160,14 +164,14 @@ def digest(connection: psycopg.Connection[Any], reading: Reading, ranges: Ranges
     )
 
 
-def within(reading: Reading, ranges: Ranges, numbers: Sequence[int]) -> sql.Composable:
+def within(reading: ColumnReader, ranges: KeyRanges, numbers: Sequence[int]) -> sql.Composable:
     """The condition of the rows in some ranges."""
     return sql.SQL("{} = any({}::int[])").format(
         _number(reading, ranges), sql.Literal(list(numbers))
     )
 
 
-def _number(reading: Reading, ranges: Ranges) -> sql.Composed:
+def _number(reading: ColumnReader, ranges: KeyRanges) -> sql.Composed:
     column = reading.column(ranges.column)
     return sql.SQL("coalesce(width_bucket({}, {}::text[]::{}[]), -1)").format(
         column.ranged, sql.Literal(list(ranges.bounds)), column.ranged_type

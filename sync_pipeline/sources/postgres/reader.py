@@ -7,7 +7,6 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -16,8 +15,10 @@ from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.stream import EntityBatches, Progress, SourceOutcome
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.sources.postgres import range_digests
-from sync_pipeline.sources.postgres.columns import Reading, columns_of, reading_of
+from sync_pipeline.sources.postgres.columns import ColumnReader, columns_of, reading_of
 from sync_pipeline.sources.postgres.copy_decoder import Record, records
 from sync_pipeline.sources.postgres.snapshot import Snapshot
 
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 ALL = sql.SQL("true")
 Batches = Iterator[list[Record]]
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _Read:
     """One entity's reading."""
 
     entity: Entity
-    reading: Reading
+    reading: ColumnReader
     scope: Scope
     since: Progress
     outcome: SourceOutcome
@@ -44,7 +44,7 @@ class _Read:
         names = self.reading.names
         return [next(n for n in f.sources if n in names) for f in self.entity.key_fields]
 
-    def keep(self, found: range_digests.Ranges) -> None:
+    def keep(self, found: range_digests.KeyRanges) -> None:
         """Leave digests to be kept with the rows."""
         self.outcome.calls += 1
         self.outcome.bytes += found.bytes
@@ -52,7 +52,7 @@ class _Read:
         self.outcome.cursor = found.as_cursor(self.reading.mapping)
 
 
-class RelationalSource:
+class PostgresReader:
     """Reads tables of one Postgres database, all in one snapshot.
 
     A full read takes every row and keeps digests of key ranges; a delta asks for the digests and takes the
@@ -171,7 +171,7 @@ def _some(connection: Connection, one: _Read) -> Batches:
         yield from records(connection, one.reading, condition, one.outcome)
     except psycopg.DataError as error:
         raise SettingsError(
-            f"{one.entity.system}/{one.entity.name}: {' '.join(str(error).split())}; its key is"
+            f"{one.entity.system}/{one.entity.name}: {one_line(error)}; its key is"
             f" {', '.join(c.type for c in columns)}"
         ) from error
 

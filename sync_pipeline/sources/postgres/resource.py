@@ -9,7 +9,7 @@ from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 
 
 class PostgresSource(dg.ConfigurableResource):
@@ -20,7 +20,7 @@ class PostgresSource(dg.ConfigurableResource):
     only_column: str = Field(default="", description="A column that says which rows are meant.")
     only_values: list[str] = Field(default=[], description="What it holds in those rows.")
 
-    _source: RelationalSource | None = PrivateAttr(default=None)
+    _source: PostgresReader | None = PrivateAttr(default=None)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """End the snapshot at the end of the run."""
@@ -33,7 +33,7 @@ class PostgresSource(dg.ConfigurableResource):
             self._source = None
 
     @property
-    def source(self) -> RelationalSource:
+    def source(self) -> PostgresReader:
         """The run's source.
 
         Raises:
@@ -41,7 +41,7 @@ class PostgresSource(dg.ConfigurableResource):
         """
         if self._source is None:
             settings = Settings.read()
-            self._source = RelationalSource(
+            self._source = PostgresReader(
                 settings.database(self.variable),
                 variable=self.variable,
                 only=(self.only_column, tuple(self.only_values)) if self.only_column else None,

@@ -24,6 +24,7 @@ from sync_pipeline.errors import (
     TargetUnavailable,
 )
 from sync_pipeline.postgres.connect import connect
+from sync_pipeline.postgres.errors import one_line
 
 log = logging.getLogger(__name__)
 
@@ -80,22 +81,22 @@ class Snapshot:
                 yield connection
         except errors.InsufficientPrivilege as error:
             raise SourceRefused(
-                f"{what}: {_line(error)}. Grant it to the role in {self._variable}: reading needs USAGE on"
+                f"{what}: {one_line(error)}. Grant it to the role in {self._variable}: reading needs USAGE on"
                 " the schema and SELECT on the table, and BYPASSRLS where policies hide rows."
             ) from error
         except (errors.QueryCanceled, psycopg.OperationalError) as error:
             self._lost = connection.closed
             what_happened = (
-                f"the source went away while it was read: {_line(error)}. Nothing of it was written; run it"
-                " again."
+                f"the source went away while it was read: {one_line(error)}. Nothing of it was written; run"
+                " it again."
                 if self._lost
-                else f"the source gave up on it: {_line(error)}. Nothing of it was written; run it again, and"
-                " if the source is only slow, raise SYNC_STATEMENT_TIMEOUT."
+                else f"the source gave up on it: {one_line(error)}. Nothing of it was written; run it again,"
+                " and if the source is only slow, raise SYNC_STATEMENT_TIMEOUT."
             )
             raise SourceUnavailable(f"{what}: {what_happened}") from error
         except psycopg.Error as error:
             raise SourceBroken(
-                f"{what}: the source cannot answer: {_line(error)}. Nothing of it was written."
+                f"{what}: the source cannot answer: {one_line(error)}. Nothing of it was written."
             ) from error
 
     def _opened(self) -> psycopg.Connection[Any]:
@@ -148,7 +149,3 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, TargetUnavailable) and (
         not lasting or any(word in said for word in _PASSING)
     )
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")

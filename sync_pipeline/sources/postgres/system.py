@@ -15,19 +15,19 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_checks import entity_checks
 from sync_pipeline.orchestration.asset_keys import source_key
-from sync_pipeline.orchestration.assets import Wiring, entity_assets, source_assets
+from sync_pipeline.orchestration.assets import ResourceKeys, entity_assets, source_assets
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.jobs import table_job
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.schedules import AssetJob, skipping_schedule
-from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.postgres.resource import PostgresSource
 
 
 @dataclass(frozen=True)
-class FromPostgres:
+class PostgresSystem:
     """A system whose source is a Postgres database.
 
     Attributes:
@@ -49,15 +49,15 @@ class FromPostgres:
     hourly: str = "0 * * * *"
     nightly: str = "30 1 * * *"
     time_zone: str = "UTC"
-    only: tuple[str, tuple[str, ...]] | None = None
-    into: TargetDatabase = field(default_factory=lambda: TargetDatabase(patient=True))
+    row_filter: tuple[str, tuple[str, ...]] | None = None
+    target: TargetDatabase = field(default_factory=lambda: TargetDatabase(patient=True))
     origin: Callable[[Entity], dg.AssetKey] | None = None
-    before: tuple[Callable[[Settings], object], ...] = ()
+    preconditions: tuple[Callable[[Settings], object], ...] = ()
     delta: str = ""
 
     def source(self) -> PostgresSource:
         """A client of the source."""
-        column, values = self.only or ("", ())
+        column, values = self.row_filter or ("", ())
         return PostgresSource(
             variable=self.variable,
             relations=[e.source for e in self.system.entities],
@@ -65,40 +65,40 @@ class FromPostgres:
             only_values=list(values),
         )
 
-    def wired(self) -> Wired:
+    def definitions(self) -> SystemDefinitions:
         """Everything that runs the system."""
-        system, name, own = self.system, self.system.name, self.into.key != TargetDatabase.key
+        system, name, own = self.system, self.system.name, self.target.key != TargetDatabase.key
         source, merge = f"{name}_source", f"{name}_merge"
         origin = self.origin or source_key
-        wiring = Wiring(source, self.into.key, merge, origin, one_at_a_time=True)
+        wiring = ResourceKeys(source, self.target.key, merge, origin, one_at_a_time=True)
         delta, full, partial = self._jobs()
-        return Wired(
+        return SystemDefinitions(
             runs=SystemRuns(
                 system,
                 delta=delta.name,
                 full=full.name,
                 partial=partial.name,
                 ranges=False,
-                database=self.into,
+                database=self.target,
             ),
             source=self.source,
             assets=[
                 *(() if self.origin else source_assets(system)),
                 *entity_assets(system, wiring),
             ],
-            checks=entity_checks(system, self.into.key),
+            checks=entity_checks(system, self.target.key),
             jobs=[delta, full, partial],
             partial=partial,
             resources={
                 source: self.source(),
-                merge: merge_io_manager([system], self.into.key),
-                **({self.into.key: self.into} if own else {}),
+                merge: merge_io_manager([system], self.target.key),
+                **({self.target.key: self.target} if own else {}),
             },
             schedules=self._schedules(delta, full),
         )
 
     def _jobs(self) -> tuple[AssetJob, AssetJob, AssetJob]:
-        name, place = self.system.name, " ".join(self.system.place)
+        name, place = self.system.name, " ".join(self.system.key_prefix)
         return (
             self._job(
                 self.delta or f"{name}_sync",
@@ -117,7 +117,7 @@ class FromPostgres:
         )
 
     def _job(self, name: str, description: str, *, full: bool = False) -> AssetJob:
-        return table_job(self.system, name, description, full=full, target=self.into.key)
+        return table_job(self.system, name, description, full=full, target=self.target.key)
 
     def _schedules(self, delta: AssetJob, full: AssetJob) -> list[dg.ScheduleDefinition]:
         wanted = (
@@ -142,7 +142,7 @@ class FromPostgres:
         """Why no run can succeed; None when nothing is known to be in its way."""
         try:
             settings = Settings.read()
-            for check in self.before:
+            for check in self.preconditions:
                 check(settings)
             settings.database(self.variable)
         except SettingsError as error:

@@ -8,12 +8,17 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.orchestration.asset_checks import entity_checks
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, patch_key
-from sync_pipeline.orchestration.assets import Wiring, entity_assets, patch_assets, source_assets
+from sync_pipeline.orchestration.assets import (
+    ResourceKeys,
+    entity_assets,
+    patch_assets,
+    source_assets,
+)
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.resource import outcome_of
 
 SOURCES = source_assets(BUBBLE)
-ENTITIES = entity_assets(BUBBLE, Wiring("bubble"))
+ENTITIES = entity_assets(BUBBLE, ResourceKeys("bubble"))
 PATCHED = patch_assets(BUBBLE)
 CHECKS = entity_checks(BUBBLE)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
-from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.bubble import assets, jobs, sensors
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.resource import BubbleSource
 
-BUBBLE_SYNC = Wired(
+BUBBLE_SYNC = SystemDefinitions(
     runs=jobs.RUNS,
     source=BubbleSource,
     assets=assets.ASSETS,

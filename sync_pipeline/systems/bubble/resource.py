@@ -19,7 +19,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.field_coverage import Coverage
-from sync_pipeline.sources.http.retry import Patience
+from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.bubble import packages as package
 from sync_pipeline.systems.bubble.api.client import BubbleClient
 from sync_pipeline.systems.bubble.api.pages import Record
@@ -56,7 +56,7 @@ class BubbleSource(dg.ConfigurableResource):
             self._client = None
         self._packages.clear()
 
-    def hurry(self, patience: dt.timedelta) -> None:
+    def set_time_budget(self, patience: dt.timedelta) -> None:
         """Give a call up after this time, even if the environment allows for more."""
         self._most_patience = patience
 
@@ -77,7 +77,7 @@ class BubbleSource(dg.ConfigurableResource):
             client = BubbleClient(
                 settings.bubble_url,
                 settings.bubble_token,
-                patience=Patience(time_budget=min(settings.source_outage, self._most_patience)),
+                patience=RetryPolicy(time_budget=min(settings.source_outage, self._most_patience)),
                 requests_per_minute=settings.bubble_requests_per_minute,
             )
             self._client = client.__enter__()

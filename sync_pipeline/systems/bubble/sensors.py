@@ -17,7 +17,7 @@ from sync_pipeline.orchestration.schedules import (
     skipping_schedule,
     unnamed_source,
 )
-from sync_pipeline.orchestration.sensor_cursors import LAST, Cursor, Place
+from sync_pipeline.orchestration.sensor_cursors import LAST, ChangePosition, Cursor
 from sync_pipeline.systems.bubble.api.dates import MILLISECOND as TICK
 from sync_pipeline.systems.bubble.api.dates import millis_of, moment_of
 from sync_pipeline.systems.bubble.entities import BUBBLE
@@ -74,7 +74,7 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
         )
     cursor = Cursor.parse(context.cursor)
     source = BubbleSource()
-    source.hurry(PATIENCE)
+    source.set_time_budget(PATIENCE)
     try:
         requests = list(_requests(source, cursor))
     except SyncError as error:
@@ -100,14 +100,16 @@ def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
             )
 
 
-def _merged() -> list[tuple[Entity, Place]]:
+def _merged() -> list[tuple[Entity, ChangePosition]]:
     """How far each entity was merged. One that never was is left out: its first run reads everything."""
     with TargetDatabase().connect() as connection:
         found = [(e, runs.watermark(connection, e)) for e in BUBBLE.in_order()]
-    return [(entity, Place(moment)) for entity, moment in found if moment]
+    return [(entity, ChangePosition(moment)) for entity, moment in found if moment]
 
 
-def _changed(source: BubbleSource, entity: Entity, begin: Place) -> tuple[dict[str, int], Place]:
+def _changed(
+    source: BubbleSource, entity: Entity, begin: ChangePosition
+) -> tuple[dict[str, int], ChangePosition]:
     """What changed after a place, oldest first, and the place that was reached.
 
     Returns:
@@ -121,14 +123,14 @@ def _changed(source: BubbleSource, entity: Entity, begin: Place) -> tuple[dict[s
     with closing(source.client.scan(entity.source, modified_since=since)) as scan:
         for record in (record for page in scan for record in page):
             millis = millis_of(record["Modified Date"])
-            here = Place(moment_of(millis), record["_id"])
+            here = ChangePosition(moment_of(millis), record["_id"])
             if here <= begin:
                 continue
             if len(changed) == MOST_KEYS:
                 return changed, place
             changed[here.id] = millis
             place = max(place, here)
-    return changed, Place(place.moment)
+    return changed, ChangePosition(place.moment)
 
 
 SENSORS = [bubble_changes]

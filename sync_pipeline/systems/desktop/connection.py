@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA
-from sync_pipeline.merge.stage import Connection
-from sync_pipeline.postgres.connect import connect
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.settings import Settings
 
 VARIABLE = "DESKTOP_DSN"

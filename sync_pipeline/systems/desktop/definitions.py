@@ -11,7 +11,7 @@ import dagster as dg
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.postgres.system import FromPostgres
+from sync_pipeline.sources.postgres.system import PostgresSystem
 from sync_pipeline.systems.desktop.connection import VARIABLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
@@ -24,18 +24,18 @@ def _mobile_table(entity: Entity) -> dg.AssetKey:
     return asset_key(DESKTOP[entity.name])
 
 
-FORWARD = FromPostgres(
+FORWARD = PostgresSystem(
     DESKTOP, VARIABLE, hourly="0 * * * *", nightly="15 1 * * *", time_zone=TIME_ZONE
 )
-BACKWARD = FromPostgres(
+BACKWARD = PostgresSystem(
     REVERSE,
     "SYNC_TARGET_DSN",
     hourly="30 * * * *",
     nightly="45 1 * * *",
     time_zone=TIME_ZONE,
-    only=ONLY,
-    into=DesktopDatabase(patient=True),
+    row_filter=ONLY,
+    target=DesktopDatabase(patient=True),
     origin=_mobile_table,
-    before=(Settings.desktop, Settings.check_reverse),
+    preconditions=(Settings.desktop, Settings.check_reverse),
     delta=REVERSE.name,
 )

@@ -284,7 +284,7 @@ TASKCHECKLIST = Entity(
         ORG,
         LOC,
         Local("job_id", numeric(10)),
-        Field("task_id", numeric(7), "task_id", link=Link("taskmaster"), null_counts=True),
+        Field("task_id", numeric(7), "task_id", link=Link("taskmaster"), nulls_not_distinct=True),
         Field("checklistdesc", varchar(100), "checklistdesc"),
         Field("applicable", varchar(15), "applicable"),
         Field("formatdoc", varchar(15), "formatdoc"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.desktop.connection import open_desktop
 

@@ -53,6 +53,6 @@ def _there(link: Link) -> tuple[str, ...]:
 
 REVERSE = System(
     name="desktop_reverse",
-    place=("desktop", "reverse"),
+    key_prefix=("desktop", "reverse"),
     entities=tuple(backwards(e) for e in DESKTOP.entities),
 )

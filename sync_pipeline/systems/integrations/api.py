@@ -16,9 +16,9 @@ import httpx2
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.sources.event_loop import Background
 from sync_pipeline.sources.http.oauth import ClientCredentials
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.retry import Patience, Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply, Traffic
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
+from sync_pipeline.sources.http.transport import HttpTransport, Response, Traffic
 from sync_pipeline.systems.integrations.menu.formats import QU
 from sync_pipeline.systems.integrations.menu.menu import Menu, read_menu
 from sync_pipeline.systems.integrations.sites import SiteConfig
@@ -56,7 +56,7 @@ class QuClient:
         client_secret: str,
         *,
         integration: str | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         requests_per_minute: float = 300,
         concurrency: int = 4,
     ) -> None:
@@ -84,7 +84,7 @@ class QuClient:
             root,
             headers={"X-Integration": integration} if integration else {},
             remedy=_remedy,
-            patience=patience or Patience(),
+            patience=patience or RetryPolicy(),
             requests_per_minute=requests_per_minute,
             concurrency=concurrency,
             secrets=credentials.secrets,
@@ -165,16 +165,18 @@ def _query(site: SiteConfig, previous: str | None) -> dict[str, Any]:
     return {"params": params, "headers": {"Company-Id": site.param("brand")}}
 
 
-def _read(reply: Reply, *, file: BinaryIO, site: SiteConfig, previous: str | None) -> Menu | None:
+def _read(
+    reply: Response, *, file: BinaryIO, site: SiteConfig, previous: str | None
+) -> Menu | None:
     if reply.size == 0:
         return _unchanged(previous)
     generation = reply.headers.get(GENERATION, "")
     return read_menu(
-        file, QU, site, generation=generation, calls=reply.attempts, blot=Discretion(*reply.secrets)
+        file, QU, site, generation=generation, calls=reply.attempts, blot=Redactor(*reply.secrets)
     )
 
 
-def _generation(reply: Reply, *, previous: str | None) -> str | None:
+def _generation(reply: Response, *, previous: str | None) -> str | None:
     if reply.size == 0:
         return _unchanged(previous)
     generation = reply.headers.get(GENERATION, "")
@@ -184,7 +186,7 @@ def _generation(reply: Reply, *, previous: str | None) -> str | None:
 def _unchanged(previous: str | None) -> None:
     # Nothing means “as before” only to someone who has said what was before.
     if not previous:
-        raise Undecodable("an empty reply to a first request for a menu")
+        raise InvalidResponse("an empty reply to a first request for a menu")
 
 
 def _usable_root(url: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
-from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.integrations import assets, jobs, sensors
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.integrations.resource import MenuSource
 
-MENU_SYNC = Wired(
+MENU_SYNC = SystemDefinitions(
     runs=jobs.RUNS,
     source=MenuSource,
     assets=assets.ASSETS,

@@ -21,8 +21,8 @@ FLAG = "is_missing"
 IDENTITY = (
     Serial("id", uuid),
     Local("source_id", uuid, note="the source in a registry that was given up; left as it is"),
-    Field("wand_source_id", uuid, "wand_source_id", null_counts=True),
-    Field("source_config_id", uuid, "source_config_id", null_counts=True),
+    Field("wand_source_id", uuid, "wand_source_id", nulls_not_distinct=True),
+    Field("source_config_id", uuid, "source_config_id", nulls_not_distinct=True),
     Field("external_id", text, "mappingId", note="the item's path in the menu, else its number"),
 )
 SITE = (
@@ -49,7 +49,7 @@ PRODUCT = Entity(
     description="Items that are sold by themselves.",
     missing="flag",
     missing_flag=FLAG,
-    part=PART,
+    partition_by=PART,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",), ("last_synced_at",)),
     columns=(
@@ -72,12 +72,12 @@ MODIFIER = Entity(
     description="What an item can be ordered with, on every path that leads there.",
     missing="flag",
     missing_flag=FLAG,
-    part=PART,
+    partition_by=PART,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
         *IDENTITY,
-        Field("path_id", text, "pathId", null_counts=True),
+        Field("path_id", text, "pathId", nulls_not_distinct=True),
         Field("name", text, "name"),
         Field("modifier_group_id", text, "categoryId"),
         Field("modifier_group_name", text, "category"),
@@ -96,7 +96,7 @@ DISCOUNT = Entity(
     description="Reductions that the point of sale knows.",
     missing="flag",
     missing_flag=FLAG,
-    part=PART,
+    partition_by=PART,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(

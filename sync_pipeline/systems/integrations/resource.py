@@ -17,7 +17,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.http.retry import Patience
+from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.integrations.api import QuClient
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PART
 from sync_pipeline.systems.integrations.menu.formats import KINDS, Kind
@@ -73,7 +73,7 @@ class MenuSource(dg.ConfigurableResource):
             self._client = None
         self._sites = None
 
-    def hurry(self, patience: dt.timedelta) -> None:
+    def set_time_budget(self, patience: dt.timedelta) -> None:
         """Give a call up after this time, even if the environment allows for more."""
         self._most_patience = patience
 
@@ -96,7 +96,7 @@ class MenuSource(dg.ConfigurableResource):
                 settings.qu_client_id,
                 settings.qu_client_secret,
                 integration=settings.qu_integration,
-                patience=Patience(time_budget=min(settings.source_outage, self._most_patience)),
+                patience=RetryPolicy(time_budget=min(settings.source_outage, self._most_patience)),
             )
             self._client = client.__enter__()
         return self._client
@@ -117,16 +117,16 @@ class MenuSource(dg.ConfigurableResource):
         outcome = SourceOutcome(calls=calls)
         if menu is None:
             outcome.notes = {"unchanged_since": (since.cursor or {}).get("generation")}
-            return EntityBatches(entity, [], scope, outcome, part=scope.part)
+            return EntityBatches(entity, [], scope, outcome, partition=scope.part)
         kind = cast("Kind", entity.source)
-        outcome.complete, outcome.parts = True, (scope.part,)
+        outcome.complete, outcome.partitions = True, (scope.part,)
         # A menu with products may well have no modifiers or discounts.
-        outcome.vouched = kind != KINDS[0] and any(True for _ in menu.batches(KINDS[0]))
+        outcome.confirmed_empty = kind != KINDS[0] and any(True for _ in menu.batches(KINDS[0]))
         outcome.cursor = {"generation": menu.generation, "for": _mark(self._site(scope.part))}
         outcome.bytes = menu.bytes if calls else 0
         outcome.duplicates = menu.duplicates[kind]
         outcome.notes = {f"left_out_{reason}": n for reason, n in menu.left_out.items() if calls}
-        return EntityBatches(entity, menu.batches(kind), scope, outcome, part=scope.part)
+        return EntityBatches(entity, menu.batches(kind), scope, outcome, partition=scope.part)
 
     def _fetched(self, scope: Scope, since: Progress) -> tuple[Menu | None, int]:
         """The menu of a scope, and the calls that it took; none for the entities after the first."""

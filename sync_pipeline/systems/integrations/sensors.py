@@ -108,7 +108,7 @@ def _moved(
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Requests for the menus that were made anew, and what kept others from being asked for."""
     source = MenuSource()
-    source.hurry(PATIENCE)
+    source.set_time_budget(PATIENCE)
     found: list[dg.RunRequest] = []
     troubles: list[str] = []
     try:

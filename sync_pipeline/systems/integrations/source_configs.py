@@ -11,8 +11,8 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from sync_pipeline.errors import TargetNotPrepared
-from sync_pipeline.merge.stage import Connection
-from sync_pipeline.orchestration.partitions import Part
+from sync_pipeline.orchestration.partitions import Partition
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.sites import SiteConfig
 
 READ_HERE = "qu"
@@ -40,11 +40,11 @@ class SourceConfig:
     closed: str = ""
 
     @property
-    def part(self) -> Part:
+    def part(self) -> Partition:
         """The configuration as a part of the tables."""
         plain = re.sub(r"[^a-z0-9]+", "-", self.site.name.lower()).strip("-") or "site"
         key = f"{plain}-{self.site.config_id[:8]}"
-        return Part(key, self.site.config_id, self.site.name, self.closed)
+        return Partition(key, self.site.config_id, self.site.name, self.closed)
 
     def due(self, now: dt.datetime) -> bool:
         """Whether it is time to sync it again."""
@@ -114,6 +114,6 @@ def _closed(row: dict[str, Any]) -> str:
     return ""
 
 
-def parts(connection: Connection) -> list[Part]:
+def parts(connection: Connection) -> list[Partition]:
     """The configurations as parts of the tables."""
     return [config.part for config in configurations(connection)]

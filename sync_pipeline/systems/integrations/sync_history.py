@@ -15,9 +15,9 @@ from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetNotPrepared
 from sync_pipeline.merge.engine import Also, MergeResult
-from sync_pipeline.merge.stage import Connection
-from sync_pipeline.orchestration.partitions import Part
+from sync_pipeline.orchestration.partitions import Partition
 from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.error_codes import Code, code_of, coded
 from sync_pipeline.systems.integrations.keys import repair
 
@@ -28,7 +28,7 @@ INTERRUPTED = f"{Code.SYNC}: the run was interrupted; nothing of it was written"
 
 
 @contextmanager
-def account(target: TargetDatabase, run_id: UUID, part: Part) -> Iterator[Also]:
+def account(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterator[Also]:
     """Keep the product's account of the sync of one configuration.
 
     Args:
@@ -99,11 +99,11 @@ def _refused(results: Sequence[MergeResult]) -> str | None:
     if not rejected:
         return None
     read = sum(r.counts.read for r in results)
-    example = next(e for r in results for e in r.facts.get("rejected_examples", ()))
+    example = next(e for r in results for e in r.metadata.get("rejected_examples", ()))
     return f"{rejected:,} of {read:,} items were rejected, such as {example}"[:LONGEST]
 
 
-def _begin(connection: Connection, part: Part) -> UUID:
+def _begin(connection: Connection, part: Partition) -> UUID:
     with connection.transaction():
         # Whoever left an entry open is dead: nobody else syncs this configuration now.
         died = connection.execute(
@@ -155,7 +155,7 @@ def _end(
     )
 
 
-def _fail(target: TargetDatabase, entry: UUID, part: Part, error: str) -> None:
+def _fail(target: TargetDatabase, entry: UUID, part: Partition, error: str) -> None:
     kept = error.replace("\x00", "\ufffd")[:LONGEST]
     try:
         with target.connect() as connection, connection.transaction():

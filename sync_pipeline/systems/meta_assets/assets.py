@@ -7,10 +7,11 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.stage import Connection, reason_of
 from sync_pipeline.orchestration.asset_checks import entity_checks
 from sync_pipeline.orchestration.asset_keys import asset_key
-from sync_pipeline.orchestration.assets import Wiring, entity_assets, source_assets
+from sync_pipeline.orchestration.assets import ResourceKeys, entity_assets, source_assets
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.errors import message_with_detail
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
 
 ENTITY = META_ASSETS[PHONE_NUMBER.name]
@@ -77,7 +78,9 @@ def upsert_trouble(connection: Connection) -> str | None:
             connection.execute(statement)
     except psycopg.Error as error:
         key = ", ".join(ENTITY.key)
-        return f"an upsert on ({key}) fails: {reason_of(error)}; run: sync-pipeline doctor"
+        return (
+            f"an upsert on ({key}) fails: {message_with_detail(error)}; run: sync-pipeline doctor"
+        )
     return None
 
 
@@ -91,6 +94,6 @@ def failing_workspaces(connection: Connection) -> dict[str, str]:
 
 
 SOURCES = source_assets(META_ASSETS)
-ENTITIES = entity_assets(META_ASSETS, Wiring("meta_assets", merge="meta_assets_merge"))
+ENTITIES = entity_assets(META_ASSETS, ResourceKeys("meta_assets", merge="meta_assets_merge"))
 CHECKS = [*entity_checks(META_ASSETS), questions]
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [*SOURCES, *ENTITIES]

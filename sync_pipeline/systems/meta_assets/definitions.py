@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
-from sync_pipeline.orchestration.system_definitions import Wired
+from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.meta_assets import assets, jobs, schedules
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 from sync_pipeline.systems.meta_assets.resource import MetaSource
 
-PHONE_SYNC = Wired(
+PHONE_SYNC = SystemDefinitions(
     runs=jobs.RUNS,
     source=MetaSource,
     assets=assets.ASSETS,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sync_pipeline.errors import ConversionError
 from sync_pipeline.merge.bookkeeping.requests import queue
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
 
 TYPE = "WA_EMBEDDED_SIGNUP"

@@ -18,15 +18,15 @@ PHONE_NUMBER = Entity(
     # The list brings the fields that it was asked for, and a webhook event a few of them.
     absent="unknown",
     description="Phone numbers of the WhatsApp Business accounts that workspaces have connected.",
-    part="workspace_id",
-    part_error="last_error",
+    partition_by="workspace_id",
+    partition_error="last_error",
     indexes=(("workspace_id",), ("workspace_id", "waba_id"), ("workspace_id", "last_synced_at")),
     columns=(
         Serial("id", uuid),
         Field("workspace_id", uuid, "workspace_id"),
         Local("business_id", text),
         Field("waba_id", text, "waba_id"),
-        Field("phone_number_id", text, "id", null_is_foreign=True),
+        Field("phone_number_id", text, "id", null_means_other_owner=True),
         Field("display_phone_number", text, "display_phone_number", personal=True),
         Field("verified_name", text, "verified_name"),
         Field("quality_rating", text, "quality_rating", note="an open list; GREEN, YELLOW, RED"),

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sync_pipeline.systems.meta_assets.api.client import Ask
+from sync_pipeline.systems.meta_assets.api.client import ReadRequest
 from sync_pipeline.systems.meta_assets.workspaces import Connected, Holder
 
 FindHolders = Callable[[Sequence[str]], list[Holder]]
 
 
 @dataclass
-class Errand:
+class ReadPlan:
     """The asks of a run, those of a workspace together.
 
     Attributes:
@@ -22,7 +22,7 @@ class Errand:
         problems: keys that nothing can be asked about.
     """
 
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[ReadRequest] = field(default_factory=list)
     expected: set[tuple[str, str]] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
@@ -32,14 +32,14 @@ class Errand:
         return len({ask.workspace_id for ask in self.asks})
 
 
-def every_workspace(connected: Connected) -> Errand:
+def every_workspace(connected: Connected) -> ReadPlan:
     """Everything that is connected."""
-    return Errand(
+    return ReadPlan(
         [ask for workspace in connected.accounts for ask in _all_of(connected, workspace)]
     )
 
 
-def by_keys(connected: Connected, keys: Iterable[str], find_holders: FindHolders) -> Errand:
+def by_keys(connected: Connected, keys: Iterable[str], find_holders: FindHolders) -> ReadPlan:
     """Single workspaces and numbers.
 
     Args:
@@ -87,14 +87,14 @@ class _Chosen:
         if key.phone_id:
             self._expected.add((key.workspace_id, key.phone_id))
 
-    def errand(self) -> Errand:
+    def errand(self) -> ReadPlan:
         asks = [ask for w in sorted(self._whole) for ask in _all_of(self._connected, w)]
         asks += [
-            Ask(workspace, self._connected.token(workspace), holder.waba_id, phone)
+            ReadRequest(workspace, self._connected.token(workspace), holder.waba_id, phone)
             for (workspace, phone), holder in sorted(self._single.items(), key=lambda item: item[0])
             if workspace not in self._whole
         ]
-        return Errand(asks, self._expected, self._problems)
+        return ReadPlan(asks, self._expected, self._problems)
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ def _uuid(text: str) -> str:
         return ""
 
 
-def _all_of(connected: Connected, workspace: str) -> list[Ask]:
+def _all_of(connected: Connected, workspace: str) -> list[ReadRequest]:
     token = connected.token(workspace)
-    return [Ask(workspace, token, waba) for waba in connected.accounts[workspace]]
+    return [ReadRequest(workspace, token, waba) for waba in connected.accounts[workspace]]
 
 
 def _unconnected(key: _Key) -> str:

@@ -15,11 +15,11 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.http.retry import Patience
-from sync_pipeline.systems.meta_assets.api.client import Answer, MetaClient
+from sync_pipeline.sources.http.retry import RetryPolicy
+from sync_pipeline.systems.meta_assets.api.client import MetaClient, ReadResult
 from sync_pipeline.systems.meta_assets.entities import PHONE_NUMBER
-from sync_pipeline.systems.meta_assets.read_outcome import Tally
-from sync_pipeline.systems.meta_assets.read_plan import Errand, by_keys, every_workspace
+from sync_pipeline.systems.meta_assets.read_outcome import OutcomeBuilder
+from sync_pipeline.systems.meta_assets.read_plan import ReadPlan, by_keys, every_workspace
 from sync_pipeline.systems.meta_assets.workspaces import connected, holders
 
 Record = dict[str, Any]
@@ -84,7 +84,7 @@ class MetaSource(dg.ConfigurableResource):
             client = MetaClient(
                 settings.meta_url,
                 fields=asked_for(PHONE_NUMBER),
-                patience=Patience(time_budget=settings.source_outage),
+                patience=RetryPolicy(time_budget=settings.source_outage),
             )
             self._client = client.__enter__()
         return self._client
@@ -131,18 +131,18 @@ class MetaSource(dg.ConfigurableResource):
         self, entity: Entity, scope: Scope, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         errand = _errand(entity, scope, outcome)
-        tally = Tally(errand, outcome)
+        tally = OutcomeBuilder(errand, outcome)
         if errand.asks:
             yield from self._asked(errand, tally, outcome)
         tally.close()
 
     def _asked(
-        self, errand: Errand, tally: Tally, outcome: SourceOutcome
+        self, errand: ReadPlan, tally: OutcomeBuilder, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         """Read, and attribute the client's traffic to this stream meanwhile."""
         traffic = self.client.traffic
         calls, received = traffic.calls, traffic.bytes
-        failed: Answer | None = None
+        failed: ReadResult | None = None
         try:
             with closing(self.client.answers(errand.asks)) as answers:
                 for answer in answers:
@@ -163,7 +163,7 @@ def asked_for(entity: Entity) -> tuple[str, ...]:
     return tuple(source for source in mapped if source not in OURS)
 
 
-def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) -> Errand:
+def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) -> ReadPlan:
     """What has to be asked; the connection to the target is closed again before anything is."""
     default = Settings.read().meta_token or ""
     with TargetDatabase().connect() as connection:
@@ -182,14 +182,14 @@ def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) 
     return errand
 
 
-def _records_of(answer: Answer) -> list[Record]:
+def _records_of(answer: ReadResult) -> list[Record]:
     ours = {"workspace_id": answer.ask.workspace_id}
     if answer.ask.waba_id:
         ours["waba_id"] = answer.ask.waba_id
     return [{**ours, **record} for record in answer.records]
 
 
-def _no_answer(failed: Answer) -> SourceRefused | SourceUnavailable:
+def _no_answer(failed: ReadResult) -> SourceRefused | SourceUnavailable:
     complaint = failed.complaint
     assert complaint is not None, "only an answer that failed"
     kind = SourceUnavailable if complaint.verdict.passes else SourceRefused

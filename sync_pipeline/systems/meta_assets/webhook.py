@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from sync_pipeline.merge.bookkeeping.requests import queue
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
 from sync_pipeline.systems.meta_assets.workspaces import CONNECTIONS
 

@@ -12,7 +12,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from sync_pipeline.merge.stage import Connection
+from sync_pipeline.postgres.connect import Connection
 
 CONNECTIONS = "meta_whatsapp_connections"
 TOKENS = "meta_tokens"

@@ -11,7 +11,7 @@ from sync_pipeline.doctor.repair.deduplicate import repair
 from sync_pipeline.doctor.repair.key_status import survey
 from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.doctor.repair.secondary_indexes import add_index
-from sync_pipeline.doctor.repair.unique_key import Fill, Place, UniqueKey
+from sync_pipeline.doctor.repair.unique_key import Fill, TableName, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline_tests.doctor.repair.sample_table import (
@@ -218,7 +218,7 @@ def test_an_index_of_another_table_keeps_its_name(database: str) -> None:
 
 
 def test_a_further_index_is_built_once_and_only_where_rows_allow_it(database: str) -> None:
-    place = Place("public", "book")
+    place = TableName("public", "book")
     with shelf(database, BOOKS, "create index by_title on book (pages)") as connection:
         built = add_index(connection, place, "by_title", ["title"])
         again = add_index(connection, place, "titles", ["title"])

@@ -11,7 +11,7 @@ from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.doctor.repair.deduplicate import repair
 from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.doctor.repair.secondary_indexes import add_index, drop_indexes
-from sync_pipeline.doctor.repair.unique_key import Fill, Place
+from sync_pipeline.doctor.repair.unique_key import Fill, TableName
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline_tests.doctor.repair.sample_table import (
     BOOK_ROWS,
@@ -97,7 +97,7 @@ def test_what_could_not_be_put_back_is_kept_and_tried_again(database: str) -> No
 
 
 def test_indexes_that_were_dropped_are_made_again_where_the_rows_allow_it(database: str) -> None:
-    place = Place("public", "book")
+    place = TableName("public", "book")
     inline = "alter table book add constraint one_each unique nulls not distinct (shelf, pages)"
     with shelf(
         database, BOOKS, inline, "create unique index lone on book (title, id)"

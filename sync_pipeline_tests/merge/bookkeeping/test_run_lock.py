@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from uuid import UUID, uuid4
 
 from sync_pipeline.merge.bookkeeping import run_lock, runs
-from sync_pipeline.merge.bookkeeping.run_lock import Sign
+from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline_tests.fixtures.command_line import until
 from sync_pipeline_tests.fixtures.sample_system import Workbench, shop
@@ -14,49 +13,49 @@ from sync_pipeline_tests.fixtures.sample_system import Workbench, shop
 
 def is_abandoned(bench: Workbench, run_id: UUID) -> None:
     # The server notices a moment later that a session has ended.
-    until(lambda: run_lock.abandoned(bench.connection) == [run_id], "the lock to be free")
+    until(lambda: run_lock.orphaned(bench.connection) == [run_id], "the lock to be free")
 
 
 def test_a_run_is_abandoned_when_its_sign_is_gone(bench: Workbench) -> None:
     run_id = uuid4()
-    with closing(Sign(lambda: connect(bench.dsn))) as sign:
-        sign.show(run_id, "full", system="shops")
-        sign.show(run_id, "full", system="shops")
-        assert run_lock.abandoned(bench.connection) == []
+    with RunLock(lambda: connect(bench.dsn)) as lock:
+        lock.acquire(run_id, "full", system="shops")
+        lock.acquire(run_id, "full", system="shops")
+        assert run_lock.orphaned(bench.connection) == []
     is_abandoned(bench, run_id)
 
 
 def test_a_sign_is_shown_again_after_its_connection_was_lost(bench: Workbench) -> None:
     run_id = uuid4()
-    with closing(Sign(lambda: connect(bench.dsn, application_name="sign"))) as sign:
-        sign.show(run_id, "full")
+    with RunLock(lambda: connect(bench.dsn, application_name="lock")) as lock:
+        lock.acquire(run_id, "full")
         bench.run(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sign'"
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lock'"
         )
         is_abandoned(bench, run_id)
-        sign.show(run_id, "full")
-        assert run_lock.abandoned(bench.connection) == []
+        lock.acquire(run_id, "full")
+        assert run_lock.orphaned(bench.connection) == []
 
 
 def test_a_run_that_lost_its_sign_lives_while_it_merges(bench: Workbench) -> None:
     run_id = uuid4()
-    with closing(Sign(lambda: connect(bench.dsn))) as sign:
-        sign.show(run_id, "full")
+    with RunLock(lambda: connect(bench.dsn)) as lock:
+        lock.acquire(run_id, "full")
     name = f"sync_pipeline shops/shop run {str(run_id)[:8]}"
     with connect(bench.dsn, application_name=name):
-        assert run_lock.abandoned(bench.connection) == []
+        assert run_lock.orphaned(bench.connection) == []
     is_abandoned(bench, run_id)
 
 
 def test_a_run_that_never_gave_a_sign_is_left_to_whoever_entered_it(bench: Workbench) -> None:
     runs.open_run(bench.connection, uuid4(), "patch")
-    assert run_lock.abandoned(bench.connection) == []
+    assert run_lock.orphaned(bench.connection) == []
 
 
 def test_an_abandoned_run_ends_with_its_last_step(bench: Workbench) -> None:
     run_id = uuid4()
-    with closing(Sign(lambda: connect(bench.dsn))) as sign:
-        sign.show(run_id, "full")
+    with RunLock(lambda: connect(bench.dsn)) as lock:
+        lock.acquire(run_id, "full")
         bench.sync(shop(), run_id=run_id)
     bench.run("update sync_history set created_at = created_at - interval '1 hour'")
     bench.run("update sync.step set finished_at = finished_at - interval '30 minutes'")
@@ -64,4 +63,4 @@ def test_an_abandoned_run_ends_with_its_last_step(bench: Workbench) -> None:
     row = bench.row("select status, duration_ms, metadata ->> 'error' as why from sync_history")
     assert (row["status"], row["why"]) == ("partial_success", "killed")
     assert 29 * 60_000 < row["duration_ms"] < 31 * 60_000
-    assert run_lock.abandoned(bench.connection) == []
+    assert run_lock.orphaned(bench.connection) == []

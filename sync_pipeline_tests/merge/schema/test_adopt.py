@@ -12,7 +12,7 @@ from alembic import command
 
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.schema import migrate
-from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.model.entity import Entity, Field
 from sync_pipeline.model.system import System
@@ -53,11 +53,11 @@ def production(dsn: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def adopted(dsn: str, system: System = SHOPS) -> list[Note]:
+def adopted(dsn: str, system: System = SHOPS) -> list[MigrationNote]:
     return migrate.migrate(dsn, metadata([system]))
 
 
-def said(notes: Iterable[Note], table: str, kind: str) -> list[str]:
+def said(notes: Iterable[MigrationNote], table: str, kind: str) -> list[str]:
     return [n.text for n in notes if (n.table, n.kind) == (table, kind)]
 
 
@@ -243,7 +243,10 @@ def test_repeated_nulls_in_a_key_where_null_counts_are_refused_too(database: str
         source="seat",
         key=("row", "place"),
         absent="cleared",
-        columns=(Field("row", text, "row"), Field("place", integer, "place", null_counts=True)),
+        columns=(
+            Field("row", text, "row"),
+            Field("place", integer, "place", nulls_not_distinct=True),
+        ),
     )
     production(
         database,

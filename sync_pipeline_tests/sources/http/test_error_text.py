@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_pipeline.sources.http.error_text import LONGEST, words_of
+from sync_pipeline.sources.http.error_text import LONGEST, error_message
 
 PAGE = b"""<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {color: red}</style>
 <script>if (1 < 2) { alert("no") }</script></head>
@@ -35,10 +35,10 @@ PAGE = b"""<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {co
     ],
 )
 def test_words_are_found_in_every_shape(content: bytes, words: str) -> None:
-    assert words_of(content) == words
+    assert error_message(content) == words
 
 
 def test_long_words_are_shortened() -> None:
-    words = words_of(b"word " * 100_000)
+    words = error_message(b"word " * 100_000)
     assert len(words) <= LONGEST
     assert words.endswith("word…")

@@ -8,8 +8,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.response import Reply
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.response import Response
 
 SECRET = "EAAGquaint/odd+token=for|nobody's,eyes"
 """Changes when it is percent-encoded, and when JSON or HTML escapes it."""
@@ -31,10 +31,10 @@ CLIENT_SECRET = 'q7/Zk+9d & "TTn0"\n\u00e9\U0001f511=='
     ],
 )
 def test_a_token_is_blotted_out_in_every_form(text: str) -> None:
-    blotted = Discretion(SECRET)(text)
+    blotted = Redactor(SECRET)(text)
     assert "***" in blotted
     assert not any(part in blotted for part in ("quaint", "odd", "nobody", "eyes", "some"))
-    assert Discretion(SECRET)(blotted) == blotted
+    assert Redactor(SECRET)(blotted) == blotted
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_a_token_is_blotted_out_in_every_form(text: str) -> None:
     ],
 )
 def test_no_encoding_hides_a_secret(form: str) -> None:
-    assert Discretion(CLIENT_SECRET)(f"bad: “{form}” twice “{form}”.") == "bad: “***” twice “***”."
+    assert Redactor(CLIENT_SECRET)(f"bad: “{form}” twice “{form}”.") == "bad: “***” twice “***”."
 
 
 def test_of_secrets_that_begin_alike_the_one_that_is_meant_is_blotted_out_whole() -> None:
-    discretion = Discretion("invented-token-1", "invented-token-22", "invented-")
+    discretion = Redactor("invented-token-1", "invented-token-22", "invented-")
     assert discretion("invented-token-22 and invented-token-1!") == "*** and ***!"
     assert discretion("the one before, invented-tok.9-old.") == "the one before, ***."
 
 
 def test_other_words_are_left_alone() -> None:
     text = "code 190: Error validating access token: EAA is a prefix, EARNINGS are not"
-    assert Discretion(SECRET, "")(text) == text
-    assert Discretion()(text) == text
+    assert Redactor(SECRET, "")(text) == text
+    assert Redactor()(text) == text
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_other_words_are_left_alone() -> None:
     ],
 )
 def test_a_reply_is_quoted_without_the_secret_that_it_echoes(body: str) -> None:
-    said = Reply(400, {}, body.encode(), "/", secrets=(CLIENT_SECRET,)).quoted
+    said = Response(400, {}, body.encode(), "/", secrets=(CLIENT_SECRET,)).quoted
     assert "*" in said
     assert not any(part in said for part in ("q7", "Zk", "9d", "TTn0", "==", "%3D"))
 
 
 def test_a_redirection_is_told_without_credentials() -> None:
     target = f"https://me:pass@host.example/in/{quote(SECRET, safe='')}/x#token=other"
-    reply = Reply(302, {"location": target}, b"", "/", secrets=(SECRET,))
+    reply = Response(302, {"location": target}, b"", "/", secrets=(SECRET,))
     assert reply.redirection == "https://host.example/in/***/x"
-    assert Reply(200, {}, b"", "/").redirection is None
+    assert Response(200, {}, b"", "/").redirection is None

@@ -16,8 +16,8 @@ import pytest
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.faults import Fault
-from sync_pipeline.sources.http.retry import Patience, Retries, TryAgain, Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply
+from sync_pipeline.sources.http.retry import InvalidResponse, Retries, RetryableError, RetryPolicy
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.sources.task_group import gather
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 
@@ -45,7 +45,7 @@ def with_transport(
 
 
 async def ask(transport: HttpTransport) -> Any:
-    return await transport.get("obj/agent", read=Reply.json)
+    return await transport.get("obj/agent", read=Response.json)
 
 
 async def ask_and_count(transport: HttpTransport) -> tuple[int, int]:
@@ -176,9 +176,9 @@ def test_a_reader_may_ask_for_another_attempt_or_a_status_of_its_own(
 ) -> None:
     bubble.faults.add(Fault(kind="status", status=409, times=1))
 
-    def read(reply: Reply) -> int:
+    def read(reply: Response) -> int:
         if reply.status == 409:
-            raise TryAgain("busy", wait=0.01)
+            raise RetryableError("busy", wait=0.01)
         return reply.status
 
     async def ask_patiently(transport: HttpTransport) -> int:
@@ -189,7 +189,7 @@ def test_a_reader_may_ask_for_another_attempt_or_a_status_of_its_own(
 
 def test_a_secret_that_the_source_echoes_is_blotted_out(bubble: BubbleSimulator) -> None:
     async def ask_for_the_token(transport: HttpTransport) -> Any:
-        return await transport.get(f"obj/agent/{bubble.token}", read=Reply.json)
+        return await transport.get(f"obj/agent/{bubble.token}", read=Response.json)
 
     with pytest.raises(SourceRefused, match=r"object with id \*\*\* does not exist"):
         with_transport(bubble, ask_for_the_token)
@@ -227,12 +227,12 @@ class TestPace:
 
 class TestRetries:
     def test_waits_are_drawn_from_zero_to_a_bound_that_doubles(self) -> None:
-        patience = Patience(first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=4))
+        patience = RetryPolicy(first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=4))
 
         def fourfold() -> list[float]:
             retries = Retries(patience, "GET /")
             retries.start()
-            return [float(retries.wait_after(TryAgain("no"))) for _ in range(4)]
+            return [float(retries.wait_after(RetryableError("no"))) for _ in range(4)]
 
         columns = zip(*(fourfold() for _ in range(300)), strict=True)
         for waits, bound in zip(columns, [1, 2, 4, 4], strict=True):
@@ -242,15 +242,15 @@ class TestRetries:
     def test_a_bound_on_attempts_does_not_count_being_told_to_slow_down(self) -> None:
         retries = Retries(QUICK, "GET /", attempts=2)
         retries.start()
-        assert retries.wait_after(TryAgain("status 429", counts=False)) is not False
-        assert retries.wait_after(TryAgain("status 500")) is not False
-        assert retries.wait_after(TryAgain("status 500")) is False
+        assert retries.wait_after(RetryableError("status 429", counts=False)) is not False
+        assert retries.wait_after(RetryableError("status 500")) is not False
+        assert retries.wait_after(RetryableError("status 500")) is False
 
     def test_nonsense_now_and_then_in_an_outage_does_not_make_the_source_broken(self) -> None:
         retries = Retries(QUICK, "GET /", attempts=2)
         retries.start()
-        retries.wait_after(TryAgain("status 500"))
-        assert retries.wait_after(Undecodable("a body cut short")) is False
+        retries.wait_after(RetryableError("status 500"))
+        assert retries.wait_after(InvalidResponse("a body cut short")) is False
         failure = retries.exhausted()
         assert isinstance(failure, SourceUnavailable)
         assert "status 500; a body cut short" in str(failure)

@@ -13,7 +13,7 @@ from sync_pipeline.merge.stream import Progress, SourceOutcome
 from sync_pipeline.model.entity import Column, Entity, Field
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.types import integer, text
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline_tests.fixtures.desktop import Side
 from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench
 
@@ -61,9 +61,9 @@ class Origin(Side):
         # Without parameters a % is a %.
         self.connection.execute(statement.encode(), parameters or None)
 
-    def source(self, dsn: str | None = None, **options: Any) -> RelationalSource:
+    def source(self, dsn: str | None = None, **options: Any) -> PostgresReader:
         """A source on this database, or on the same one with another login."""
-        return RelationalSource(dsn or self.dsn, variable="ORIGIN_DSN", **options)
+        return PostgresReader(dsn or self.dsn, variable="ORIGIN_DSN", **options)
 
     def read(
         self, entity: Entity = ITEM, cursor: Any = None, *, dsn: str | None = None, **options: Any
@@ -90,7 +90,7 @@ class Origin(Side):
             return bench.merge(stream, run_id=run_id)[0]
 
 
-def read(source: RelationalSource, entity: Entity = ITEM, cursor: Any = None, **scope: Any) -> Read:
+def read(source: PostgresReader, entity: Entity = ITEM, cursor: Any = None, **scope: Any) -> Read:
     """A read of one entity through a source that may have read others before."""
     stream = source.read(entity, Scope(**scope), Progress(cursor=cursor))
     records = [dict(record) for batch in stream.batches for record in batch]

@@ -210,7 +210,7 @@ def test_numbers_of_any_length_divide_evenly(origin: Origin) -> None:
     assert largest(origin.read()) < 2 * RANGE
 
 
-PART = Field("part", text, "part", null_counts=True)
+PART = Field("part", text, "part", nulls_not_distinct=True)
 PAIR = item(key=("id", "part"), columns=(ID, PART, Field("name", text, "name")))
 
 
@@ -393,7 +393,7 @@ def test_a_run_that_lands_goes_on_from_there(moved: tuple[Origin, Workbench]) ->
     assert counted(result)["updated"] == 1
     assert result.counts.read < 3 * RANGE
     assert counted(again) == {}
-    assert again.facts["ranges_moved"] == 0
+    assert again.metadata["ranges_moved"] == 0
 
 
 def test_a_dry_run_leaves_the_changes_to_the_next_run(moved: tuple[Origin, Workbench]) -> None:

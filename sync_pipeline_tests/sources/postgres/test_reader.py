@@ -205,7 +205,7 @@ def test_a_column_that_the_source_lacks_is_unknown_and_clears_nothing(
 
     assert counted(result) == {"read": 1, "updated": 1}
     assert bench.row("select name, size from item") == {"name": "two", "size": 5}
-    assert result.facts["not_at_source"] == "size"
+    assert result.metadata["not_at_source"] == "size"
     assert "own/item: the source has no column size" in caplog.text
 
 
@@ -288,7 +288,7 @@ def test_a_range_of_dates_is_refused_before_anything_is_read() -> None:
 
 PAIR = item(
     key=("id", "part"),
-    columns=(ID, Field("part", text, "part", null_counts=True), *ITEM.columns[1:]),
+    columns=(ID, Field("part", text, "part", nulls_not_distinct=True), *ITEM.columns[1:]),
 )
 
 

@@ -24,7 +24,7 @@ from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Field
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.types import integer
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted
 from sync_pipeline_tests.sources.postgres.source_database import ID, ITEM, Origin, item, read
 
@@ -358,7 +358,7 @@ def test_a_login_that_cannot_succeed_is_not_tried_again(
 
 
 def test_what_is_no_connection_string_is_said_without_quoting_it() -> None:
-    source = RelationalSource("postgresql://me:open sesame@ho st/db", variable="ORIGIN_DSN")
+    source = PostgresReader("postgresql://me:open sesame@ho st/db", variable="ORIGIN_DSN")
 
     with pytest.raises(
         SettingsError, match="ORIGIN_DSN is not a PostgreSQL connection string"

@@ -20,12 +20,12 @@ from sync_pipeline.merge import engine
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.session import Target
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.merge.stream import Batch, Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
 from sync_pipeline_tests.fixtures.desktop import Practice, Results, Side
@@ -158,7 +158,7 @@ class Way:
     ) -> Results:
         parents = {e.name: e for e in self.system.entities}
         results: Results = {}
-        source = RelationalSource(self.source.dsn, variable="A_DSN", only=self.only)
+        source = PostgresReader(self.source.dsn, variable="A_DSN", only=self.only)
         since: dict[str, Progress] = {}
         if scope.mode == "delta":
             with self.connect("progress") as account:

@@ -23,8 +23,8 @@ from sync_pipeline.errors import StoppedByGuard, TargetRefused, TargetUnavailabl
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.review import explain
 from sync_pipeline.merge.schema.metadata import base_name
-from sync_pipeline.merge.stage import Connection
 from sync_pipeline.model.scope import Scope
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline_tests.fixtures.desktop import Practice, Results, Side
 from sync_pipeline_tests.systems.desktop.fault_injection import Torn, Watch, Way, forward, reverse
 from sync_pipeline_tests.systems.desktop.random_histories import TABLES, Edit, Key, Row, Step, Table
@@ -718,7 +718,7 @@ def _by_key(table: Table, rows: list[Found]) -> dict[Key, list[Row]]:
 def _unreadable(table: Table, key: Key) -> bool:
     """Whether a part of the key is null where null does not count."""
     fields = zip(table.entity.key_fields, key, strict=True)
-    return any(part is None and not f.null_counts for f, part in fields)
+    return any(part is None and not f.nulls_not_distinct for f, part in fields)
 
 
 def _numbers(table: Table, payload: Row) -> Row:

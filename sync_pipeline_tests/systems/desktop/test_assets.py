@@ -14,7 +14,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import asset_key
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.fixtures.desktop import Practice, Side, copied
@@ -104,10 +104,10 @@ def loop(
 
 def enter_during_the_read(patch: pytest.MonkeyPatch, practice: Practice) -> None:
     """Enter a job and its task, together, when a run has read the jobs and not yet the tasks."""
-    read = RelationalSource.read
+    read = PostgresReader.read
 
     def interrupted(
-        self: RelationalSource, entity: Entity, scope: Scope, since: Progress
+        self: PostgresReader, entity: Entity, scope: Scope, since: Progress
     ) -> EntityBatches:
         if entity.name == "jobtasks":
             with practice.desktop.connection.transaction():
@@ -115,7 +115,7 @@ def enter_during_the_read(patch: pytest.MonkeyPatch, practice: Practice) -> None
                 practice.desktop.insert("jobtasks", **task(ASIDE, source="D"))
         return read(self, entity, scope, since)
 
-    patch.setattr(RelationalSource, "read", interrupted)
+    patch.setattr(PostgresReader, "read", interrupted)
 
 
 def entered_aside(side: Side) -> int:

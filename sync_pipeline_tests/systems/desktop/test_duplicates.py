@@ -26,7 +26,7 @@ def test_the_surplus_is_counted_and_named(repeated: Practice) -> None:
     result = repeated.forward("jobshead")["jobshead"]
 
     assert counted(result) == {"read": 6, "inserted": 3, "duplicates": 3}
-    assert result.facts["duplicate_examples"] == ["1, 1001 (3 times)", "2, 1001 (2 times)"]
+    assert result.metadata["duplicate_examples"] == ["1, 1001 (3 times)", "2, 1001 (2 times)"]
     assert on_mobile(repeated) == ["c", "e", "f"]
 
 
@@ -76,5 +76,5 @@ def test_exact_copies_of_a_row_are_surplus_too(office: Practice) -> None:
 
     for result in results.values():
         assert counted(result) == {"read": 2, "inserted": 1, "duplicates": 1}
-    examples = results["taskchecklist"].facts["duplicate_examples"]
+    examples = results["taskchecklist"].metadata["duplicate_examples"]
     assert examples == ["∅, bills obtained (2 times)"]

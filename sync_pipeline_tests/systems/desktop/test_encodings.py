@@ -107,6 +107,6 @@ def test_ranges_are_read_also_where_bytes_that_are_no_text_are_part_of_the_key(
     assert counted(first) == {"read": 601, "inserted": 600, "rejected": 1}
     expected = r"task_id '101': checklistdesc → checklistdesc: b'papi\xe9r' is binary, not text"
     assert rejected(unchecked)["reason"] == expected
-    assert (first.facts["ranges"] > 2, counted(still)) == (True, {})
-    assert (moved.facts["ranges_moved"], moved.counts.updated) == (1, 1)
+    assert (first.metadata["ranges"] > 2, counted(still)) == (True, {})
+    assert (moved.metadata["ranges_moved"], moved.counts.updated) == (1, 1)
     assert moved.counts.read < 300

@@ -11,7 +11,7 @@ from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.scope import Scope
-from sync_pipeline.sources.postgres.reader import RelationalSource
+from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.fixtures.desktop import Practice, counted
 from sync_pipeline_tests.systems.desktop.sample_rows import job, reminder, staff, task
@@ -29,7 +29,7 @@ def test_a_column_that_the_desktop_has_not_is_left_alone_and_the_rest_syncs(
     result = office.forward("jobshead")["jobshead"]
 
     assert counted(result) == {"read": 2, "inserted": 1, "updated": 1}
-    assert result.facts["not_at_source"] == "worklocation"
+    assert result.metadata["not_at_source"] == "worklocation"
     found = office.mobile.rows("select job_status, worklocation from jobshead order by job_id")
     assert [tuple(row.values()) for row in found] == [("C", "Office"), ("P", None)]
 
@@ -80,7 +80,7 @@ def test_a_desktop_table_without_a_column_of_its_key_is_one_clear_error(office: 
     office.desktop.insert("mbreminder", **reminder())
     message = "table workdiary has no column wd_id, which is part of the key"
 
-    with closing(RelationalSource(office.desktop.dsn, variable="DESKTOP_DSN")) as source:
+    with closing(PostgresReader(office.desktop.dsn, variable="DESKTOP_DSN")) as source:
         with pytest.raises(SourceRefused, match=message):
             source.read(DESKTOP["workdiary"], Scope(), Progress())
         stream = source.read(DESKTOP["reminder"], Scope(), Progress())

@@ -220,7 +220,7 @@ def test_what_went_back_comes_forward_as_the_mobile_rows_that_they_are(synced: S
 
     assert (again.inserted, again.updated, again.conflicted) == (0, 0, 0)
     assert again.owned_elsewhere >= total(synced.reverse).inserted > 400
-    assert [name for name, r in synced.again.items() if "owner_conflicts" in r.facts] == []
+    assert [name for name, r in synced.again.items() if "owner_conflicts" in r.metadata] == []
 
 
 def test_further_runs_either_way_write_nothing(synced: Synced) -> None:

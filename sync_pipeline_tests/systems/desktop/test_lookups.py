@@ -41,7 +41,7 @@ def test_the_client_follows_the_job_although_the_task_has_not_changed(two_jobs: 
 
     assert clients(two_jobs) == [10002, 10003]
     assert (counted(result), counted(again)) == ({"read": 2, "updated": 2}, {})
-    assert (result.facts["bytes"] > 0, result.facts["looked_up"]) == (True, 2)
+    assert (result.metadata["bytes"] > 0, result.metadata["looked_up"]) == (True, 2)
 
 
 def test_the_client_follows_a_job_that_was_changed_on_mobile(two_jobs: Practice) -> None:

@@ -42,8 +42,8 @@ def test_a_table_that_was_emptied_is_not_skipped_and_deletes_nothing(
     sixty_jobs.desktop.insert("jobshead", **job(25000))
     filled = sixty_jobs.forward("jobshead", mode=mode)["jobshead"]
 
-    assert (counted(emptied), emptied.facts["missing"]) == ({}, 0)
-    assert emptied.facts["source_rows"] == 0
+    assert (counted(emptied), emptied.metadata["missing"]) == ({}, 0)
+    assert emptied.metadata["source_rows"] == 0
     assert counted(filled) == {"read": 61, "inserted": 1, "unchanged": 60}
     assert sixty_jobs.mobile.images("jobshead", "job_id < 25000") == before
 
@@ -56,7 +56,7 @@ def test_a_row_that_vanished_stays_on_mobile_and_is_counted_as_missing(
 
     result = sixty_jobs.forward("jobshead", mode="full")["jobshead"]
 
-    assert (counted(result), result.facts["missing"]) == ({"read": 59, "unchanged": 59}, 1)
+    assert (counted(result), result.metadata["missing"]) == ({"read": 59, "unchanged": 59}, 1)
     assert sixty_jobs.mobile.images("jobshead") == before
 
 
@@ -76,5 +76,5 @@ def test_a_table_of_which_too_much_vanished_is_stopped_and_the_others_go_on(
     assert counted(others["reminder"]) == {"read": 1, "inserted": 1}
     approved = frozenset({stop.value.digest})
     result = sixty_jobs.forward("jobshead", mode="full", approve=approved)["jobshead"]
-    assert (counted(result), result.facts["missing"]) == ({"read": 35, "updated": 35}, 25)
+    assert (counted(result), result.metadata["missing"]) == ({"read": 35, "updated": 35}, 25)
     assert sixty_jobs.mobile.value("select count(*) from jobshead") == 60

@@ -33,11 +33,11 @@ def test_an_incremental_run_reads_only_ranges_that_changed(thousand_jobs: Practi
     result = thousand_jobs.forward("jobshead")["jobshead"]
     nothing = thousand_jobs.forward("jobshead")["jobshead"]
 
-    assert (full.counts.read, full.facts["ranges"]) == (1000, 7)
-    assert (result.facts["ranges_moved"], result.counts.updated) == (2, 2)
+    assert (full.counts.read, full.metadata["ranges"]) == (1000, 7)
+    assert (result.metadata["ranges_moved"], result.counts.updated) == (2, 2)
     assert result.counts.read < 300
-    assert result.facts["bytes"] < full.facts["bytes"] / 2
-    assert (counted(nothing), nothing.facts["ranges_moved"]) == ({}, 0)
+    assert result.metadata["bytes"] < full.metadata["bytes"] / 2
+    assert (counted(nothing), nothing.metadata["ranges_moved"]) == ({}, 0)
 
 
 def test_a_row_that_moves_to_another_range_and_a_new_one_are_found(

@@ -36,7 +36,7 @@ def test_a_client_of_an_organisation_or_a_location_that_is_not_there_waits_for_i
     assert counted(first) == {"read": 3, "inserted": 1, "parked": 2}
     assert parked == [("climaster", "orgmaster", "2"), ("climaster", "locmaster", "9")]
     assert counted(later) == {"read": 2, "inserted": 2}
-    assert later.facts["released"] == 2
+    assert later.metadata["released"] == 2
     assert waiting(office) == []
 
 
@@ -51,7 +51,7 @@ def test_an_answer_waits_for_its_reminder(office: Practice) -> None:
         {"read": 1, "parked": 1},
         {"read": 1, "inserted": 1},
     )
-    assert first.facts["parked_examples"] == ['{"remdetid": 7001} waits for reminder 5001']
+    assert first.metadata["parked_examples"] == ['{"remdetid": 7001} waits for reminder 5001']
 
 
 def test_an_answer_to_a_reminder_of_a_mobile_user_need_not_wait(office: Practice) -> None:

@@ -87,8 +87,8 @@ def test_scenario_4_a_mobile_record_changed_on_the_desktop_keeps_the_mobile_vers
     assert (conflict["kind"], conflict["kept"]) == ("owner", "local")
     assert conflict["key"] == {"job_id": 99999, "sporg_id": 1001}
     assert (conflict["local"], conflict["source"]) == ({"job_status": "W"}, {"job_status": "C"})
-    assert result.facts["owner_conflicts"] == 1
-    assert result.facts["conflict_examples"] == ["owner 99999, 1001: job_status"]
+    assert result.metadata["owner_conflicts"] == 1
+    assert result.metadata["conflict_examples"] == ["owner 99999, 1001: job_status"]
 
 
 def test_scenario_4_holds_also_where_the_desktop_leaves_the_mark_of_mobile(
@@ -103,7 +103,7 @@ def test_scenario_4_holds_also_where_the_desktop_leaves_the_mark_of_mobile(
     accepted(office)
 
     assert counted(result) == {"read": 1, "owned_elsewhere": 1}
-    assert result.facts["conflict_examples"] == ["owner 99999, 1001: job_status"]
+    assert result.metadata["conflict_examples"] == ["owner 99999, 1001: job_status"]
     assert on_mobile(office, 99999)["job_status"] == "C"
 
 

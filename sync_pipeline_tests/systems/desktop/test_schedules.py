@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +11,7 @@ import pytest
 from sync_pipeline.definitions import defs
 from sync_pipeline.merge.bookkeeping import requests
 from sync_pipeline.merge.bookkeeping import runs as history
-from sync_pipeline.merge.bookkeeping.run_lock import Sign
+from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.run_history import REQUEST_TAG
 from sync_pipeline.systems.desktop.entities import DESKTOP
@@ -203,8 +202,8 @@ def killed(desktop: DesktopSystem, name: str, database: TargetDatabase) -> str:
     run = desktop.instance.create_run_for_job(
         defs.resolve_job_def(name), status=dg.DagsterRunStatus.STARTED
     )
-    with closing(Sign(database.connect)) as sign:
-        sign.show(UUID(run.run_id), "delta", system="desktop")
+    with RunLock(database.connect) as lock:
+        lock.acquire(UUID(run.run_id), "delta", system="desktop")
     desktop.await_alone()
     return run.run_id
 

@@ -9,7 +9,7 @@ from typing import LiteralString
 import pytest
 
 from sync_pipeline.merge.schema import migrate
-from sync_pipeline.merge.schema.adopt import Note
+from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.fixtures.desktop import Practice, Side
@@ -73,5 +73,5 @@ def test_either_earlier_definition_becomes_ours_and_keeps_its_rows(
         assert target.mobile.value(status) == "success"
 
 
-def created(notes: list[Note]) -> list[Note]:
+def created(notes: list[MigrationNote]) -> list[MigrationNote]:
     return [note for note in notes if note.kind == "created"]

@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.server import BackgroundServer, transport_of
-from sync_pipeline.sources.http.retry import Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply
+from sync_pipeline.sources.http.retry import InvalidResponse
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def with_line(line: SlowLine, work: Callable[[HttpTransport], Awaitable[T]]) -> 
         return anyio.run(run, url)
 
 
-def downloaded(line: SlowLine, read: Callable[[Reply], Any] = lambda reply: reply.size) -> bytes:
+def downloaded(line: SlowLine, read: Callable[[Response], Any] = lambda reply: reply.size) -> bytes:
     file = io.BytesIO(b"longer than any body" * CHUNK)
 
     async def work(transport: HttpTransport) -> None:
@@ -138,12 +138,12 @@ def test_a_body_that_is_always_cut_short_makes_the_source_broken():
 
 def test_a_reader_that_cannot_decode_the_file_has_it_fetched_again():
     line = SlowLine(chunks=1)
-    told: list[Reply] = []
+    told: list[Response] = []
 
-    def read(reply: Reply) -> None:
+    def read(reply: Response) -> None:
         told.append(reply)
         if len(told) < 3:
-            raise Undecodable("half a menu")
+            raise InvalidResponse("half a menu")
 
     assert downloaded(line, read)
     assert [reply.attempts for reply in told] == [1, 2, 3]

@@ -16,7 +16,7 @@ from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.integrations.simulator import QuSimulator
 from sync_pipeline.sources.http.oauth import ClientCredentials
-from sync_pipeline.sources.http.transport import HttpTransport, Reply
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.sources.task_group import gather
 from sync_pipeline.systems.integrations.api import TOKENS, QuClient
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
@@ -38,7 +38,7 @@ class Clock:
 
 
 async def ask(transport: HttpTransport) -> Any:
-    return await transport.get("api/v4/locations/1001", read=Reply.json)
+    return await transport.get("api/v4/locations/1001", read=Response.json)
 
 
 def with_credentials(
@@ -164,7 +164,7 @@ def test_a_token_that_the_source_echoes_is_blotted_out(qu: QuSimulator):
 
 def test_no_part_of_a_secret_is_left_where_words_are_shortened():
     secret = "x" * 900
-    reply = Reply(
+    reply = Response(
         401, {}, b'{"error": "the token %s is old"}' % secret.encode(), "/", secrets=(secret,)
     )
     assert reply.quoted == ": “the token *** is old”"

@@ -514,7 +514,7 @@ def test_what_the_guard_allows_is_weighed_against_the_site(menus: Menus) -> None
     with connect(menus.dsn) as session:
         parts = [menus.config("1001").site.config_id]
         summary = PlanSummary(writes=result - 1)
-        rel = Relations(entity.within("integrations"))
+        rel = Relations(entity.bound_to("integrations"))
         [found] = guard._updates(session, rel, summary, parts)
         assert f"of {result} rows would be updated" in found
         assert list(guard._updates(session, rel, summary, None)) == []

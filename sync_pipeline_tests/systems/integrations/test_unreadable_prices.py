@@ -41,10 +41,10 @@ def sync(product: Workbench, entity: Entity, *items: dict[str, Any]) -> MergeRes
     menu = json.dumps({"menuItems": [], LISTS[entity.name]: items})
     with read_menu(io.BytesIO(menu.encode()), QU, site_of()) as read:
         part = read.site.config_id
-        outcome = SourceOutcome(complete=True, parts=(part,))
+        outcome = SourceOutcome(complete=True, partitions=(part,))
         batches = read.batches(cast("Kind", entity.source))
         scope = Scope(mode="full", part=part)
-        stream = EntityBatches(entity, batches, scope, outcome, dt.timedelta(0), part=part)
+        stream = EntityBatches(entity, batches, scope, outcome, dt.timedelta(0), partition=part)
         return product.merge(stream)[0]
 
 

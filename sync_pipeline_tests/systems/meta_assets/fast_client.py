@@ -10,8 +10,8 @@ from typing import Any
 from sync_pipeline.merge.stream import EntityBatches
 from sync_pipeline.simulators.meta_assets.credentials import PHONES
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
-from sync_pipeline.systems.meta_assets.api.client import Answer, Ask, MetaClient
-from sync_pipeline.systems.meta_assets.api.errors import Complaint
+from sync_pipeline.systems.meta_assets.api.client import MetaClient, ReadRequest, ReadResult
+from sync_pipeline.systems.meta_assets.api.errors import GraphError
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.meta_assets import workspace
 
@@ -38,23 +38,23 @@ def client_of(meta: MetaSimulator, **settings: Any) -> Iterator[MetaClient]:
         yield client
 
 
-def ask(waba: str, token: str, *, workspace: str = "w1", phone: str = "") -> Ask:
-    return Ask(workspace, token, waba, phone)
+def ask(waba: str, token: str, *, workspace: str = "w1", phone: str = "") -> ReadRequest:
+    return ReadRequest(workspace, token, waba, phone)
 
 
-def answers_of(meta: MetaSimulator, *asks: Ask, **settings: Any) -> list[Answer]:
+def answers_of(meta: MetaSimulator, *asks: ReadRequest, **settings: Any) -> list[ReadResult]:
     with client_of(meta, **settings) as client:
         return list(client.answers(asks))
 
 
-def complaint_of(meta: MetaSimulator, asked: Ask, **settings: Any) -> Complaint:
+def complaint_of(meta: MetaSimulator, asked: ReadRequest, **settings: Any) -> GraphError:
     """The one complaint that is all there is to an ask."""
     (answer,) = answers_of(meta, asked, **settings)
     assert answer.complaint is not None
     return answer.complaint
 
 
-def ids(answers: Iterable[Answer]) -> list[str]:
+def ids(answers: Iterable[ReadResult]) -> list[str]:
     return [record["id"] for answer in answers for record in answer.records]
 
 

@@ -33,7 +33,7 @@ def test_a_number_is_asked_for_by_itself_for_each_workspace_that_has_it(
     }
     assert set(meta.stats.by_path) == {"GET /{id}"}
     outcome = stream.outcome
-    assert (outcome.complete, outcome.parts, outcome.problems) == (False, [], [])
+    assert (outcome.complete, outcome.partitions, outcome.problems) == (False, [], [])
 
 
 def test_a_workspace_is_read_as_a_whole(
@@ -43,7 +43,7 @@ def test_a_workspace_is_read_as_a_whole(
     messenger.connect_account("south", SOUTH, TOKENS[SOUTH])
     stream = messenger.read(meta_source, north.upper(), f"{north}:{PHONES[NORTH][0]}")
     assert held(records_of(stream)) == numbers("north", NORTH)
-    assert (stream.outcome.complete, stream.outcome.parts) == (True, [north])
+    assert (stream.outcome.complete, stream.outcome.partitions) == (True, [north])
     assert meta.stats.total == 1
 
 
@@ -53,7 +53,7 @@ def test_a_new_number_of_a_workspace_is_looked_for_in_all_of_it(
     north = messenger.connect_account("north", NORTH, TOKENS[NORTH])
     stream = messenger.read(meta_source, f"{north}:{PHONES[NORTH][1]}", f"{north}:404")
     assert held(records_of(stream)) == numbers("north", NORTH)
-    assert stream.outcome.parts == [north]
+    assert stream.outcome.partitions == [north]
     assert stream.outcome.problems == [
         f"phone_numbers {north}:404: none of the workspace's accounts has this number"
     ]
@@ -80,6 +80,6 @@ def test_a_number_that_is_gone_says_nothing_about_its_workspace(
     meta.accounts.remove(phone)
     stream = messenger.read(meta_source, phone)
     assert records_of(stream) == []
-    assert stream.outcome.part_errors == {}
+    assert stream.outcome.partition_errors == {}
     (problem,) = stream.outcome.problems
     assert problem.startswith(f"phone_numbers {north}:{phone}: HTTP 400: {NOT_THERE}")

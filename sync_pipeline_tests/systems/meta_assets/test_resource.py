@@ -37,8 +37,8 @@ class TestEverything:
             "verified_name": first["verified_name"],
         }
         outcome = stream.outcome
-        assert (outcome.complete, outcome.parts) == (True, sorted([north, harbour]))
-        assert (outcome.part_errors, outcome.problems) == ({}, [])
+        assert (outcome.complete, outcome.partitions) == (True, sorted([north, harbour]))
+        assert (outcome.partition_errors, outcome.problems) == ({}, [])
         assert (outcome.calls, outcome.notes) == (2, {"workspaces": 2})
         assert outcome.bytes == meta.stats.bytes
 
@@ -77,7 +77,9 @@ class TestEverything:
         north = messenger.connect_account("north", NORTH)
         stream = messenger.read(meta_source)
         assert records_of(stream) == []
-        assert stream.outcome.part_errors[north].startswith("HTTP 403: no token: the workspace has")
+        assert stream.outcome.partition_errors[north].startswith(
+            "HTTP 403: no token: the workspace has"
+        )
         assert meta.stats.total == 0
         monkeypatch.setenv("META_ACCESS_TOKEN", SYSTEM_TOKEN)
         assert held(records_of(messenger.read(meta_source))) == numbers("north", NORTH)
@@ -127,8 +129,8 @@ class TestFailures:
             " invalidated because the user changed their password."
         )
         outcome = stream.outcome
-        assert (outcome.complete, outcome.parts) == (True, [north])
-        assert outcome.part_errors == {south: told}
+        assert (outcome.complete, outcome.partitions) == (True, [north])
+        assert outcome.partition_errors == {south: told}
         assert outcome.problems == [f"workspace {south}: {told}"]
 
     def test_a_workspace_is_read_only_if_each_of_its_accounts_is(
@@ -139,8 +141,8 @@ class TestFailures:
         meta.errors.arm(GraphError(code=10, message="(#10) No"), path=SOUTH)
         stream = messenger.read(meta_source)
         assert held(records_of(stream)) == numbers("agency", NORTH)
-        assert (stream.outcome.complete, stream.outcome.parts) == (False, [])
-        assert stream.outcome.part_errors == {agency: "HTTP 400: code 10: (#10) No"}
+        assert (stream.outcome.complete, stream.outcome.partitions) == (False, [])
+        assert stream.outcome.partition_errors == {agency: "HTTP 400: code 10: (#10) No"}
 
     def test_what_was_read_before_an_error_counts_but_the_workspace_does_not(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
@@ -149,8 +151,8 @@ class TestFailures:
         meta.options.repeat_cursor = True
         stream = messenger.read(meta_source)
         assert held(records_of(stream)) == numbers("harbour", HARBOUR)
-        assert stream.outcome.parts == []
-        assert list(stream.outcome.part_errors) == [harbour]
+        assert stream.outcome.partitions == []
+        assert list(stream.outcome.partition_errors) == [harbour]
 
     def test_refusals_for_all_of_them_are_told_one_by_one(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
@@ -160,7 +162,7 @@ class TestFailures:
             meta.accounts.break_token(TOKENS[waba])
         stream = messenger.read(meta_source)
         assert records_of(stream) == []
-        assert set(stream.outcome.part_errors) == {workspace("north"), workspace("south")}
+        assert set(stream.outcome.partition_errors) == {workspace("north"), workspace("south")}
 
     def test_a_host_that_answers_nobody_fails_the_read(
         self,

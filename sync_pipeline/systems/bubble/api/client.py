@@ -18,8 +18,8 @@ import httpx2
 
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.sources.event_loop import Background
-from sync_pipeline.sources.http.retry import Patience, Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply, Traffic
+from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
+from sync_pipeline.sources.http.transport import HttpTransport, Response, Traffic
 from sync_pipeline.systems.bubble.api.dates import millis_of
 from sync_pipeline.systems.bubble.api.keyset import Walk
 from sync_pipeline.systems.bubble.api.lookup import Lookup, look_up
@@ -58,7 +58,7 @@ class BubbleClient:
         url: str,
         token: str,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         requests_per_minute: float = 900,
         concurrency: int = 8,
         list_size: int = 50,
@@ -72,7 +72,7 @@ class BubbleClient:
             url,
             headers={"Authorization": f"Bearer {token}"},
             remedy=_remedy,
-            patience=patience or Patience(),
+            patience=patience or RetryPolicy(),
             requests_per_minute=requests_per_minute,
             concurrency=concurrency,
             secrets=[token],
@@ -193,7 +193,7 @@ class BubbleClient:
             records += await walk.advance()
         return records
 
-    def _record_or_none(self, reply: Reply) -> Record | None:
+    def _record_or_none(self, reply: Response) -> Record | None:
         if reply.status != 404:
             return response_of(reply)
         match reply.json():
@@ -203,12 +203,12 @@ class BubbleClient:
                 raise self._transport.refusal(reply)
 
 
-def _types(reply: Reply) -> dict[str, Any]:
+def _types(reply: Response) -> dict[str, Any]:
     match reply.json():
         case {"types": dict(types)}:
             return types
         case _:
-            raise Undecodable("a description of the app without “types”")
+            raise InvalidResponse("a description of the app without “types”")
 
 
 def _require_usable(url: str, token: str) -> None:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import orjson
 
-from sync_pipeline.sources.http.retry import Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply
+from sync_pipeline.sources.http.retry import InvalidResponse
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.systems.bubble.api.dates import bubble_date, millis_of
 
 Record = dict[str, Any]
@@ -159,7 +159,7 @@ def encoded(constraints: Iterable[Constraint]) -> str:
     return orjson.dumps(list(map(_as_json, constraints))).decode()
 
 
-def response_of(reply: Reply) -> Any:
+def response_of(reply: Response) -> Any:
     """The content of Bubble's envelope.
 
     Raises:
@@ -169,10 +169,10 @@ def response_of(reply: Reply) -> Any:
         case {"response": content}:
             return content
         case _:
-            raise Undecodable("JSON without “response”")
+            raise InvalidResponse("JSON without “response”")
 
 
-def read_page(query: Query, reply: Reply, *, cursor: int) -> Page:
+def read_page(query: Query, reply: Response, *, cursor: int) -> Page:
     """The page in a reply.
 
     Raises:
@@ -182,17 +182,17 @@ def read_page(query: Query, reply: Reply, *, cursor: int) -> Page:
         case {"results": list(records), "remaining": int(remaining)} if remaining >= 0:
             keys = [_key(record, query.sort) for record in records]
         case _:
-            raise Undecodable("a listing without “results” and “remaining”")
+            raise InvalidResponse("a listing without “results” and “remaining”")
     if not records and remaining and not cursor:
-        raise Undecodable(f"no records although {remaining} remain")
+        raise InvalidResponse(f"no records although {remaining} remain")
     if not all(map(query.holds, keys)):
         # A user's token whose privacy rules hide a field gets no error but the constraint dropped.
-        raise Undecodable(
+        raise InvalidResponse(
             f"records outside of the range asked for: the constraint on “{query.sort}” is not applied. "
             "Is BUBBLE_API_TOKEN an API token of the app, and not a user's?"
         )
     if any(later < earlier for earlier, later in pairwise(keys)):
-        raise Undecodable(f"records that are not in the order of “{query.sort}”")
+        raise InvalidResponse(f"records that are not in the order of “{query.sort}”")
     return Page(records, keys, remaining, reply.date)
 
 
@@ -209,4 +209,4 @@ def _key(record: Any, sort: SortField) -> int:
             return millis_of(record[sort])
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
-    raise Undecodable(f"a record without a usable “_id”, “{sort}” or “Modified Date”")
+    raise InvalidResponse(f"a record without a usable “_id”, “{sort}” or “Modified Date”")

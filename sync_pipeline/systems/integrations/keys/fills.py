@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from sync_pipeline.doctor.repair.session import Connection
 from sync_pipeline.doctor.repair.table_layout import column_names, exists, layout, parent_of
-from sync_pipeline.doctor.repair.unique_key import Fill, Place, UniqueKey
+from sync_pipeline.doctor.repair.unique_key import Fill, TableName, UniqueKey
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.tables import CONFIGS, LEVELS
 
 _UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
@@ -43,7 +43,7 @@ def menu_fills(connection: Connection, key: UniqueKey) -> list[Fill]:
     return fills
 
 
-def _own_source(connection: Connection, place: Place, *, is_uuid: bool) -> sql.Composable:
+def _own_source(connection: Connection, place: TableName, *, is_uuid: bool) -> sql.Composable:
     """The `source_id` of a row, whether or not a registry knows it, unless a foreign key forbids it."""
     if parent := parent_of(connection, place, "wand_source_id"):
         table, column = parent
@@ -54,7 +54,7 @@ def _own_source(connection: Connection, place: Place, *, is_uuid: bool) -> sql.C
     return sql.SQL("t.source_id::text")
 
 
-def _configuration(connection: Connection, place: Place) -> sql.Composable:
+def _configuration(connection: Connection, place: TableName) -> sql.Composable:
     """The only configuration of a row's source for what the row is for, where the row says it."""
     both = column_names(connection, place) & column_names(connection, CONFIGS)
     levels = [name for name in LEVELS if name in both]
@@ -80,7 +80,7 @@ def _configuration(connection: Connection, place: Place) -> sql.Composable:
     return sql.SQL(query).format(said[0], fitting, alone)
 
 
-def source_of(connection: Connection, place: Place, *, alias: str | None) -> sql.Composable:
+def source_of(connection: Connection, place: TableName, *, alias: str | None) -> sql.Composable:
     """The source of a row, by whichever column says it."""
     present = column_names(connection, place)
     names = [name for name in ("wand_source_id", "source_id") if name in present]

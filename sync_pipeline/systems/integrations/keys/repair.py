@@ -14,8 +14,9 @@ from sync_pipeline.doctor.repair.deduplicate import repair
 from sync_pipeline.doctor.repair.index_definitions import indexes
 from sync_pipeline.doctor.repair.report import Report, listed
 from sync_pipeline.doctor.repair.secondary_indexes import add_index
-from sync_pipeline.doctor.repair.session import Connection, settled
+from sync_pipeline.doctor.repair.session import settled
 from sync_pipeline.doctor.repair.table_layout import layout
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.fills import menu_fills
 from sync_pipeline.systems.integrations.keys.short_indexes import (
     colliding,
@@ -24,9 +25,9 @@ from sync_pipeline.systems.integrations.keys.short_indexes import (
     lacks_configuration,
     lacks_source,
 )
-from sync_pipeline.systems.integrations.keys.tables import TABLES, Items, items_of
+from sync_pipeline.systems.integrations.keys.tables import TABLES, MenuTable, items_of
 
-__all__ = ["TABLES", "Items", "colliding", "drop_colliding", "items_of", "mend", "rekey"]
+__all__ = ["TABLES", "MenuTable", "colliding", "drop_colliding", "items_of", "rekey", "repair"]
 
 COLUMNS: dict[str, LiteralString] = {
     "wand_source_id": "uuid",
@@ -36,7 +37,7 @@ COLUMNS: dict[str, LiteralString] = {
 }
 
 
-def mend(connection: Connection, items: Items) -> list[Report]:
+def repair_table(connection: Connection, items: MenuTable) -> list[Report]:
     """Give a menu's table its columns, its key and its indexes.
 
     Args:
@@ -67,7 +68,7 @@ def mend(connection: Connection, items: Items) -> list[Report]:
     return reports
 
 
-def rekey(connection: Connection, items: Items, *, dry_run: bool = False) -> list[Report]:
+def rekey(connection: Connection, items: MenuTable, *, dry_run: bool = False) -> list[Report]:
     """Give a menu's table its key: drop what collides with it, complete the rows, merge those that repeat.
 
     Args:
@@ -90,7 +91,7 @@ def rekey(connection: Connection, items: Items, *, dry_run: bool = False) -> lis
         return [*reports, repair(connection, items.key, dry_run=dry_run, fills=fills)]
 
 
-def _add_columns(connection: Connection, items: Items) -> Report:
+def _add_columns(connection: Connection, items: MenuTable) -> Report:
     report = Report(str(items.place))
     present = layout(connection, items.place).types
     wanted = (*items.key.columns, *items.fast.values())
@@ -104,7 +105,7 @@ def _add_columns(connection: Connection, items: Items) -> Report:
     return report
 
 
-def _say_kept(connection: Connection, items: Items) -> Report:
+def _say_kept(connection: Connection, items: MenuTable) -> Report:
     """Shorter sets that serve for now; programs may name them in ON CONFLICT."""
     report = Report(str(items.place))
     for index in indexes(connection, items.place):

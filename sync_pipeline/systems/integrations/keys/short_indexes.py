@@ -13,10 +13,11 @@ from psycopg import sql
 from sync_pipeline.doctor.repair.index_definitions import Index, indexes
 from sync_pipeline.doctor.repair.report import Report, listed
 from sync_pipeline.doctor.repair.secondary_indexes import drop_indexes
-from sync_pipeline.doctor.repair.session import Connection, fetch_value
+from sync_pipeline.doctor.repair.session import fetch_value
 from sync_pipeline.doctor.repair.table_layout import column_names, exists
+from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.fills import source_of
-from sync_pipeline.systems.integrations.keys.tables import CONFIGS, TABLES, Items
+from sync_pipeline.systems.integrations.keys.tables import CONFIGS, TABLES, MenuTable
 
 SEVERAL = "a source has several configurations, and two sites may sell the same item"
 MOVED = (
@@ -43,7 +44,7 @@ select exists (
 """)
 
 
-def colliding(connection: Connection, tables: Sequence[Items] = TABLES) -> list[str]:
+def colliding(connection: Connection, tables: Sequence[MenuTable] = TABLES) -> list[str]:
     """Names of unique indexes on which items of two menus collide now.
 
     Rows are read only where there is such an index.
@@ -67,7 +68,7 @@ def colliding(connection: Connection, tables: Sequence[Items] = TABLES) -> list[
 
 
 def drop_colliding(
-    connection: Connection, tables: Sequence[Items] = TABLES, *, dry_run: bool = False
+    connection: Connection, tables: Sequence[MenuTable] = TABLES, *, dry_run: bool = False
 ) -> list[Report]:
     """Drop the unique indexes on which items of two menus collide now; `restore` makes them again.
 
@@ -99,7 +100,7 @@ def drop_colliding(
 
 
 def drop_sets(
-    connection: Connection, items: Items, names: set[str], *, moved: bool, dry_run: bool = False
+    connection: Connection, items: MenuTable, names: set[str], *, moved: bool, dry_run: bool = False
 ) -> Report:
     """Drop shorter sets by name, and say which columns an ON CONFLICT has to name instead."""
     report = drop_indexes(
@@ -116,34 +117,34 @@ def drop_sets(
     return report
 
 
-def lacks_configuration(items: Items, index: Index) -> bool:
+def lacks_configuration(items: MenuTable, index: Index) -> bool:
     """Whether it is a part of the key without the configuration."""
     return _is_part(items, index) and "source_config_id" not in index.columns
 
 
-def lacks_source(items: Items, index: Index) -> bool:
+def lacks_source(items: MenuTable, index: Index) -> bool:
     """Whether it is a part of the key with the configuration and without the source."""
     has_configuration = "source_config_id" in index.columns
     return _is_part(items, index) and has_configuration and "wand_source_id" not in index.columns
 
 
-def _is_part(items: Items, index: Index) -> bool:
+def _is_part(items: MenuTable, index: Index) -> bool:
     """Whether it is on fewer columns than the key, and on no others and no expressions."""
     sound = index.unique and index.plain
     return sound and bool(index.columns) and set(index.columns) < set(items.key.columns)
 
 
-def _is_complete(connection: Connection, items: Items) -> bool:
+def _is_complete(connection: Connection, items: MenuTable) -> bool:
     return set(items.key.columns) <= column_names(connection, items.place)
 
 
-def _collides(connection: Connection, items: Items, index: Index) -> bool:
+def _collides(connection: Connection, items: MenuTable, index: Index) -> bool:
     if lacks_configuration(items, index):
         return has_several(connection, items, each_source="wand_source_id" in index.columns)
     return lacks_source(items, index) and _has_moved(connection, items)
 
 
-def has_several(connection: Connection, items: Items, *, each_source: bool = True) -> bool:
+def has_several(connection: Connection, items: MenuTable, *, each_source: bool = True) -> bool:
     """Whether a source, or all of them together, have several configurations by the registry or the rows."""
     table = items.place.relation
     everything = sql.SQL("()")
@@ -157,7 +158,7 @@ def has_several(connection: Connection, items: Items, *, each_source: bool = Tru
     return fetch_value(connection, _SEVERAL_BY_ROWS.format(table=table, source=source))
 
 
-def _has_moved(connection: Connection, items: Items) -> bool:
+def _has_moved(connection: Connection, items: MenuTable) -> bool:
     table = items.place.relation
     if fetch_value(connection, _MOVED_BY_ROWS.format(table=table)):
         return True

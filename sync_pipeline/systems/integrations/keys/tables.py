@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync_pipeline.doctor.repair.unique_key import Place, UniqueKey
+from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
 
-SOURCES = Place("public", "wand_integration_sources")
-CONFIGS = Place("public", "integration_source_configs")
+SOURCES = TableName("public", "wand_integration_sources")
+CONFIGS = TableName("public", "integration_source_configs")
 LEVELS = ("concept_id", "company_id", "site_id")
 """What a menu is for: a configuration says one of them."""
 NEWEST = ("updated_at", "last_synced_at", "created_at")
 
 
 @dataclass(frozen=True)
-class Items:
+class MenuTable:
     """One of the three tables.
 
     Attributes:
@@ -36,9 +36,9 @@ class Items:
     fast: dict[str, str]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TableName:
         """The table."""
-        return Place("public", self.table)
+        return TableName("public", self.table)
 
     @property
     def key(self) -> UniqueKey:
@@ -55,7 +55,7 @@ class Items:
 
 
 TABLES = (
-    Items(
+    MenuTable(
         "integration_products",
         ("external_id",),
         "integration_products_wand_source_id_source_config_id_external_i",
@@ -66,7 +66,7 @@ TABLES = (
             "idx_integration_products_last_synced": "last_synced_at",
         },
     ),
-    Items(
+    MenuTable(
         "integration_modifiers",
         ("external_id", "path_id"),
         "integration_modifiers_wand_source_id_source_config_id_external_",
@@ -76,7 +76,7 @@ TABLES = (
             "idx_integration_modifiers_external_id": "external_id",
         },
     ),
-    Items(
+    MenuTable(
         "integration_discounts",
         ("external_id",),
         "integration_discounts_wand_source_id_source_config_id_external_",
@@ -89,6 +89,6 @@ TABLES = (
 )
 
 
-def items_of(place: Place) -> Items | None:
+def items_of(place: TableName) -> MenuTable | None:
     """What is known of a table; None if it is none of the three."""
     return next((items for items in TABLES if items.place == place), None)

@@ -19,7 +19,7 @@ not say what it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Inherited:
     """What a node hands down to those below it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place:
     left_out: Reason | None = None
 
 
-class Verdict(NamedTuple):
+class Classification(NamedTuple):
     """What becomes of a node: an item of a kind and category, or left out; all None if it is no item."""
 
     kind: Kind | None = None
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     left_out: Reason | None = None
 
 
-NO_ITEM = Verdict()
+NO_ITEM = Classification()
 
 
 class Sorter:
@@ -57,9 +57,9 @@ class Sorter:
         # Not \b, for which the underscore of OLO_Burgers is a letter.
         self._excluded = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE)
 
-    def sort(self, node: Node, above: Place | None) -> tuple[Verdict, Place]:
+    def sort(self, node: Node, above: Inherited | None) -> tuple[Classification, Inherited]:
         """What the node is, and what it hands down, given what is handed down to it."""
-        above = above or Place(node.last)
+        above = above or Inherited(node.last)
         own = (node.category, node.category_id)
         category, group = above.category, above.group
         if node.kind is not None:
@@ -69,16 +69,16 @@ class Sorter:
         elif node.type in self._rules.groups:
             group = (node.name, node.id)
         left_out = above.left_out or self._reason(node, category[0], group)
-        below = Place(node.last, category, group, left_out)
+        below = Inherited(node.last, category, group, left_out)
         kind = node.kind or self._kind(node, group)
         if node.kind is None and node.type in self._structure:
             return NO_ITEM, below
         if left_out is None and kind is None:
             # What only holds others is passed through; anything else might have been an item.
             holds = node.last > node.number and not node.names_price
-            return (NO_ITEM if holds else Verdict(left_out="unknown_type")), below
+            return (NO_ITEM if holds else Classification(left_out="unknown_type")), below
         name, number = (group or category) if kind == "modifiers" else category
-        return Verdict(kind, name, number, left_out), below
+        return Classification(kind, name, number, left_out), below
 
     def _kind(self, node: Node, group: object) -> Kind | None:
         if group is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from sync_pipeline.sources.http.error_text import shorten
+from sync_pipeline.sources.http.error_text import truncate
 from sync_pipeline.systems.integrations.menu.formats import Field, Kind, MenuRules
 
 Number = int | float | Decimal
@@ -160,7 +160,7 @@ def _present(value: Any) -> Any:
 
 def _as_sent(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else json.dumps(value, default=str)
-    return shorten(text)
+    return truncate(text)
 
 
 def _text(value: Any) -> str | None:

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import ijson
 
 from sync_pipeline.errors import SourceBroken, SourceRefused
-from sync_pipeline.sources.http.error_text import shorten
-from sync_pipeline.sources.http.retry import Undecodable
+from sync_pipeline.sources.http.error_text import truncate
+from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.systems.integrations.menu.fields import Node, NodeReader
 from sync_pipeline.systems.integrations.menu.formats import Kind, MenuRules
 
@@ -66,8 +66,8 @@ class MenuNodes:
             # What follows the document is not JSON any more; the parser says so when asked for it.
             next(self._events, None)
         except (ijson.JSONError, StopIteration) as error:
-            reason = shorten(self._blot(str(error))) or "an empty body"
-            raise Undecodable(f"a menu that is not JSON to its end: {reason}") from None
+            reason = truncate(self._blot(str(error))) or "an empty body"
+            raise InvalidResponse(f"a menu that is not JSON to its end: {reason}") from None
         except RecursionError:
             raise NotAMenu(f"{self._rules.name} sent objects nested beyond reason.") from None
         self._judge()
@@ -76,7 +76,7 @@ class MenuNodes:
         if self._report.get("succeed") is False:
             raise SourceRefused(
                 f"{self._rules.name} says that it could not make the menu: "
-                f"“{shorten(self._blot(str(self._report.get('errors') or 'no reason')))}”. "
+                f"“{truncate(self._blot(str(self._report.get('errors') or 'no reason')))}”. "
                 "Check brand, establishment, order channel and order type of the configuration."
             )
         if not self._found.intersection(self._rules.complete):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sync_pipeline.systems.integrations.menu.classify import Place, Reason, Sorter
+from sync_pipeline.systems.integrations.menu.classify import Inherited, Reason, Sorter
 from sync_pipeline.systems.integrations.menu.fields import Node
 from sync_pipeline.systems.integrations.menu.formats import KINDS, Kind, MenuRules
 
@@ -95,7 +95,7 @@ class Spool:
     def _items(self, rules: MenuRules) -> Iterator[tuple[Any, ...]]:
         sorter = Sorter(rules)
         # Those above the current node, from the outermost: numbers grow downwards and then onwards.
-        above: list[Place] = []
+        above: list[Inherited] = []
         for row in self._database.execute("select * from node order by number"):
             node = _node(row)
             while above and above[-1].last < node.number:

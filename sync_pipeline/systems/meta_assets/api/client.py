@@ -20,10 +20,10 @@ import httpx2
 
 from sync_pipeline.errors import SettingsError, SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.sources.event_loop import Background, Emit, Stream
-from sync_pipeline.sources.http.retry import Patience
+from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.sources.http.transport import Traffic
 from sync_pipeline.sources.task_group import gather
-from sync_pipeline.systems.meta_assets.api.errors import Complaint, complaint_in
+from sync_pipeline.systems.meta_assets.api.errors import GraphError, complaint_in
 from sync_pipeline.systems.meta_assets.api.pages import (
     PAGE_SIZE,
     Record,
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ask:
+class ReadRequest:
     """What is to be read for a workspace: all numbers of an account, or one number.
 
     Attributes:
@@ -54,7 +54,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReadResult:
     """A part of the answer to an ask: records, or its end, good or bad.
 
     Attributes:
@@ -64,10 +64,10 @@ class Answer:
         complaint: why it was not.
     """
 
-    ask: Ask
+    ask: ReadRequest
     records: Sequence[Record] = ()
     ended: bool = False
-    complaint: Complaint | None = None
+    complaint: GraphError | None = None
 
 
 class MetaClient:
@@ -92,7 +92,7 @@ class MetaClient:
         url: str,
         *,
         fields: Sequence[str],
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         requests_per_minute: float = 300,
         concurrency: int = 4,
         page_size: int = PAGE_SIZE,
@@ -102,7 +102,7 @@ class MetaClient:
         self.traffic = Traffic()
         self._url = url
         self._fields = tuple(fields)
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._requests_per_minute = requests_per_minute
         self._concurrency = concurrency
         self._page_size = page_size
@@ -129,7 +129,7 @@ class MetaClient:
         self._background.close()
         self._by_token.clear()
 
-    def answers(self, asks: Sequence[Ask]) -> Stream[Answer]:
+    def answers(self, asks: Sequence[ReadRequest]) -> Stream[ReadResult]:
         """What there is to each ask: records page by page, then its end or a complaint.
 
         Workspaces are read at the same time, the asks of one in their order; those have to stand
@@ -140,7 +140,9 @@ class MetaClient:
             partial(self._answer_all, workspaces), buffer=2 * self._concurrency
         )
 
-    async def _answer_all(self, workspaces: Iterator[list[Ask]], emit: Emit[Answer]) -> None:
+    async def _answer_all(
+        self, workspaces: Iterator[list[ReadRequest]], emit: Emit[ReadResult]
+    ) -> None:
         self._host_is_away = False
         for line in self._by_token.values():
             line.retry_token()
@@ -152,21 +154,21 @@ class MetaClient:
 
         await gather([work] * self._concurrency)
 
-    async def _answer(self, ask: Ask, emit: Emit[Answer]) -> None:
+    async def _answer(self, ask: ReadRequest, emit: Emit[ReadResult]) -> None:
         try:
             async for records in self._records(ask):
                 self._host_is_away = False
-                await emit(Answer(ask, records))
+                await emit(ReadResult(ask, records))
         except (SourceRefused, SourceBroken, SourceUnavailable) as error:
             complaint = complaint_in(error)
             self._host_is_away = complaint.of_host
             log.warning("workspace %s: %s", ask.workspace_id, error)
-            await emit(Answer(ask, complaint=complaint))
+            await emit(ReadResult(ask, complaint=complaint))
         else:
             self._host_is_away = False
-            await emit(Answer(ask, ended=True))
+            await emit(ReadResult(ask, ended=True))
 
-    async def _records(self, ask: Ask) -> AsyncIterator[Sequence[Record]]:
+    async def _records(self, ask: ReadRequest) -> AsyncIterator[Sequence[Record]]:
         line = await self._line(ask.token)
         # A host that has just been given up is not waited for once more by each workspace.
         attempts = 1 if self._host_is_away else None
@@ -196,7 +198,7 @@ class MetaClient:
         return await self._lines.enter_async_context(line)
 
 
-def _workspace_of(ask: Ask) -> str:
+def _workspace_of(ask: ReadRequest) -> str:
     return ask.workspace_id
 
 

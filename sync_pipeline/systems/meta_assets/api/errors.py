@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.sources.http.error_text import words_of
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.retry import TryAgain, Undecodable
+from sync_pipeline.sources.http.error_text import error_message
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.retry import InvalidResponse, RetryableError
 
 LONGEST = 200
 
@@ -28,7 +28,7 @@ _PERMISSION = frozenset({3, 10, *range(200, 300)})
 _PASSING_STATUS = frozenset({408, 425})
 
 
-class Verdict(Enum):
+class ErrorKind(Enum):
     """What kind of no it is; the value says what to do about it, the end of a message."""
 
     THROTTLED = "Try again later: the rate limit of the account or the app is used up."
@@ -50,11 +50,11 @@ class Verdict(Enum):
     @property
     def passes(self) -> bool:
         """Whether the same call may succeed later."""
-        return self in {Verdict.THROTTLED, Verdict.PASSING}
+        return self in {ErrorKind.THROTTLED, ErrorKind.PASSING}
 
 
 @dataclass(frozen=True)
-class Complaint:
+class GraphError:
     """An answer other than what was asked for.
 
     Attributes:
@@ -66,7 +66,7 @@ class Complaint:
 
     status: int
     words: str
-    verdict: Verdict = Verdict.REFUSED
+    verdict: ErrorKind = ErrorKind.REFUSED
     of_host: bool = False
 
     @property
@@ -75,7 +75,7 @@ class Complaint:
         return f"HTTP {self.status}: {self.words[:LONGEST]}".strip()
 
 
-class Complained(TryAgain):
+class GraphCallFailed(RetryableError):
     """Carries a complaint to whoever retries, or as the cause of the error that tells of it.
 
     Attributes:
@@ -83,13 +83,13 @@ class Complained(TryAgain):
     """
 
     def __init__(
-        self, complaint: Complaint, *, wait: float | None = None, counts: bool = True
+        self, complaint: GraphError, *, wait: float | None = None, counts: bool = True
     ) -> None:
         super().__init__(complaint.text, wait=wait, counts=counts)
         self.complaint = complaint
 
 
-def complaint_of(status: int, content: bytes, discretion: Discretion) -> Complaint | None:
+def complaint_of(status: int, content: bytes, discretion: Redactor) -> GraphError | None:
     """What a reply complains about; None: nothing, it is a reply to what was asked.
 
     Args:
@@ -99,13 +99,13 @@ def complaint_of(status: int, content: bytes, discretion: Discretion) -> Complai
     """
     error = _error_of(content)
     if error is not None:
-        return Complaint(status, discretion(_words(error)), _verdict(status, error))
+        return GraphError(status, discretion(_words(error)), _verdict(status, error))
     if 200 <= status < 300:
         return None
     text = discretion(content.decode("utf-8", errors="replace"))
-    return Complaint(
+    return GraphError(
         status,
-        words_of(text.encode()),
+        error_message(text.encode()),
         _verdict_without_code(status),
         # Graph itself explains its failures; this is a proxy, or what answers while it is away.
         of_host=status >= 500,
@@ -130,36 +130,36 @@ def _words(error: dict[str, Any]) -> str:
     return f"{codes}: " + re.sub(r"[\s\x00-\x1f\x7f]+", " ", message).strip()
 
 
-def _verdict(status: int, error: dict[str, Any]) -> Verdict:
+def _verdict(status: int, error: dict[str, Any]) -> ErrorKind:
     code, subcode = error.get("code"), error.get("error_subcode")
     if code in _CREDENTIAL:
-        return Verdict.CREDENTIAL
+        return ErrorKind.CREDENTIAL
     if code == 803 or (code == 100 and subcode == 33):
-        return Verdict.MISSING
+        return ErrorKind.MISSING
     if code in _PERMISSION:
-        return Verdict.PERMISSION
+        return ErrorKind.PERMISSION
     if code in _THROTTLED:
-        return Verdict.THROTTLED
+        return ErrorKind.THROTTLED
     if error.get("is_transient") is True or code == 2:
-        return Verdict.PASSING
+        return ErrorKind.PASSING
     # A parameter does not become better because the server failed over it.
-    return Verdict.REFUSED if code == 100 else _verdict_without_code(status)
+    return ErrorKind.REFUSED if code == 100 else _verdict_without_code(status)
 
 
-def _verdict_without_code(status: int) -> Verdict:
+def _verdict_without_code(status: int) -> ErrorKind:
     if status == 429:
-        return Verdict.THROTTLED
+        return ErrorKind.THROTTLED
     passes = status in _PASSING_STATUS or status >= 500
-    return Verdict.PASSING if passes else Verdict.REFUSED
+    return ErrorKind.PASSING if passes else ErrorKind.REFUSED
 
 
-def complaint_in(error: Exception) -> Complaint:
+def complaint_in(error: Exception) -> GraphError:
     """What an error of a call tells about the workspace that it was made for."""
     match error.__cause__:
-        case Complained(complaint=complaint):
+        case GraphCallFailed(complaint=complaint):
             return complaint
         # A constant text, while the reasons of the single attempts, which the log has, vary.
-        case Undecodable():
-            return Complaint(200, "an answer that is not the protocol of the Graph API")
+        case InvalidResponse():
+            return GraphError(200, "an answer that is not the protocol of the Graph API")
         case _:
-            return Complaint(0, "no answer from the Graph API", Verdict.PASSING, of_host=True)
+            return GraphError(0, "no answer from the Graph API", ErrorKind.PASSING, of_host=True)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import httpx2
 
 from sync_pipeline.errors import SourceBroken
-from sync_pipeline.sources.http.retry import Undecodable
-from sync_pipeline.systems.meta_assets.api.errors import Complained, Complaint
+from sync_pipeline.sources.http.retry import InvalidResponse
+from sync_pipeline.systems.meta_assets.api.errors import GraphCallFailed, GraphError
 from sync_pipeline.systems.meta_assets.api.transport import GraphTransport
 
 Record = Mapping[str, Any]
@@ -58,7 +58,7 @@ async def phone_numbers(
             raise SourceBroken(
                 f"Meta repeats a cursor while listing the phone numbers of {waba_id}: {words}. Try again"
                 " later; if it stays, report it to Meta."
-            ) from Complained(Complaint(200, words))
+            ) from GraphCallFailed(GraphError(200, words))
         seen.add(page.after)
         params["after"] = page.after
 
@@ -88,7 +88,7 @@ class _Page:
             case {"data": list(data)} if all(isinstance(item, dict) for item in data):
                 self.records: list[Record] = data
             case _:
-                raise Undecodable("a listing without “data”")
+                raise InvalidResponse("a listing without “data”")
         self.after = _after(body.get("paging"))
 
 
@@ -105,5 +105,5 @@ def _after(paging: Any) -> str | None:
     # Of the link itself only the cursor is of use: the rest of it is the token.
     after = httpx2.URL(link).params.get("after")
     if not after:
-        raise Undecodable("a page that has a next one but no cursor for it")
+        raise InvalidResponse("a page that has a next one but no cursor for it")
     return after

@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from sync_pipeline.errors import SourceUnavailable
-from sync_pipeline.systems.meta_assets.api.errors import Complained, Complaint, Verdict
+from sync_pipeline.systems.meta_assets.api.errors import ErrorKind, GraphCallFailed, GraphError
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -76,12 +76,12 @@ class Usage:
         wait = self.regain or BLIND
         if self._stopped + wait > self._budget:
             words = f"not asked, because more than {STOP_ABOVE} % of the rate limit is used"
-            complaint = Complaint(429, words, Verdict.THROTTLED)
+            complaint = GraphError(429, words, ErrorKind.THROTTLED)
             raise SourceUnavailable(
                 f"Meta: {self.per_cent:.0f} % of the rate limit is used, and {wait:.0f} s of waiting are"
                 f" more than is left of the {self._budget:.0f} s of SYNC_SOURCE_OUTAGE."
-                f" {Verdict.THROTTLED.value}"
-            ) from Complained(complaint)
+                f" {ErrorKind.THROTTLED.value}"
+            ) from GraphCallFailed(complaint)
         self._stopped += wait
         await self._wait(wait)
         # Only another reply can tell how it is now.

@@ -14,13 +14,13 @@ import anyio
 import orjson
 
 from sync_pipeline.errors import SourceRefused, SourceUnavailable
-from sync_pipeline.sources.http.redaction import Discretion
-from sync_pipeline.sources.http.retry import Patience, TryAgain, Undecodable
-from sync_pipeline.sources.http.transport import HttpTransport, Reply
+from sync_pipeline.sources.http.redaction import Redactor
+from sync_pipeline.sources.http.retry import InvalidResponse, RetryableError, RetryPolicy
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.systems.meta_assets.api.errors import (
-    Complained,
-    Complaint,
-    Verdict,
+    ErrorKind,
+    GraphCallFailed,
+    GraphError,
     complaint_of,
 )
 from sync_pipeline.systems.meta_assets.api.rate_limit import Sleep, Usage
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 _ANY_STATUS = range(300, 500)
 
-_HEARD: ContextVar[list[Complained]] = ContextVar("heard")
+_HEARD: ContextVar[list[GraphCallFailed]] = ContextVar("heard")
 """What the attempts of the call that is under way were answered."""
 
 
@@ -56,7 +56,7 @@ class GraphTransport(HttpTransport):
         url: str,
         token: str,
         *,
-        patience: Patience,
+        patience: RetryPolicy,
         requests_per_minute: float,
         concurrency: int,
         sleep: Sleep = anyio.sleep,
@@ -73,7 +73,7 @@ class GraphTransport(HttpTransport):
             secrets=[token],
         )
         self.usage = Usage(patience.time_budget.total_seconds(), sleep)
-        self._discretion = Discretion(token)
+        self._discretion = Redactor(token)
         self._refused: SourceRefused | None = None
 
     async def ask(
@@ -121,7 +121,7 @@ class GraphTransport(HttpTransport):
         """Send the token again even if it was not accepted: it may have been mended since."""
         self._refused = None
 
-    def _object(self, reply: Reply) -> dict[str, Any]:
+    def _object(self, reply: Response) -> dict[str, Any]:
         self.usage.observe(reply.headers)
         complaint = complaint_of(reply.status, reply.content, self._discretion)
         if complaint is not None:
@@ -129,33 +129,33 @@ class GraphTransport(HttpTransport):
         try:
             decoded = orjson.loads(reply.content)
         except orjson.JSONDecodeError:
-            raise Undecodable("a body that is not JSON") from None
+            raise InvalidResponse("a body that is not JSON") from None
         if not isinstance(decoded, dict):
-            raise Undecodable("a body that is not a JSON object")
+            raise InvalidResponse("a body that is not a JSON object")
         return decoded
 
-    def _passing(self, reply: Reply) -> TryAgain:
+    def _passing(self, reply: Response) -> RetryableError:
         # With these statuses too it is the error's code that decides whether it passes.
         self.usage.observe(reply.headers)
         complaint = complaint_of(reply.status, reply.content, self._discretion)
         assert complaint is not None, "the status alone is one"
         no = self._no(reply, complaint)
-        if isinstance(no, TryAgain):
+        if isinstance(no, RetryableError):
             return no
         raise no
 
-    def _no(self, reply: Reply, complaint: Complaint) -> TryAgain | SourceRefused:
+    def _no(self, reply: Response, complaint: GraphError) -> RetryableError | SourceRefused:
         if complaint.verdict.passes:
-            throttled = complaint.verdict is Verdict.THROTTLED
+            throttled = complaint.verdict is ErrorKind.THROTTLED
             wait = (throttled and self.usage.regain) or reply.retry_after
-            again = Complained(complaint, wait=wait, counts=not throttled)
+            again = GraphCallFailed(complaint, wait=wait, counts=not throttled)
             _HEARD.get().append(again)
             return again
         refusal = SourceRefused(
             f"Meta refused GET {reply.path} ({complaint.text}). {complaint.verdict.value}"
         )
-        refusal.__cause__ = Complained(complaint)
-        if complaint.verdict is Verdict.CREDENTIAL:
+        refusal.__cause__ = GraphCallFailed(complaint)
+        if complaint.verdict is ErrorKind.CREDENTIAL:
             self._refused = refusal
         return refusal
 
@@ -168,7 +168,7 @@ def _require_usable(token: str) -> None:
         problem = "no token: the one in meta_tokens holds blanks or other stray characters"
     else:
         return
-    complaint = Complaint(403, problem, Verdict.CREDENTIAL)
+    complaint = GraphError(403, problem, ErrorKind.CREDENTIAL)
     raise SourceRefused(
-        f"Meta was not asked: {problem}. {Verdict.CREDENTIAL.value}"
-    ) from Complained(complaint)
+        f"Meta was not asked: {problem}. {ErrorKind.CREDENTIAL.value}"
+    ) from GraphCallFailed(complaint)

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from sync_pipeline.errors import SourceBroken
-from sync_pipeline.sources.http.retry import Undecodable
-from sync_pipeline.sources.http.transport import Reply
+from sync_pipeline.sources.http.retry import InvalidResponse
+from sync_pipeline.sources.http.transport import Response
 from sync_pipeline.systems.bubble.api.dates import bubble_date, millis_of, moment_of
 from sync_pipeline.systems.bubble.api.keyset import Walk
 from sync_pipeline.systems.bubble.api.pages import Listing, Page, Query, read_page
@@ -25,8 +25,8 @@ def record(millis: int, **values: Any) -> dict[str, Any]:
     return {"_id": f"{millis}x1", "Created Date": date, "Modified Date": date, **values}
 
 
-def reply(content: Any) -> Reply:
-    return Reply(200, httpx2.Headers(), orjson.dumps(content), "/obj/payment")
+def reply(content: Any) -> Response:
+    return Response(200, httpx2.Headers(), orjson.dumps(content), "/obj/payment")
 
 
 def listing(*results: Any, remaining: Any = 0) -> Any:
@@ -57,7 +57,7 @@ def listing(*results: Any, remaining: Any = 0) -> Any:
 def test_an_answer_that_contradicts_the_question_is_not_believed(content: Any) -> None:
     noon = millis_of(NOON)
     query = Query(type_name="payment", after=noon, until=noon + 100)
-    with pytest.raises(Undecodable):
+    with pytest.raises(InvalidResponse):
         read_page(query, reply(content), cursor=0)
 
 

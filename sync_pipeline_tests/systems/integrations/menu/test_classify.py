@@ -12,7 +12,7 @@ import pytest
 from sync_pipeline.errors import ConversionError, SourceRefused
 from sync_pipeline.model.types import jsonb, numeric
 from sync_pipeline.sources.http.error_text import LONGEST
-from sync_pipeline.sources.http.retry import Undecodable
+from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.systems.integrations.menu.formats import KINDS, QU, Kind
 from sync_pipeline.systems.integrations.menu.menu import Menu, Record, read_menu
 from sync_pipeline.systems.integrations.menu.parser import NotAMenu
@@ -365,12 +365,12 @@ class TestNoMenu:
     @pytest.mark.parametrize("cut", [1, 5, -1, -20])
     def test_a_menu_that_is_cut_anywhere_is_undecodable(self, cut: int):
         text = json.dumps(tree(node(2, 6, BURGER)))
-        with pytest.raises(Undecodable, match="not JSON to its end"):
+        with pytest.raises(InvalidResponse, match="not JSON to its end"):
             menu_of(text[:cut])
 
     @pytest.mark.parametrize("body", ["<html>Please wait</html>", '{"children": []} tail', " "])
     def test_what_is_not_json_is_undecodable(self, body: str):
-        with pytest.raises(Undecodable):
+        with pytest.raises(InvalidResponse):
             menu_of(body)
 
     def test_a_source_that_says_it_did_not_succeed_is_believed(self):

@@ -12,7 +12,7 @@ from sync_pipeline.errors import SettingsError
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
-from sync_pipeline.systems.meta_assets.api.client import Answer, MetaClient
+from sync_pipeline.systems.meta_assets.api.client import MetaClient, ReadResult
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.meta_assets import HARBOUR, NORTH, SOUTH
 from sync_pipeline_tests.systems.meta_assets.fast_client import (
@@ -39,7 +39,7 @@ class TestPages:
     def test_an_account_without_numbers_ends_well(self, meta: MetaSimulator) -> None:
         meta.accounts.connect("555", (), meta.token)
         asked = ask("555", meta.token)
-        assert answers_of(meta, asked) == [Answer(asked, ended=True)]
+        assert answers_of(meta, asked) == [ReadResult(asked, ended=True)]
 
     def test_an_empty_page_is_not_the_last(self, meta: MetaSimulator) -> None:
         meta.options.empty_page_first = True

@@ -11,7 +11,7 @@ from sync_pipeline.simulators.clock import ManualClock
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.meta_assets.errors import GraphError
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
-from sync_pipeline.systems.meta_assets.api.errors import Verdict
+from sync_pipeline.systems.meta_assets.api.errors import ErrorKind
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.meta_assets import NORTH
 from sync_pipeline_tests.systems.meta_assets.fast_client import answers_of, ask, complaint_of, ids
@@ -20,15 +20,15 @@ BRIEF = replace(QUICK, time_budget=timedelta(seconds=0.2))
 
 
 FINAL = (
-    (190, 460, Verdict.CREDENTIAL),
-    (190, 463, Verdict.CREDENTIAL),
-    (102, None, Verdict.CREDENTIAL),
-    (10, None, Verdict.PERMISSION),
-    (200, None, Verdict.PERMISSION),
-    (100, 33, Verdict.MISSING),
-    (803, None, Verdict.MISSING),
-    (100, None, Verdict.REFUSED),
-    (99999, None, Verdict.REFUSED),
+    (190, 460, ErrorKind.CREDENTIAL),
+    (190, 463, ErrorKind.CREDENTIAL),
+    (102, None, ErrorKind.CREDENTIAL),
+    (10, None, ErrorKind.PERMISSION),
+    (200, None, ErrorKind.PERMISSION),
+    (100, 33, ErrorKind.MISSING),
+    (803, None, ErrorKind.MISSING),
+    (100, None, ErrorKind.REFUSED),
+    (99999, None, ErrorKind.REFUSED),
 )
 PASSING = (
     *(GraphError(code=code) for code in (4, 17, 32, 613, 80008)),
@@ -52,7 +52,7 @@ def test_a_final_no_is_not_asked_again_whatever_its_status(
         error = GraphError(code=code, subcode=subcode, status=status, message="No.")
         meta.errors.arm(error, path=f"/{place}/")
         # A token that was refused is not sent again.
-        token = f"EAA{place}" if verdict is Verdict.CREDENTIAL else meta.token
+        token = f"EAA{place}" if verdict is ErrorKind.CREDENTIAL else meta.token
         asks.append(ask(str(place), token))
     complaints = [a.complaint for a in answers_of(meta, *asks) if a.complaint]
     assert [c.verdict for c in complaints] == [verdict for _, _, verdict in FINAL]
@@ -66,7 +66,7 @@ def test_a_final_no_is_not_asked_again_whatever_its_status(
 
 def test_a_refused_token_is_final_even_if_the_server_failed(meta: MetaSimulator) -> None:
     meta.errors.arm(GraphError(code=190, status=500))
-    assert complaint_of(meta, ask(NORTH, meta.token)).verdict is Verdict.CREDENTIAL
+    assert complaint_of(meta, ask(NORTH, meta.token)).verdict is ErrorKind.CREDENTIAL
     assert meta.stats.total == 1
 
 
@@ -86,7 +86,7 @@ def test_what_does_not_pass_is_given_up_in_the_words_of_the_source(meta: MetaSim
     meta.errors.arm(GraphError(code=17, message="User request limit reached"))
     complaint = complaint_of(meta, ask(NORTH, meta.token), patience=BRIEF)
     assert complaint.text == "HTTP 400: code 17: User request limit reached"
-    assert complaint.verdict is Verdict.THROTTLED
+    assert complaint.verdict is ErrorKind.THROTTLED
 
 
 def test_words_that_were_heard_count_more_than_the_silence_after_them(
@@ -103,7 +103,7 @@ def test_a_proxy_may_say_how_long_to_wait(meta: MetaSimulator) -> None:
     late = {"Retry-After": "3600"}
     meta.faults.add(Fault(kind="status", status=429, body="plain", headers=late))
     complaint = complaint_of(meta, ask(NORTH, meta.token))
-    assert complaint.verdict is Verdict.THROTTLED
+    assert complaint.verdict is ErrorKind.THROTTLED
     assert meta.stats.total == 1
 
 
