@@ -322,9 +322,9 @@ class Entity:
                 return f
         raise KeyError(f"{self.name} maps no column {column!r}")
 
-    def bound_to(self, system: str, place: tuple[str, ...] = ()) -> Entity:
-        """The same entity as a part of `system`, whose assets stand at `place`."""
-        return dataclasses.replace(self, system=system, place=place or (system,))
+    def bound_to(self, system: str, key_prefix: tuple[str, ...] = ()) -> Entity:
+        """The same entity as a part of `system`, whose asset keys begin with `key_prefix`."""
+        return dataclasses.replace(self, system=system, key_prefix=key_prefix or (system,))
 
 
 def _caller() -> str:
