@@ -40,7 +40,7 @@ class System:
 
     def __post_init__(self) -> None:
         """Check the links and compute the levels."""
-        object.__setattr__(self, "place", self.key_prefix or (self.name,))
+        object.__setattr__(self, "key_prefix", self.key_prefix or (self.name,))
         entities = tuple(e.bound_to(self.name, self.key_prefix) for e in self.entities)
         object.__setattr__(self, "entities", entities)
         for problem in self._problems():
