@@ -99,7 +99,7 @@ class EntityCheck:
 
 def joined(found: Iterable[Finding]) -> Iterator[Finding]:
     """Findings of one place and kind that cost the same and are mended in one way, as one."""
-    same = attrgetter("severity", "where", "kind", "cost", "remedy", "mended_by")
+    same = attrgetter("severity", "where", "kind", "cost", "remedy", "fixed_by")
     for _, group in groupby(sorted(found, key=same), key=same):
         first, *rest = group
         yield replace(first, problem="; ".join(f.problem for f in (first, *rest)))

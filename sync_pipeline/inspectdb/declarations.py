@@ -28,7 +28,7 @@ class FieldDeclaration:
         column: its name, here and at the source.
         type: as Python writes it: `numeric(10, 2)`; empty where the column cannot be declared.
         note: what people wrote about it.
-        null_counts: whether it is part of the key and may be null.
+        nulls_not_distinct: whether it is part of the key and may be null.
         marks: what people decide, in words.
     """
 

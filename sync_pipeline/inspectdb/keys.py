@@ -15,7 +15,7 @@ class Key:
 
     Attributes:
         columns: the key; empty where nothing tells rows apart.
-        null_counts: those of them that may be null.
+        nulls_not_distinct: those of them that may be null.
         alternative: another key that would do, where the chosen one is only a number.
         problem: why there is no key, in words.
     """

@@ -139,7 +139,7 @@ def _call(field: FieldDeclaration, link: LinkDeclaration | None) -> Call:
     if link:
         parts.append(_link(link))
     if field.nulls_not_distinct:
-        parts.append("null_counts=True")
+        parts.append("nulls_not_distinct=True")
     if field.note:
         parts.append(text("note=", field.note, 12))
     return Call("Field(", tuple(parts))

@@ -35,7 +35,7 @@ class SourceOutcome:
         complete: the scan is proven to have seen every record that exists, or that exists in `parts`.
         parts: for an entity that is read in parts, the values of its `part` that were read; None: all.
         vouched: an empty listing is a fact, because what was read together with it is not empty.
-        part_errors: why parts could not be read, by their values; the others went on.
+        partition_errors: why parts could not be read, by their values; the others went on.
         duplicates: records that the source itself gave several times and of which it says which one counts;
             the others were not passed on.
         gaps: records older than the newest one seen may have been passed over; the watermark stays.

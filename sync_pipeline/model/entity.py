@@ -85,9 +85,9 @@ class Field:
         link: what the value points at.
         lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
-        null_counts: in a key, null is a value like any other; elsewhere without meaning.
-        null_is_foreign: in a key, others insert rows with null there, which no record has; elsewhere without
-            meaning.
+        nulls_not_distinct: in a key, null is a value like any other; elsewhere without meaning.
+        null_means_other_owner: in a key, others insert rows with null there, which no record has; elsewhere
+            without meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -233,7 +233,7 @@ class Entity:
         place: where the entity's asset stands: the first parts of its asset key.
         part: mapped column by which the source is read in parts, such as one account or one site at a time;
             a complete read of some parts says nothing about the others. Empty: it is read as a whole.
-        part_error: local column that holds, in every row of a part, why its last read failed; cleared in
+        partition_error: local column that holds, in every row of a part, why its last read failed; cleared in
             the rows that a later read delivers.
     """
 
@@ -409,11 +409,11 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
 
 def _part_problems(entity: Entity, local: set[str]) -> Iterator[str]:
     if entity.partition_by and entity.partition_by not in entity.key:
-        yield f"part {entity.partition_by!r} is not a column of the key, so a row could change parts"
+        yield f"partition_by {entity.partition_by!r} is not a column of the key, so a row could change parts"
     if entity.partition_error and not entity.partition_by:
-        yield "part_error needs part: which rows a failed read concerns"
+        yield "partition_error needs partition_by: which rows a failed read concerns"
     if entity.partition_error and entity.partition_error not in local:
-        yield f"part_error {entity.partition_error!r} must be a Local column"
+        yield f"partition_error {entity.partition_error!r} must be a Local column"
 
 
 def _repeated(what: str, names: list[str]) -> Iterator[str]:

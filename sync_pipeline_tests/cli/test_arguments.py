@@ -128,7 +128,7 @@ def test_a_command_asks_for_no_more_stand_ins_than_it_needs(
         asked.update(options)
         raise SyncError("that is enough")
 
-    monkeypatch.setattr("sync_pipeline.dev.environment.stand_ins", refuse)
+    monkeypatch.setattr("sync_pipeline.dev.environment.sandbox", refuse)
     assert invoke(*arguments, code=1).error == "that is enough"
     assert set(asked["sources"]) == sources
     assert asked.get("demo", False) == (arguments == ["demo"])

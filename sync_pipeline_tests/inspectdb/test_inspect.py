@@ -24,8 +24,8 @@ Comments that begin with "?" are for people to decide.
 
 from __future__ import annotations
 
-from sync_pipeline.model.system import System
 from sync_pipeline.model.entity import Entity, Field, Link
+from sync_pipeline.model.system import System
 from sync_pipeline.model.types import bigint, integer, numeric, text, timestamptz, varchar
 
 DEPARTMENT = Entity(

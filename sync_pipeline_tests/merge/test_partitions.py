@@ -218,9 +218,9 @@ def test_each_part_keeps_a_cursor_of_its_own(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"part": "label"}, "is not a column of the key"),
-        ({"part": ""}, "part_error needs part"),
-        ({"part_error": "label"}, "must be a Local column"),
+        ({"partition_by": "label"}, "is not a column of the key"),
+        ({"partition_by": ""}, "partition_error needs partition_by"),
+        ({"partition_error": "label"}, "must be a Local column"),
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_refused(
