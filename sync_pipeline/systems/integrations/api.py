@@ -21,7 +21,7 @@ from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
 from sync_pipeline.sources.http.transport import HttpTransport, Response, Traffic
 from sync_pipeline.systems.integrations.menu.formats import QU
 from sync_pipeline.systems.integrations.menu.menu import Menu, read_menu
-from sync_pipeline.systems.integrations.sites import SiteConfig
+from sync_pipeline.systems.integrations.source_configs import SourceConfig
 
 MENUS = "api/v4/menus"
 TOKENS = "api/v4/authentication/oauth2/access-token"
@@ -113,11 +113,11 @@ class QuClient:
         """Calls, bytes, retries and waits so far; still counting."""
         return self._transport.traffic
 
-    def menu(self, site: SiteConfig, previous: str | None = None) -> Menu | None:
-        """The menu of a site, to be closed by the caller; None if it is still the previous one.
+    def menu(self, config: SourceConfig, previous: str | None = None) -> Menu | None:
+        """The menu of a configuration, to be closed by the caller; None if it is still the previous one.
 
         Args:
-            site: with the parameters `brand` and `establishment`, and `order_channel` and `order_type` if
+            config: with the parameters `brand` and `establishment`, and `order_channel` and `order_type` if
                 they differ from the defaults.
             previous: generation of the menu that is known already.
 
@@ -128,12 +128,14 @@ class QuClient:
                 no menu.
             SourceUnavailable: the source does not answer.
         """
-        return self._background.call(partial(self._menu, _query(site, previous), site, previous))
+        return self._background.call(
+            partial(self._menu, _query(config, previous), config, previous)
+        )
 
-    def generation(self, site: SiteConfig, previous: str | None = None) -> str | None:
-        """When the menu of a site was made, in the words of the source; None if it is the previous one.
+    def generation(self, config: SourceConfig, previous: str | None = None) -> str | None:
+        """The generation of a configuration's menu, a time; None if it is the previous one.
 
-        The menu itself is not read. Empty text if the source does not say.
+        The menu itself is not read. Empty if the reply names no generation.
 
         Raises:
             UnusableConfig, SourceRefused, SourceBroken, SourceUnavailable: as for `menu`.
@@ -142,37 +144,42 @@ class QuClient:
             self._transport.peek,
             MENUS,
             read=partial(_generation, previous=previous),
-            **_query(site, previous),
+            **_query(config, previous),
         )
         return self._background.call(ask)
 
     async def _menu(
-        self, query: dict[str, Any], site: SiteConfig, previous: str | None
+        self, query: dict[str, Any], config: SourceConfig, previous: str | None
     ) -> Menu | None:
         with TemporaryFile() as file:
-            read = partial(_read, file=file, site=site, previous=previous)
+            read = partial(_read, file=file, config=config, previous=previous)
             return await self._transport.download(MENUS, into=file, read=read, **query)
 
 
-def _query(site: SiteConfig, previous: str | None) -> dict[str, Any]:
+def _query(config: SourceConfig, previous: str | None) -> dict[str, Any]:
     params = {
-        "LocationId": site.param("establishment"),
-        "OrderChannelId": site.param("order_channel", ORDER_CHANNEL),
-        "OrderTypeId": site.param("order_type", ORDER_TYPE),
+        "LocationId": config.param("establishment"),
+        "OrderChannelId": config.param("order_channel", ORDER_CHANNEL),
+        "OrderTypeId": config.param("order_type", ORDER_TYPE),
     }
     if previous:
         params["PrevGenerationTime"] = previous
-    return {"params": params, "headers": {"Company-Id": site.param("brand")}}
+    return {"params": params, "headers": {"Company-Id": config.param("brand")}}
 
 
 def _read(
-    reply: Response, *, file: BinaryIO, site: SiteConfig, previous: str | None
+    reply: Response, *, file: BinaryIO, config: SourceConfig, previous: str | None
 ) -> Menu | None:
     if reply.size == 0:
         return _unchanged(previous)
     generation = reply.headers.get(GENERATION, "")
     return read_menu(
-        file, QU, site, generation=generation, calls=reply.attempts, blot=Redactor(*reply.secrets)
+        file,
+        QU,
+        config,
+        generation=generation,
+        calls=reply.attempts,
+        redact=Redactor(*reply.secrets),
     )
 
 

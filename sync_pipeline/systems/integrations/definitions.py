@@ -1,10 +1,10 @@
-"""The menus, wired."""
+"""The system of menus: everything that runs it."""
 
 from __future__ import annotations
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
-from sync_pipeline.systems.integrations import assets, jobs, sensors
+from sync_pipeline.systems.integrations import assets, jobs, schedules, sensors
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.integrations.resource import MenuSource
 
@@ -19,6 +19,6 @@ MENU_SYNC = SystemDefinitions(
         "integrations": MenuSource(),
         "integrations_merge": merge_io_manager([INTEGRATIONS]),
     },
-    schedules=sensors.SCHEDULES,
+    schedules=schedules.SCHEDULES,
     sensors=sensors.SENSORS,
 )

@@ -1,10 +1,10 @@
 """The three tables of the menus, as data.
 
 A row is one item on one path of the menu of one source configuration, which may be a company, a concept or
-a site: two sites of one source sell the same item at prices of their own, so the configuration is a part of
-the key. Nulls count in the key, because rows of earlier syncs lack parts of it.
+a site. Two sites of one source sell the same item at different prices, so the configuration belongs to the
+key. Nulls are not distinct in the key, because rows of earlier syncs lack some of its columns.
 
-The three are merged in one transaction: a menu is there as a whole or not at all.
+The three are merged in one transaction: a menu is written as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sync_pipeline.model.system import System
 from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
 
 KEY = ("wand_source_id", "source_config_id", "external_id")
-PART = "source_config_id"
+PARTITION_COLUMN = "source_config_id"
 FLAG = "is_missing"
 
-# What every one of the tables begins and ends with.
+# The first and last columns of every table.
 IDENTITY = (
     Serial("id", uuid),
-    Local("source_id", uuid, note="the source in a registry that was given up; left as it is"),
+    Local("source_id", uuid, note="the source in a registry that is no longer used; never written"),
     Field("wand_source_id", uuid, "wand_source_id", nulls_not_distinct=True),
     Field("source_config_id", uuid, "source_config_id", nulls_not_distinct=True),
     Field("external_id", text, "mappingId", note="the item's path in the menu, else its number"),
@@ -37,7 +37,7 @@ TAIL = (
     Stamp("updated_at", timestamptz, default="now()"),
 )
 
-# A chain that reprices one menu in a day is no fault; a menu of which all is another one may well be.
+# A chain may reprice much of a menu in a day; a menu in which everything differs is probably another one.
 BUDGET = Budget(updates=Limit(percent=60, floor=200))
 
 PRODUCT = Entity(
@@ -49,7 +49,7 @@ PRODUCT = Entity(
     description="Items that are sold by themselves.",
     missing="flag",
     missing_flag=FLAG,
-    partition_by=PART,
+    partition_by=PARTITION_COLUMN,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",), ("last_synced_at",)),
     columns=(
@@ -72,7 +72,7 @@ MODIFIER = Entity(
     description="What an item can be ordered with, on every path that leads there.",
     missing="flag",
     missing_flag=FLAG,
-    partition_by=PART,
+    partition_by=PARTITION_COLUMN,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
@@ -96,7 +96,7 @@ DISCOUNT = Entity(
     description="Reductions that the point of sale knows.",
     missing="flag",
     missing_flag=FLAG,
-    partition_by=PART,
+    partition_by=PARTITION_COLUMN,
     budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(

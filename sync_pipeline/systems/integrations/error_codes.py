@@ -1,4 +1,4 @@
-"""What went wrong, in the product's codes."""
+"""The product's error codes, and which error gets which."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync_pipeline.errors import (
     Transient,
 )
 from sync_pipeline.systems.integrations.menu.parser import NotAMenu
-from sync_pipeline.systems.integrations.sites import UnusableConfig
+from sync_pipeline.systems.integrations.source_configs import UnusableConfig
 
 
 class Code(StrEnum):
@@ -26,7 +26,7 @@ class Code(StrEnum):
 
 
 def code_of(error: BaseException) -> Code:
-    """The code of whatever a sync failed with: by what raised it, the source or the target."""
+    """The code of an error that a sync failed with: FETCH and FORMAT blame the source, SAVE the target."""
     if isinstance(error, NotAMenu):
         return Code.FORMAT
     if isinstance(error, (SourceRefused, SourceBroken, SourceUnavailable, UnusableConfig)):
@@ -35,6 +35,6 @@ def code_of(error: BaseException) -> Code:
 
 
 def coded(error: SyncError) -> SyncError:
-    """The same error, with its code before its words."""
-    told = f"{code_of(error)}: {error}"
-    return Transient(told) if isinstance(error, Transient) else Permanent(told)
+    """The same error, its message prefixed with its code."""
+    message = f"{code_of(error)}: {error}"
+    return Transient(message) if isinstance(error, Transient) else Permanent(message)

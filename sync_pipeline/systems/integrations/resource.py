@@ -19,32 +19,37 @@ from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.integrations.api import QuClient
-from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PART
+from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PARTITION_COLUMN
 from sync_pipeline.systems.integrations.menu.formats import KINDS, Kind
 from sync_pipeline.systems.integrations.menu.menu import Menu
-from sync_pipeline.systems.integrations.sites import SiteConfig
 from sync_pipeline.systems.integrations.source_configs import SourceConfig, configurations
 
 
-def _mark(site: SiteConfig) -> str:
-    """Names what a configuration asks for and stamps on its rows."""
-    said = json.dumps([site.target, dict(site.params)], sort_keys=True, default=str)
-    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+def _fingerprint(config: SourceConfig) -> str:
+    """Digest of the configuration: what it requests, and the values that it writes into rows."""
+    content = json.dumps([config.row_values, dict(config.params)], sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
-def _known(site: SiteConfig, since: Progress) -> str | None:
-    """The generation that was merged for the configuration as it is now."""
+def _merged_generation(config: SourceConfig, since: Progress) -> str | None:
+    """The generation that was merged last, if the configuration has not changed since."""
     cursor = since.cursor or {}
-    return cursor.get("generation") or None if cursor.get("for") == _mark(site) else None
+    if cursor.get("for") != _fingerprint(config):
+        return None
+    return cursor.get("generation") or None
 
 
-def _refused(part: str) -> bool:
-    """Whether a constraint of the target has kept items of a configuration out."""
+def _has_rejections(config_id: str) -> bool:
+    """Whether constraints of the target have rejected items of a configuration."""
     with TargetDatabase(patient=True).connect() as connection:
         row = connection.execute(
-            'select exists (select from sync.rejected where system = %s and "constraint" is not null'
-            " and key ->> %s = %s)",
-            [INTEGRATIONS.name, PART, part],
+            """
+            select exists (
+                select from sync.rejected
+                where system = %s and "constraint" is not null and key ->> %s = %s
+            )
+            """,
+            [INTEGRATIONS.name, PARTITION_COLUMN, config_id],
         ).fetchone()
     return bool(row and row[0])
 
@@ -52,13 +57,13 @@ def _refused(part: str) -> bool:
 class MenuSource(dg.ConfigurableResource):
     """Reads the gateway named by QU_API_URL, QU_CLIENT_ID and QU_CLIENT_SECRET.
 
-    One client serves a whole run, so that its token and its pace are shared. A menu is fetched once for all
-    of its entities, and is kept on disk until the next one is asked for.
+    One client serves a whole run, so that token and rate limit are shared. A menu is fetched once for all
+    of its entities, and stays on disk until another one is requested.
     """
 
     _client: QuClient | None = PrivateAttr(default=None)
-    _most_patience: dt.timedelta = PrivateAttr(default=dt.timedelta.max)
-    _sites: Mapping[str, SiteConfig] | None = PrivateAttr(default=None)
+    _time_budget: dt.timedelta = PrivateAttr(default=dt.timedelta.max)
+    _configs: Mapping[str, SourceConfig] | None = PrivateAttr(default=None)
     _menu: tuple[Scope, Menu | None] | None = PrivateAttr(default=None)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
@@ -66,16 +71,16 @@ class MenuSource(dg.ConfigurableResource):
         self.close()
 
     def close(self) -> None:
-        """Close the connections and give up the space on disk; harmless when there is nothing."""
-        self._forget()
+        """Close the connections and free the space on disk; harmless when there is nothing."""
+        self._drop_menu()
         if self._client:
             self._client.close()
             self._client = None
-        self._sites = None
+        self._configs = None
 
-    def set_time_budget(self, patience: dt.timedelta) -> None:
+    def set_time_budget(self, budget: dt.timedelta) -> None:
         """Give a call up after this time, even if the environment allows for more."""
-        self._most_patience = patience
+        self._time_budget = budget
 
     @property
     def client(self) -> QuClient:
@@ -96,24 +101,24 @@ class MenuSource(dg.ConfigurableResource):
                 settings.qu_client_id,
                 settings.qu_client_secret,
                 integration=settings.qu_integration,
-                patience=RetryPolicy(time_budget=min(settings.source_outage, self._most_patience)),
+                patience=RetryPolicy(time_budget=min(settings.source_outage, self._time_budget)),
             )
             self._client = client.__enter__()
         return self._client
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
-        """What the menu of `scope.part` has of an entity; the menu is fetched at once.
+        """The items of one entity on the menu of `scope.part`; fetches the menu unless it is there.
 
-        A delta of a menu that has not been made anew is empty, and says nothing of what vanished; unless the
-        configuration has changed since, or the target has refused items that it may take now.
+        A delta of a menu with the same generation is empty and proves nothing missing. The menu is read
+        again all the same if its configuration has changed, or if the target has rejected items of it.
 
         Raises:
             UnusableConfig: the configuration lacks a parameter.
             SourceRefused: credentials or permissions are not accepted.
-            SourceBroken: the reply is no menu.
+            SourceBroken: the reply is not a menu.
             SourceUnavailable: the gateway does not answer.
         """
-        menu, calls = self._fetched(scope, since)
+        menu, calls = self._menu_of(scope, since)
         outcome = SourceOutcome(calls=calls)
         if menu is None:
             outcome.notes = {"unchanged_since": (since.cursor or {}).get("generation")}
@@ -122,51 +127,54 @@ class MenuSource(dg.ConfigurableResource):
         outcome.complete, outcome.partitions = True, (scope.part,)
         # A menu with products may well have no modifiers or discounts.
         outcome.confirmed_empty = kind != KINDS[0] and any(True for _ in menu.batches(KINDS[0]))
-        outcome.cursor = {"generation": menu.generation, "for": _mark(self._site(scope.part))}
+        outcome.cursor = {
+            "generation": menu.generation,
+            "for": _fingerprint(self._config(scope.part)),
+        }
         outcome.bytes = menu.bytes if calls else 0
         outcome.duplicates = menu.duplicates[kind]
         outcome.notes = {f"left_out_{reason}": n for reason, n in menu.left_out.items() if calls}
         return EntityBatches(entity, menu.batches(kind), scope, outcome, partition=scope.part)
 
-    def _fetched(self, scope: Scope, since: Progress) -> tuple[Menu | None, int]:
-        """The menu of a scope, and the calls that it took; none for the entities after the first."""
+    def _menu_of(self, scope: Scope, since: Progress) -> tuple[Menu | None, int]:
+        """The menu of a scope, None if unchanged, and the calls that it took; 0 after the first entity."""
         if self._menu and self._menu[0] == scope:
             return self._menu[1], 0
-        self._forget()
+        self._drop_menu()
         before = self.client.traffic.calls
-        site = self._site(scope.part)
-        asks = scope.mode == "delta" and not scope.force and not _refused(scope.part)
-        menu = self.client.menu(site, _known(site, since) if asks else None)
+        config = self._config(scope.part)
+        may_skip = scope.mode == "delta" and not scope.force and not _has_rejections(scope.part)
+        menu = self.client.menu(config, _merged_generation(config, since) if may_skip else None)
         self._menu = (scope, menu)
         return menu, self.client.traffic.calls - before
 
-    def _forget(self) -> None:
+    def _drop_menu(self) -> None:
         if self._menu and self._menu[1]:
             self._menu[1].close()
         self._menu = None
 
-    def _site(self, config_id: str) -> SiteConfig:
-        if self._sites is None or config_id not in self._sites:
+    def _config(self, config_id: str) -> SourceConfig:
+        if self._configs is None or config_id not in self._configs:
             with TargetDatabase(patient=True).connect() as connection:
-                self._sites = {c.site.config_id: c.site for c in configurations(connection)}
-        if config_id not in self._sites:
+                self._configs = {c.config_id: c for c in configurations(connection)}
+        if config_id not in self._configs:
             raise SettingsError(f"there is no source configuration {config_id!r}")
-        return self._sites[config_id]
+        return self._configs[config_id]
 
-    def moved(self, config: SourceConfig, since: Progress) -> str | None:
-        """The generation of a menu that was made anew since the last sync; None if it was not.
+    def new_generation(self, config: SourceConfig, since: Progress) -> str | None:
+        """The generation of a menu if it differs from the merged one, else None.
 
         Only the head of the reply is read.
 
         Raises:
             SyncError: as for `read`.
         """
-        return self.client.generation(config.site, _known(config.site, since))
+        return self.client.generation(config, _merged_generation(config, since))
 
     def fields(self) -> dict[str, list[str]]:
-        """The fields of formatted items by kind, after one question that proves the credentials.
+        """The fields of formatted items by kind, after one call that proves the credentials.
 
-        A menu describes no fields of its own; what it lacks shows in the guard.
+        A menu does not describe its fields: the guard notices one that is empty everywhere.
 
         Raises:
             SyncError: the gateway does not accept the credentials, or does not answer.
@@ -174,7 +182,7 @@ class MenuSource(dg.ConfigurableResource):
         with TargetDatabase().connect() as connection:
             active = [c for c in configurations(connection) if not c.closed]
         for config in active[:1]:
-            self.client.generation(config.site)
+            self.client.generation(config)
         return {
             e.source: sorted({s for f in e.fields for s in f.sources})
             for e in INTEGRATIONS.entities

@@ -1,6 +1,6 @@
-"""The account that the product keeps of its syncs: `integration_sync_history`, and the configuration's row.
+"""The product's own bookkeeping of its syncs: `integration_sync_history`, and the configuration's row.
 
-What went well is committed with the rows that it speaks of; what failed is entered when it is known.
+A success is committed with the rows of its menu; a failure in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -22,61 +22,59 @@ from sync_pipeline.systems.integrations.error_codes import Code, code_of, coded
 from sync_pipeline.systems.integrations.keys import repair
 
 log = logging.getLogger(__name__)
-LONGEST = 2000  # characters of an error that are kept
+MAX_ERROR_LENGTH = 2000  # characters
 Status = Literal["success", "failed"]
 INTERRUPTED = f"{Code.SYNC}: the run was interrupted; nothing of it was written"
 
 
 @contextmanager
-def account(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterator[Also]:
-    """Keep the product's account of the sync of one configuration.
+def record_sync(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterator[Also]:
+    """Record the sync of one configuration in the product's tables.
 
     Args:
         target: where the product's tables are.
-        run_id: the run, in whose history the counts are entered.
-        part: the configuration; nobody else syncs it meanwhile.
+        run_id: the run, whose history gets the counts.
+        part: the configuration; the caller holds its lock.
 
     Yields:
         What commits the success with the rows.
 
     Raises:
-        SettingsError: the configuration is gone.
-        SyncError: whatever the sync failed with, now with its code.
+        SettingsError: the configuration was deleted.
+        SyncError: the error of the sync, with its code.
     """
     with closing(target.connect()) as connection:
         entry = _begin(connection, part)
-        colliding = repair.colliding(connection)
-    if colliding:
-        told = coded(_colliding(colliding))
-        _fail(target, entry, part, str(told))
-        raise told
+        short_indexes = repair.colliding(connection)
+    if short_indexes:
+        error = coded(_short_indexes_error(short_indexes))
+        _fail(target, entry, part, str(error))
+        raise error
 
-    def succeeded(connection: Connection, results: Sequence[MergeResult]) -> None:
+    def succeed(connection: Connection, results: Sequence[MergeResult]) -> None:
         counts = saved(results)
-        refused = _refused(results)
-        if refused and not counts["total"]:
-            _end(connection, entry, "failed", error=f"{Code.SAVE}: {refused}"[:LONGEST])
-            connection.execute(_FAILED, [f"{Code.SAVE}: {refused}"[:LONGEST], part.value])
+        rejected = _rejected(results)
+        if rejected and not counts["total"]:
+            error = f"{Code.SAVE}: {rejected}"[:MAX_ERROR_LENGTH]
+            _end(connection, entry, "failed", error=error)
+            connection.execute(_FAILED, [error, part.value])
         else:
-            _end(connection, entry, "success", items=counts["total"], error=refused)
-            connection.execute(_SUCCEEDED, [refused, part.value])
-        connection.execute(
-            "update sync_history set metadata = jsonb_set(metadata, '{saved}',"
-            " coalesce(metadata -> 'saved', '{}') || %s) where id = %s",
-            [Jsonb({part.key: counts}), run_id],
-        )
+            _end(connection, entry, "success", items=counts["total"], error=rejected)
+            connection.execute(_SUCCEEDED, [rejected, part.value])
+        connection.execute(_SAVED, [Jsonb({part.key: counts}), run_id])
 
     try:
-        yield succeeded
+        yield succeed
+    except SyncError as error:
+        with_code = coded(error)
+        _fail(target, entry, part, str(with_code))
+        raise with_code from error
     except BaseException as error:
-        told = coded(error) if isinstance(error, SyncError) else None
-        _fail(target, entry, part, str(told or f"{code_of(error)}: {type(error).__name__}"))
-        if told:
-            raise told from error
+        _fail(target, entry, part, f"{code_of(error)}: {type(error).__name__}")
         raise
 
 
-def _colliding(indexes: Sequence[str]) -> TargetNotPrepared:
+def _short_indexes_error(indexes: Sequence[str]) -> TargetNotPrepared:
     return TargetNotPrepared(
         f"the unique indexes {', '.join(indexes)} let an item stand in one configuration of a source only,"
         " and a source has several: they would reject its whole menu. Run: sync-pipeline doctor --fix, which"
@@ -93,73 +91,87 @@ def saved(results: Sequence[MergeResult]) -> dict[str, int]:
     return counts | {"total": sum(counts.values())}
 
 
-def _refused(results: Sequence[MergeResult]) -> str | None:
-    """What became of items that were rejected, in a sentence; None when all were taken."""
+def _rejected(results: Sequence[MergeResult]) -> str | None:
+    """How many items were rejected, with an example; None if none was."""
     rejected = sum(r.counts.rejected for r in results)
     if not rejected:
         return None
     read = sum(r.counts.read for r in results)
     example = next(e for r in results for e in r.metadata.get("rejected_examples", ()))
-    return f"{rejected:,} of {read:,} items were rejected, such as {example}"[:LONGEST]
+    return f"{rejected:,} of {read:,} items were rejected, such as {example}"[:MAX_ERROR_LENGTH]
 
 
 def _begin(connection: Connection, part: Partition) -> UUID:
     with connection.transaction():
-        # Whoever left an entry open is dead: nobody else syncs this configuration now.
-        died = connection.execute(
-            "update integration_sync_history set status = 'failed', completed_at = now(), error_message = %s"
-            " where source_config_id = %s and status = 'in_progress'",
-            [INTERRUPTED, part.value],
-        ).rowcount
-        if died:
-            connection.execute(_DIED, [died, INTERRUPTED, part.value])
+        # The caller holds the configuration's lock, so the run of an open entry is dead.
+        dead = connection.execute(_CLOSE_OPEN, [INTERRUPTED, part.value]).rowcount
+        if dead:
+            connection.execute(_COUNT_DEAD, [dead, INTERRUPTED, part.value])
         row = connection.execute(_BEGIN, [part.value]).fetchone()
     if not row:
-        raise SettingsError(f"{part.name}: the source configuration {part.value} is gone")
+        raise SettingsError(f"{part.name}: the source configuration {part.value} does not exist")
     return row[0]
 
 
+_CLOSE_OPEN = """
+    update integration_sync_history
+    set status = 'failed', completed_at = now(), error_message = %s
+    where source_config_id = %s and status = 'in_progress'
+"""
+
+_COUNT_DEAD = """
+    update integration_source_configs
+    set error_count = coalesce(error_count, 0) + %s, last_error = %s
+    where id = %s
+"""
+
 _BEGIN = """
-insert into integration_sync_history (source_name, source_config_id, status, started_at, items_synced)
-select coalesce(s.name, 'unknown'), c.id, 'in_progress', clock_timestamp(), 0
-from integration_source_configs c left join wand_integration_sources s on s.id = c.wand_source_id
-where c.id = %s
-returning id
+    insert into integration_sync_history (source_name, source_config_id, status, started_at, items_synced)
+    select coalesce(s.name, 'unknown'), c.id, 'in_progress', clock_timestamp(), 0
+    from integration_source_configs c
+    left join wand_integration_sources s on s.id = c.wand_source_id
+    where c.id = %s
+    returning id
+"""
+
+_END = """
+    update integration_sync_history
+    set status = %s, completed_at = clock_timestamp(), items_synced = %s, error_message = %s
+    where id = %s
 """
 
 _SUCCEEDED = """
-update integration_source_configs set last_sync_at = now(), last_sync_status = 'success', last_error = %s,
-    sync_count = coalesce(sync_count, 0) + 1, updated_at = now()
-where id = %s
-"""
-
-_DIED = """
-update integration_source_configs set error_count = coalesce(error_count, 0) + %s, last_error = %s
-where id = %s
+    update integration_source_configs
+    set last_sync_at = now(), last_sync_status = 'success', last_error = %s,
+        sync_count = coalesce(sync_count, 0) + 1, updated_at = now()
+    where id = %s
 """
 
 _FAILED = """
-update integration_source_configs set last_sync_at = now(), last_sync_status = 'failed', last_error = %s,
-    error_count = coalesce(error_count, 0) + 1, updated_at = now()
-where id = %s
+    update integration_source_configs
+    set last_sync_at = now(), last_sync_status = 'failed', last_error = %s,
+        error_count = coalesce(error_count, 0) + 1, updated_at = now()
+    where id = %s
+"""
+
+_SAVED = """
+    update sync_history
+    set metadata = jsonb_set(metadata, '{saved}', coalesce(metadata -> 'saved', '{}') || %s)
+    where id = %s
 """
 
 
 def _end(
     connection: Connection, entry: UUID, status: Status, *, items: int = 0, error: str | None = None
 ) -> None:
-    connection.execute(
-        "update integration_sync_history set status = %s, completed_at = clock_timestamp(),"
-        " items_synced = %s, error_message = %s where id = %s",
-        [status, items, error, entry],
-    )
+    connection.execute(_END, [status, items, error, entry])
 
 
 def _fail(target: TargetDatabase, entry: UUID, part: Partition, error: str) -> None:
-    kept = error.replace("\x00", "\ufffd")[:LONGEST]
+    message = error.replace("\x00", "\ufffd")[:MAX_ERROR_LENGTH]
     try:
         with target.connect() as connection, connection.transaction():
-            _end(connection, entry, "failed", error=kept)
-            connection.execute(_FAILED, [kept, part.value])
+            _end(connection, entry, "failed", error=message)
+            connection.execute(_FAILED, [message, part.value])
     except SyncError as unreachable:
-        log.warning("%s: the failure could not be entered: %s", part.name, unreachable)
+        log.warning("%s: the failure could not be recorded: %s", part.name, unreachable)

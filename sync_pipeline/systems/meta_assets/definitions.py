@@ -1,4 +1,4 @@
-"""The phone cache, wired."""
+"""The system of the phone cache: everything that runs it."""
 
 from __future__ import annotations
 

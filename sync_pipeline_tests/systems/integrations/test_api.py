@@ -19,15 +19,15 @@ from sync_pipeline.systems.integrations.api import QuClient
 from sync_pipeline.systems.integrations.menu.formats import KINDS
 from sync_pipeline.systems.integrations.menu.menu import Menu
 from sync_pipeline.systems.integrations.menu.parser import NotAMenu
-from sync_pipeline.systems.integrations.sites import SiteConfig, UnusableConfig
+from sync_pipeline.systems.integrations.source_configs import SourceConfig, UnusableConfig
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
-from sync_pipeline_tests.fixtures.integrations import client_of, site_of
+from sync_pipeline_tests.fixtures.integrations import client_of, config_of
 
 BRIEF = replace(QUICK, time_budget=timedelta(seconds=0.3))
 
 
-def fetched(client: QuClient, site: SiteConfig, previous: str | None = None) -> Menu:
-    menu = client.menu(site, previous)
+def fetched(client: QuClient, config: SourceConfig, previous: str | None = None) -> Menu:
+    menu = client.menu(config, previous)
     assert menu is not None
     return menu
 
@@ -45,7 +45,7 @@ class TestMenus:
     def test_every_establishment_has_its_own_prices_on_the_same_paths(self, qu_client: QuClient):
         menus = {}
         for name in ESTABLISHMENTS:
-            with fetched(qu_client, site_of(name)) as menu:
+            with fetched(qu_client, config_of(name)) as menu:
                 menus[name] = by_path(menu)
                 assert menu.left_out == {"category": 12, "deleted": 3, "unknown_type": 1}
                 assert menu.duplicates["products"] == 1
@@ -59,7 +59,7 @@ class TestMenus:
         self, qu: QuSimulator, qu_client: QuClient
     ):
         def products() -> dict[str, Any]:
-            with fetched(qu_client, site_of("1001")) as menu:
+            with fetched(qu_client, config_of("1001")) as menu:
                 batches = list(menu.batches("products"))
             return {record["mappingId"]: record for batch in batches for record in batch}
 
@@ -74,23 +74,23 @@ class TestMenus:
         self, qu: QuSimulator, qu_client: QuClient, status: int
     ):
         qu.options.update({"unchanged_status": status})
-        site = site_of("1002")
-        with fetched(qu_client, site) as menu:
+        config = config_of("1002")
+        with fetched(qu_client, config) as menu:
             generation = menu.generation
-        assert qu_client.generation(site) == generation
-        assert qu_client.menu(site, generation) is None
-        assert qu_client.generation(site, generation) is None
+        assert qu_client.generation(config) == generation
+        assert qu_client.menu(config, generation) is None
+        assert qu_client.generation(config, generation) is None
         touched = qu.restaurants.touch("1002")
-        assert qu_client.generation(site, generation) == touched
-        with fetched(qu_client, site, generation) as menu:
+        assert qu_client.generation(config, generation) == touched
+        with fetched(qu_client, config, generation) as menu:
             assert menu.generation == touched
 
     def test_a_source_that_always_sends_the_menu_is_still_seen_to_be_unchanged(
         self, qu: QuSimulator, qu_client: QuClient
     ):
         qu.options.ignores_previous = True
-        generation = qu_client.generation(site_of())
-        assert qu_client.generation(site_of(), generation) is None
+        generation = qu_client.generation(config_of())
+        assert qu_client.generation(config_of(), generation) is None
 
     @pytest.mark.parametrize("ask", [QuClient.menu, QuClient.generation])
     def test_an_empty_answer_to_a_first_question_is_never_taken_for_an_empty_menu(
@@ -98,16 +98,16 @@ class TestMenus:
     ):
         qu.faults.add(Fault(kind="status", status=204, type="menus"))
         with pytest.raises(SourceBroken, match="empty reply to a first request"):
-            ask(qu_client, site_of())
+            ask(qu_client, config_of())
 
     def test_a_moved_node_comes_on_its_new_path_only(self, qu: QuSimulator, qu_client: QuClient):
         source, target = qu.restaurants.paths("1001", 6)[:2]
         path = next(p for p in qu.restaurants.paths("1001", 1) if p.rpartition("-")[0] == source)
-        with fetched(qu_client, site_of()) as menu:
+        with fetched(qu_client, config_of()) as menu:
             before = by_path(menu)
         moved = qu.restaurants.move("1001", path, target)
         qu.restaurants.reprice("1001", moved, "77.7")
-        with fetched(qu_client, site_of()) as menu:
+        with fetched(qu_client, config_of()) as menu:
             after = by_path(menu)
         below = {p for p in before if p and f"{p}-".startswith(f"{path}-")}
         assert before.keys() - after.keys() == below
@@ -117,15 +117,15 @@ class TestMenus:
     def test_what_is_asked_is_what_the_configuration_says(
         self, qu: QuSimulator, qu_client: QuClient
     ):
-        fetched(qu_client, site_of("1001")).close()
-        fetched(qu_client, site_of("1001", order_channel=5, order_type="3")).close()
+        fetched(qu_client, config_of("1001")).close()
+        fetched(qu_client, config_of("1001", order_channel=5, order_type="3")).close()
         asked = [answered.call.url for answered in qu.stats.recent if answered.call.type == "menus"]
         assert asked == [
             "/api/v4/menus?LocationId=1001&OrderChannelId=2&OrderTypeId=1",
             "/api/v4/menus?LocationId=1001&OrderChannelId=5&OrderTypeId=3",
         ]
         with pytest.raises(SourceRefused, match="company is not yours"):
-            qu_client.menu(site_of("1001", brand="1"))
+            qu_client.menu(config_of("1001", brand="1"))
 
 
 class TestConfigurations:
@@ -134,9 +134,9 @@ class TestConfigurations:
     def test_a_missing_or_unusable_parameter_is_named_with_its_configuration(
         self, qu: QuSimulator, qu_client: QuClient, key: str, value: Any
     ):
-        site = site_of("1001", **{key: value})
-        with pytest.raises(UnusableConfig, match=f"“Restaurant 1001”.*{site.config_id}.*“{key}”"):
-            qu_client.menu(site)
+        config = config_of("1001", **{key: value})
+        with pytest.raises(UnusableConfig, match=f"“Restaurant 1001”.*{config.config_id}.*“{key}”"):
+            qu_client.menu(config)
         assert qu.stats.total == 0
 
     @pytest.mark.parametrize(
@@ -170,21 +170,21 @@ class TestRefusals:
             with pytest.raises(
                 SourceRefused, match=r"not allowed for location 1001.*have it enabled"
             ):
-                ask(site_of("1001"))
+                ask(config_of("1001"))
 
     def test_the_integration_is_sent_where_the_gateway_asks_for_it(self, qu: QuSimulator):
         qu.options.integration = "signs"
         with client_of(qu) as client, pytest.raises(SourceRefused, match="QU_INTEGRATION"):
-            client.generation(site_of())
+            client.generation(config_of())
         with client_of(qu, integration="signs") as client:
-            assert client.generation(site_of())
+            assert client.generation(config_of())
 
     def test_a_menu_that_could_not_be_made_is_no_empty_menu(
         self, qu: QuSimulator, qu_client: QuClient
     ):
         qu.options.failing = ("1001",)
         with pytest.raises(SourceRefused, match="the menu could not be made"):
-            qu_client.menu(site_of())
+            qu_client.menu(config_of())
 
 
 class TestFaults:
@@ -204,7 +204,7 @@ class TestFaults:
         self, qu: QuSimulator, fault: Fault
     ):
         qu.faults.add(replace(fault, type="menus", times=2))
-        with client_of(qu) as client, fetched(client, site_of()) as menu:
+        with client_of(qu) as client, fetched(client, config_of()) as menu:
             assert menu.calls == 3
             assert client.traffic.retries == 2
             assert len(by_path(menu)) > 50
@@ -213,19 +213,19 @@ class TestFaults:
         # Whether the last attempt still gets its answer is up to the machine.
         kinds = (SourceBroken, SourceUnavailable) if broken else SourceUnavailable
         with client_of(qu, patience=BRIEF) as client, pytest.raises(kinds) as failure:
-            client.menu(site_of())
+            client.menu(config_of())
         assert "GET /api/v4/menus" in str(failure.value)
         assert qu.client_secret not in str(failure.value)
 
     def test_json_that_is_no_menu_is_told_at_once(self, qu: QuSimulator, qu_client: QuClient):
         qu.faults.add(Fault(kind="status", status=200, body="json", type="menus"))
         with pytest.raises(NotAMenu):
-            qu_client.menu(site_of())
+            qu_client.menu(config_of())
         assert qu.faults.fired == 1
 
     def test_a_stall_is_noticed(self, qu: QuSimulator, qu_client: QuClient):
         qu.faults.add(Fault(kind="stall", seconds=20, type="menus", times=1))
-        fetched(qu_client, site_of()).close()
+        fetched(qu_client, config_of()).close()
         assert qu_client.traffic.retries == 1
 
 
@@ -233,9 +233,9 @@ _MEASURE = """
 import sys
 from pathlib import Path
 from sync_pipeline.systems.integrations.api import QuClient
-from sync_pipeline_tests.fixtures.integrations import site_of
+from sync_pipeline_tests.fixtures.integrations import config_of
 
-with QuClient(*sys.argv[1:]) as client, client.menu(site_of()) as menu:
+with QuClient(*sys.argv[1:]) as client, client.menu(config_of()) as menu:
     for kind in ("products", "modifiers", "discounts"):
         assert sum(map(len, menu.batches(kind)))
 status = Path("/proc/self/status").read_text()
@@ -260,5 +260,5 @@ class TestSize:
         self, qu: QuSimulator, qu_client: QuClient
     ):
         qu.options.extra_items = 20_000
-        assert qu_client.generation(site_of()) == qu.restaurants.generation("1001")
+        assert qu_client.generation(config_of()) == qu.restaurants.generation("1001")
         assert qu_client.traffic.bytes < 1_000_000

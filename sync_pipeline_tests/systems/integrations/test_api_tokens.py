@@ -20,7 +20,7 @@ from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.sources.task_group import gather
 from sync_pipeline.systems.integrations.api import TOKENS, QuClient
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
-from sync_pipeline_tests.fixtures.integrations import client_of, site_of
+from sync_pipeline_tests.fixtures.integrations import client_of, config_of
 
 TOKEN_CALLS = f"POST /{TOKENS}".replace("api/v4/", "")
 BRIEF = replace(QUICK, time_budget=timedelta(seconds=0.3))
@@ -127,7 +127,7 @@ def test_a_gateway_that_accepts_no_token_refuses_after_one_more_try(
     with pytest.raises(
         SourceRefused, match=r"refused GET /api/v4/menus with status 401.*QU_CLIENT_ID"
     ):
-        qu_client.menu(site_of())
+        qu_client.menu(config_of())
     assert (qu.stats.by_type["menus"], qu.stats.by_type["authentication"]) == (2, 2)
 
 
@@ -140,7 +140,7 @@ def test_wrong_credentials_are_refused_at_once_naming_the_variables_and_not_the_
         client_of(qu, client_secret=secret) as client,
         pytest.raises(SourceRefused, match="Check QU_CLIENT_ID and QU_CLIENT_SECRET") as failure,
     ):
-        client.menu(site_of())
+        client.menu(config_of())
     message = str(failure.value)
     assert (
         "POST /api/v4/authentication/oauth2/access-token with status 401: “invalid_client”"
@@ -185,7 +185,7 @@ def test_no_part_of_a_secret_is_left_where_words_are_shortened():
 def test_a_token_endpoint_that_fails_for_a_while_is_asked_again(qu: QuSimulator, fault: Fault):
     qu.faults.add(replace(fault, type="authentication", times=2))
     with client_of(qu) as client:
-        assert client.generation(site_of())
+        assert client.generation(config_of())
         assert client.traffic.retries == 2
 
 
@@ -201,4 +201,4 @@ def test_a_token_endpoint_that_keeps_failing_makes_the_source_unavailable_or_bro
             client_of(qu, patience=BRIEF) as client,
             pytest.raises(failure, match="request for a token"),
         ):
-            client.generation(site_of())
+            client.generation(config_of())

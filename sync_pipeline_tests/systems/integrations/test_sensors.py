@@ -10,7 +10,7 @@ import pytest
 
 from sync_pipeline.definitions import defs
 from sync_pipeline.merge.bookkeeping import requests
-from sync_pipeline.systems.integrations import sensors
+from sync_pipeline.systems.integrations import schedules, sensors
 from sync_pipeline_tests.fixtures import daemon
 from sync_pipeline_tests.fixtures.integrations_system import Menus
 
@@ -24,12 +24,12 @@ def partitions(found: dg.SensorResult) -> set[str | None]:
 
 def due(menus: Menus) -> set[str | None]:
     """The configurations that the schedule would sync now."""
-    found = sensors.due(menus.instance, dt.datetime.now(dt.UTC))
+    found = schedules.due(menus.instance, dt.datetime.now(dt.UTC))
     return set() if isinstance(found, dg.SkipReason) else {r.partition_key for r in found}
 
 
 def keys(menus: Menus, *establishments: str) -> set[str | None]:
-    return {menus.config(e).part.key for e in establishments}
+    return {menus.config(e).partition_key for e in establishments}
 
 
 def look(menus: Menus, cursor: str | None = None) -> dg.SensorResult:
@@ -132,7 +132,7 @@ def test_partitions_follow_the_configurations(menus: Menus) -> None:
 def test_few_are_asked_for_in_one_tick_and_the_rest_in_the_next(
     menus: Menus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "MOST_ASKED", 2)
+    monkeypatch.setattr(sensors, "CONFIGS_PER_TICK", 2)
 
     first = look(menus)
     second = look(menus, first.cursor)
@@ -152,8 +152,8 @@ def test_without_a_gateway_nothing_is_tried(menus: Menus, monkeypatch: pytest.Mo
 
 
 def test_an_app_that_asks_for_a_site_gets_all_three_tables_of_it(menus: Menus) -> None:
-    site = menus.config("1002").site.config_id
-    requests.queue(menus.connection, "integrations", "integration_product", [site], "Sync now")
+    config_id = menus.config("1002").config_id
+    requests.queue(menus.connection, "integrations", "integration_product", [config_id], "Sync now")
 
     [request] = daemon.look(menus.instance, "sync_requests").run_requests
 

@@ -22,7 +22,7 @@ from sync_pipeline.orchestration import launch
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP
-from sync_pipeline.systems.integrations import sensors
+from sync_pipeline.systems.integrations import schedules
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
 from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures.integrations_system import Menus
@@ -36,11 +36,11 @@ def counts(menus: Menus) -> dict[str, int]:
 
 def sellable(menus: Menus, establishment: str) -> str:
     """The path of a product that is on the menu."""
-    site = menus.config(establishment).site
+    config = menus.config(establishment)
     return menus.value(
         "select min(external_id) from integration_products where source_config_id = %s"
         " and (data ->> 'price')::numeric > 0",
-        site.config_id,
+        config.config_id,
     )
 
 
@@ -84,7 +84,7 @@ def test_history_and_configuration_tell_what_was_saved(menus: Menus) -> None:
     saved = menus.value("select metadata -> 'saved' from sync_history where id = %s", run.id)
     products, modifiers, discounts = counts(menus).values()
     assert saved == {
-        menus.config("1001").part.key: {
+        menus.config("1001").partition_key: {
             "products": products,
             "modifiers": modifiers,
             "discounts": discounts,
@@ -233,7 +233,7 @@ def test_the_report_of_a_run_sums_the_sites_up_and_tells_them_apart(menus: Menus
     sold = menus.value("select count(*) from integration_products")
     assert report.entities["integration_product"]["inserted"] == sold
     assert len(report.steps) == 9
-    assert {step["part"] for step in report.steps} == {c.site.config_id for c in menus.configs}
+    assert {step["part"] for step in report.steps} == {c.config_id for c in menus.configs}
     assert "inserted" in printed(report)
 
 
@@ -302,7 +302,7 @@ def test_what_a_killed_run_left_open_is_closed_by_the_next(menus: Menus) -> None
     menus.do(
         "insert into integration_sync_history (source_name, source_config_id, status)"
         " values ('QU POS', %s, 'in_progress')",
-        menus.config("1001").site.config_id,
+        menus.config("1001").config_id,
     )
 
     menus.sync("1001")
@@ -353,7 +353,7 @@ def test_each_restaurant_is_a_partition(menus: Menus) -> None:
     menus.sync("1001")
     menus.sync()
 
-    keys = {menus.config(e).part.key for e in ("1001", "1002", "1003")}
+    keys = {menus.config(e).partition_key for e in ("1001", "1002", "1003")}
     assert set(menus.instance.get_dynamic_partitions("integration_source_configs")) == keys
 
 
@@ -368,7 +368,7 @@ def test_a_name_that_nobody_has_lists_those_that_there_are(menus: Menus) -> None
     run = menus.sync(job="integrations_partial", mode="keys", ids=["Pizza"])
 
     assert "no source configuration is called 'Pizza'" in run.failures
-    assert menus.config("1001").part.key in run.failures
+    assert menus.config("1001").partition_key in run.failures
 
 
 def test_items_stay_where_another_site_has_dropped_them(menus: Menus) -> None:
@@ -429,8 +429,8 @@ def test_a_row_is_explained_with_what_the_menu_says_now(menus: Menus) -> None:
     menus.sync("1001", "1002")
     path = sellable(menus, "1002")
     menus.restaurants.reprice("1002", path, "77.25")
-    site = menus.config("1002").site
-    key = f"{site.wand_source_id},{site.config_id},{path}"
+    config = menus.config("1002")
+    key = f"{config.wand_source_id},{config.config_id},{path}"
 
     found = source_record.ask(menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key)
 
@@ -445,7 +445,7 @@ def test_without_the_tables_of_the_product_a_sync_says_what_is_missing(menus: Me
     run = menus.sync()
 
     assert "no tables integration_source_configs" in run.failures
-    skipped = sensors.due(menus.instance, dt.datetime.now(dt.UTC))
+    skipped = schedules.due(menus.instance, dt.datetime.now(dt.UTC))
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == run.failures
 
@@ -498,7 +498,7 @@ def test_a_configuration_that_is_deleted_meanwhile_keeps_no_other_from_being_syn
 
     run = menus.sync()
 
-    assert "is gone" in run.failures
+    assert "does not exist" in run.failures
     assert set(menus.value("select array_agg(distinct site_id) from integration_products")) == {
         1,
         3,
@@ -512,7 +512,7 @@ def test_what_the_guard_allows_is_weighed_against_the_site(menus: Menus) -> None
 
     assert result > 20
     with connect(menus.dsn) as session:
-        parts = [menus.config("1001").site.config_id]
+        parts = [menus.config("1001").config_id]
         summary = PlanSummary(writes=result - 1)
         rel = Relations(entity.bound_to("integrations"))
         [found] = guard._updates(session, rel, summary, parts)

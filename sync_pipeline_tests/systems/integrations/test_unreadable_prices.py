@@ -19,7 +19,7 @@ from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.integrations.menu.formats import QU, Kind
 from sync_pipeline.systems.integrations.menu.menu import read_menu
 from sync_pipeline_tests.fixtures.bubble_system import copy_of
-from sync_pipeline_tests.fixtures.integrations import site_of
+from sync_pipeline_tests.fixtures.integrations import config_of
 from sync_pipeline_tests.fixtures.sample_system import Workbench, attached
 
 PRODUCT = INTEGRATIONS["integration_product"]
@@ -39,8 +39,8 @@ def product(server: EmbeddedServer, menus_template: str) -> Iterator[Workbench]:
 def sync(product: Workbench, entity: Entity, *items: dict[str, Any]) -> MergeResult:
     """Merge a whole menu of such products or discounts."""
     menu = json.dumps({"menuItems": [], LISTS[entity.name]: items})
-    with read_menu(io.BytesIO(menu.encode()), QU, site_of()) as read:
-        part = read.site.config_id
+    with read_menu(io.BytesIO(menu.encode()), QU, config_of()) as read:
+        part = read.config.config_id
         outcome = SourceOutcome(complete=True, partitions=(part,))
         batches = read.batches(cast("Kind", entity.source))
         scope = Scope(mode="full", part=part)

@@ -1,1 +1,1 @@
-"""From the JSON of a menu to records: formats, parser, fields, classification."""
+"""From the JSON of a menu to records: formats, parser, fields, classification, spool."""

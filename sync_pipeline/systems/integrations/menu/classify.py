@@ -1,7 +1,6 @@
-"""From what a point of sale sends to what the signage product shows: one item at a time.
+"""Decides which nodes of a menu are items, of which kind and in which category.
 
-Which rules apply is in `rules`, and how the fields of a node are found in `reading`. What is decided here:
-which of a menu's nodes are items of which kind.
+The rules are in `formats`, the fields of a node in `fields`.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from sync_pipeline.systems.integrations.menu.fields import Node
 from sync_pipeline.systems.integrations.menu.formats import Kind, MenuRules
 
 Reason = Literal["deleted", "category", "unknown_type"]
-"""Why an item is left out: it or what it is below was deleted; its category is excluded; its type does
-not say what it is."""
+"""Why an item is left out: it or a node above it was deleted; its category is excluded; its type is
+unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """What a node hands down to those below it.
+    """What the nodes below a node inherit.
 
     Attributes:
-        last: the highest number of those.
-        category: name and id of the category that they are in.
-        group: name and id of the group of modifiers that they are in.
-        left_out: why none of them is handed on.
+        last: the highest number of those nodes.
+        category: name and id of their category.
+        group: name and id of their group of modifiers.
+        left_out: why all of them are left out.
     """
 
     last: int
@@ -36,7 +35,7 @@ class Inherited:
 
 
 class Classification(NamedTuple):
-    """What becomes of a node: an item of a kind and category, or left out; all None if it is no item."""
+    """An item's kind and category, or why it is left out; all None if the node is not an item."""
 
     kind: Kind | None = None
     category: str | None = None
@@ -44,21 +43,21 @@ class Classification(NamedTuple):
     left_out: Reason | None = None
 
 
-NO_ITEM = Classification()
+NOT_AN_ITEM = Classification()
 
 
-class Sorter:
-    """Decides what the nodes of a menu are, by the rules of one point of sale."""
+class Classifier:
+    """Classifies the nodes of a menu by the rules of one point of sale."""
 
     def __init__(self, rules: MenuRules) -> None:
         self._rules = rules
         self._structure = rules.groups | rules.categories | rules.roots
         words = "|".join(re.escape(word) for word in rules.excluded)
-        # Not \b, for which the underscore of OLO_Burgers is a letter.
+        # Not \b: it counts the underscore of OLO_Burgers as a letter.
         self._excluded = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE)
 
-    def sort(self, node: Node, above: Inherited | None) -> tuple[Classification, Inherited]:
-        """What the node is, and what it hands down, given what is handed down to it."""
+    def classify(self, node: Node, above: Inherited | None) -> tuple[Classification, Inherited]:
+        """What the node is and what those below it inherit, given what it inherits itself."""
         above = above or Inherited(node.last)
         own = (node.category, node.category_id)
         category, group = above.category, above.group
@@ -72,11 +71,11 @@ class Sorter:
         below = Inherited(node.last, category, group, left_out)
         kind = node.kind or self._kind(node, group)
         if node.kind is None and node.type in self._structure:
-            return NO_ITEM, below
+            return NOT_AN_ITEM, below
         if left_out is None and kind is None:
-            # What only holds others is passed through; anything else might have been an item.
-            holds = node.last > node.number and not node.names_price
-            return (NO_ITEM if holds else Classification(left_out="unknown_type")), below
+            # A mere container of other nodes is skipped; anything else might have been an item.
+            contains = node.last > node.number and not node.names_price
+            return (NOT_AN_ITEM if contains else Classification(left_out="unknown_type")), below
         name, number = (group or category) if kind == "modifiers" else category
         return Classification(kind, name, number, left_out), below
 

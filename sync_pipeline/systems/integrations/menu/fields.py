@@ -1,7 +1,7 @@
-"""The fields of one node of a menu, found by the rules of its point of sale.
+"""Extracts the fields of one node by the rules of its point of sale.
 
-What is decided here: what counts as no value, and what a number is. A price that is there and is no number is
-kept as it was sent, because any number in its place would be one that nobody has set.
+Decides what counts as empty and what is a number. A price that is not a number is kept as it was sent,
+because any number in its place would be a price that nobody has set.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sync_pipeline.systems.integrations.menu.formats import Field, Kind, MenuRul
 Number = int | float | Decimal
 
 DIGITS = 30
-"""No id and no calories have so many, before or after the point; 1e999999999 would fill the memory."""
+"""Most digits of an id or of calories, before or after the point: 1e999999999 would fill the memory."""
 PRICE_DIGITS = 300
-"""A price is handed on as it is, however absurd; with more digits it is beyond a floating-point number."""
+"""Most digits of a price, however absurd: a floating-point number holds no more."""
 
 
 class Node(NamedTuple):
-    """One node of a menu with its own fields; what it inherits is not in here.
+    """One node of a menu with its own fields, without inherited ones.
 
     Attributes:
-        number: its place in the menu, from 1; what is above a node has a lower one.
+        number: its position in the menu, from 1, in preorder.
         last: the highest number of the nodes below it, or its own.
-        kind: what the list says that it is in; None in a tree.
-        price: decimal digits, or None if the source sends none that is a number.
-        unreadable: what the source sends in place of a price, shortened; None if it is one or there is none.
+        kind: the kind of the list that it is in; None in a tree.
+        price: decimal digits; None if there is no price or it is not a number.
+        unreadable: the price as sent, truncated, if it is not a number; else None.
         calories: decimal digits.
     """
 
@@ -53,32 +53,32 @@ class Node(NamedTuple):
 
     @property
     def mapping_id(self) -> str | None:
-        """What identifies the item in its menu: its path, else its id; None if it has neither."""
+        """Identifies the item in its menu: its path, else its id; None if it has neither."""
         return self.path_id or self.id
 
     @property
     def has_price(self) -> bool:
-        """Whether there is a price other than 0, which is what counts among duplicates."""
+        """Whether there is a price other than 0; of duplicates, one with a price is kept."""
         return self.price is not None and Decimal(self.price) != 0
 
     @property
     def names_price(self) -> bool:
-        """Whether the source says anything of a price, be it 0 or not a number."""
+        """Whether the source sent a price, be it 0 or not a number."""
         return self.price is not None or self.unreadable is not None
 
 
 class NodeReader:
-    """Finds the fields of raw nodes by the rules of one point of sale.
+    """Extracts the fields of raw nodes by the rules of one point of sale.
 
     Attributes:
-        wanted: keys of a raw node that the rules look at; others need not be kept.
+        keys: keys of a raw node that the rules read; others need not be kept.
     """
 
     def __init__(self, rules: MenuRules) -> None:
         self._fields = {name: _split(paths) for name, paths in rules.fields.items()}
         self._prices = {kind: _split(paths) for kind, paths in rules.prices.items()}
         paths = [*self._fields.values(), *self._prices.values()]
-        self.wanted = frozenset(path[0] for group in paths for path in group)
+        self.keys = frozenset(path[0] for group in paths for path in group)
 
     def read(self, raw: dict[str, Any], kind: Kind | None, number: int, last: int) -> Node:
         """The node that a raw object describes."""
@@ -109,7 +109,7 @@ class NodeReader:
 
 
 def plain(digits: str | None) -> Number | None:
-    """A number that JSON holds to the last digit; a Decimal only where a float would not."""
+    """A number that JSON represents exactly; a Decimal only if a float would lose digits."""
     if digits is None:
         return None
     exact = Decimal(digits)
@@ -136,7 +136,7 @@ def _first(
 
 
 def _at(value: Any, path: tuple[str | int, ...]) -> Iterator[Any]:
-    """What the path leads to: one value, none, or with `*` several."""
+    """The values at a path: one, none, or with `*` several."""
     if not path:
         yield value
         return
@@ -154,7 +154,7 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Iterator[Any]:
 
 
 def _present(value: Any) -> Any:
-    """The value, unless it is empty: blank text is as good as null."""
+    """The value, or None if it is blank text."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -164,7 +164,7 @@ def _as_sent(value: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """Text without what surrounds it; a number as it is written, 950285.0 as 950285; empty is none."""
+    """Stripped text, None if empty; a number in its shortest form, 950285.0 as 950285."""
     if isinstance(value, str):
         return value.strip() or None
     digits = _digits(value)
@@ -176,7 +176,7 @@ def _truth(value: Any) -> bool | None:
 
 
 def _digits(value: Any, most: int = DIGITS) -> str | None:
-    """Decimal digits of a finite number, be it sent as one or as text; None for anything else."""
+    """Decimal digits of a finite number, sent as number or text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     text = str(value).strip()

@@ -1,9 +1,8 @@
-"""What the menus of each point of sale look like, as data.
+"""The menu format of each point of sale, as data.
 
 A reply is a JSON object, bare or inside a wrapper, that holds menus as trees of nodes, as flat lists, or as
-dicts by id. The rules say where these are, which nodes are items, and where an item's fields are found. A
-path such as `prices.prices.0.price` goes through objects by name and through lists by place; `*` stands for
-every place in turn.
+dicts by id. The rules define where these are, which nodes are items, and where an item's fields are. A path
+such as `prices.prices.0.price` goes through objects by key and through lists by index; `*` is every index.
 
 Another point of sale is another literal here.
 """
@@ -29,21 +28,21 @@ class MenuRules:
     """How to read the menus of one point of sale.
 
     Attributes:
-        name: what messages call it.
+        name: for messages.
         wrapper: key of an object that may be around the reply.
-        lists: keys of what holds items, with their kind; None: a tree, whose nodes have types.
-        complete: at least one of these keys is in every menu; without one, the reply is none.
+        lists: keys of lists of items, with their kind; None: a tree, whose nodes have types.
+        complete: at least one of these keys is in every menu; a reply without one is not a menu.
         nested: key of a node's list of nodes.
         items: types of nodes that are sold by themselves. Below a group they are modifiers.
         groups: types of nodes that are groups of modifiers. Whatever is below one is a modifier, unless its
             type is one of a group, a category or a root.
         categories: types of nodes that are categories.
         roots: types of nodes that only hold others.
-        fields: where each field is found; the first path that leads to a value counts.
-        prices: where an item's price is found, by kind; the first that is not empty counts, and 0 is none
-            of these. In a tree, what is said of products goes for modifiers too.
-        excluded: words that keep a category, and what is below it, out. They count as whole words, in any
-            spelling of case: `OLO` is not in `Colossal burgers`.
+        fields: paths of each field; the first with a value counts.
+        prices: paths of an item's price, by kind; the first that is not empty counts, and 0 is not empty.
+            In a tree, the paths of products serve for modifiers too.
+        excluded: words in a category's name that exclude it and everything below it. They match whole words
+            and ignore case: `OLO` is not in `Colossal burgers`.
     """
 
     name: str

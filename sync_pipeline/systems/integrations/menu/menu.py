@@ -11,21 +11,21 @@ from typing import Any, BinaryIO, Self
 from sync_pipeline.systems.integrations.menu.classify import Reason
 from sync_pipeline.systems.integrations.menu.fields import Node, plain
 from sync_pipeline.systems.integrations.menu.formats import Kind, MenuRules
-from sync_pipeline.systems.integrations.menu.parser import MenuNodes
+from sync_pipeline.systems.integrations.menu.parser import MenuParser
 from sync_pipeline.systems.integrations.menu.spool import Spool
-from sync_pipeline.systems.integrations.sites import SiteConfig
+from sync_pipeline.systems.integrations.source_configs import SourceConfig
 
 Record = dict[str, Any]
 
 
 class UnreadablePrice(float):
-    """Stands in the place of an item whose price is not a number, so that the merge rejects this item alone.
+    """A NaN in place of an item whose price is not a number: the merge rejects this item alone.
 
-    JSON has no such number, and the reason given for a refusal quotes its repr: “price '5,00' is not a
-    finite number”. Any number in its place would be a price that nobody has set.
+    JSON has no NaN, and the reason of the rejection quotes the repr: “price '5,00' is not a finite number”.
+    Any number in its place would be a price that nobody has set.
 
     Args:
-        sent: what the source sends in place of a price.
+        sent: what the source sent as the price.
     """
 
     _sent: str
@@ -41,47 +41,47 @@ class UnreadablePrice(float):
 
 @dataclass(frozen=True, kw_only=True)
 class Menu:
-    """The menu of one source configuration; a context manager that gives up its space on disk.
+    """The menu of one source configuration; a context manager that frees its space on disk.
 
     Attributes:
-        site: whose it is.
-        generation: when the point of sale made it, in its own words; empty if it does not say.
+        config: the configuration.
+        generation: the point of sale's version of the menu, a time; empty if the reply has none.
         bytes: size of the reply, decompressed.
         calls: attempts that it took to get it.
     """
 
-    site: SiteConfig
+    config: SourceConfig
     generation: str
     bytes: int
     calls: int = 1
     _spool: Spool = field(repr=False)
 
     def batches(self, kind: Kind) -> Iterator[list[Record]]:
-        """Records of a kind, at most 1,000 in a list; each call begins anew.
+        """Records of a kind, at most 1,000 in a list; each call starts over.
 
         A record has the keys `mappingId` (text or None), `pathId`, `name`, `description`, `price` (a
         number), `calories` (a number or None), `isOutOfStock`, `category` and `categoryId`; `data`, which
         is all of these and `priced`: whether the source named a price at all; and the five keys of
-        `SiteConfig.target`. Products have an `item_type` besides, discounts a `discount_amount` and a
-        `discount_type`. Where what is sent for a price is no number, the price is that text and `data` is
-        an `UnreadablePrice`.
+        `SourceConfig.row_values`. Products have an `item_type` besides, discounts a `discount_amount` and a
+        `discount_type`. If the price sent is not a number, the price is that text and `data` is an
+        `UnreadablePrice`.
         """
-        target = self.site.target
+        row_values = self.config.row_values
         for batch in self._spool.batches(kind):
-            yield [_record(kind, item, target) for item in batch]
+            yield [_record(kind, item, row_values) for item in batch]
 
     @property
     def left_out(self) -> Counter[Reason]:
-        """How many items are not handed on, by reason."""
+        """How many items are left out, by reason."""
         return self._spool.left_out
 
     @property
     def duplicates(self) -> Counter[Kind]:
-        """How many items were dropped for another with the same mappingId, by kind."""
+        """How many items were dropped as duplicates of a mappingId, by kind."""
         return self._spool.duplicates
 
     def close(self) -> None:
-        """Free the space on disk; harmless when done."""
+        """Free the space on disk; harmless when closed."""
         self._spool.close()
 
     def __enter__(self) -> Self:
@@ -99,32 +99,32 @@ class Menu:
 def read_menu(
     file: BinaryIO,
     rules: MenuRules,
-    site: SiteConfig,
+    config: SourceConfig,
     *,
     generation: str = "",
     calls: int = 1,
-    blot: Callable[[str], str] = str,
+    redact: Callable[[str], str] = str,
 ) -> Menu:
-    """The menu in a file of JSON; `blot` takes secrets out of what messages quote of it.
+    """The menu in a file of JSON; `redact` removes secrets from what messages quote of it.
 
     Raises:
         NotAMenu: it holds no menu.
-        SourceRefused: it says that the source could not make one.
-        Undecodable: it is cut short or is not JSON.
+        SourceRefused: it reports that the source could not make one.
+        InvalidResponse: it is cut short or is not JSON.
     """
     spool = Spool()
     try:
-        MenuNodes(rules, spool.add, blot).read(file)
-        spool.sort_out(rules)
+        MenuParser(rules, spool.add, redact).read(file)
+        spool.classify(rules)
         size = file.seek(0, 2)
     except BaseException:
         spool.close()
         raise
-    return Menu(site=site, generation=generation, bytes=size, calls=calls, _spool=spool)
+    return Menu(config=config, generation=generation, bytes=size, calls=calls, _spool=spool)
 
 
 def _record(
-    kind: Kind, item: tuple[Node, str | None, str | None], target: dict[str, Any]
+    kind: Kind, item: tuple[Node, str | None, str | None], row_values: dict[str, Any]
 ) -> Record:
     node, category, category_id = item
     formatted: Record = {
@@ -138,9 +138,9 @@ def _record(
         "category": category,
         "categoryId": category_id,
     }
-    whole = {**formatted, "priced": node.price is not None}
-    data = whole if node.unreadable is None else UnreadablePrice(node.unreadable)
-    record = {**formatted, **target, "data": data}
+    complete = {**formatted, "priced": node.price is not None}
+    data = complete if node.unreadable is None else UnreadablePrice(node.unreadable)
+    record = {**formatted, **row_values, "data": data}
     if kind == "products":
         record["item_type"] = "product"
     if kind == "discounts":

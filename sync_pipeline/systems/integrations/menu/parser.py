@@ -1,7 +1,7 @@
-"""Reads the nodes of a menu out of its JSON, however large, without holding more than one path of it.
+"""Streaming parser of a menu's JSON: holds one path of nodes in memory, however large the menu is.
 
 The keys of an object may come in any order, so a node is complete only after everything below it. Nodes
-are numbered as they begin and handed on as they end.
+are numbered as they begin and emitted as they end.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ _REPORT = frozenset({"succeed", "errors"})
 
 
 class NotAMenu(SourceBroken):
-    """The reply is sound JSON, but no menu."""
+    """The reply is valid JSON, but not a menu."""
 
 
-class MenuNodes:
-    """Hands on the nodes of one menu.
+class MenuParser:
+    """Parses one menu.
 
     Args:
-        rules: where they are found.
-        take: called with each node, in the order in which they end.
+        rules: the format.
+        emit: called with each node, in the order in which they end.
+        redact: removes secrets from what messages quote.
     """
 
     def __init__(
-        self, rules: MenuRules, take: Callable[[Node], None], blot: Callable[[str], str] = str
+        self, rules: MenuRules, emit: Callable[[Node], None], redact: Callable[[str], str] = str
     ) -> None:
         self._rules = rules
-        self._blot = blot
+        self._redact = redact
         self._reader = NodeReader(rules)
-        self._take = take
+        self._emit = emit
         self._events: Iterator[Event] = iter(())
         self._found: set[str] = set()
         self._report: dict[str, Any] = {}
@@ -52,9 +53,9 @@ class MenuNodes:
         """Read a menu to its end.
 
         Raises:
-            NotAMenu: it has nothing of what the rules call complete, or is nested beyond reason.
-            SourceRefused: it says that it did not succeed.
-            Undecodable: it is cut short or is not JSON.
+            NotAMenu: it has none of the lists that every menu has, or is nested too deeply.
+            SourceRefused: it reports that it did not succeed.
+            InvalidResponse: it is cut short or is not JSON.
         """
         self._events = iter(ijson.basic_parse(file))
         try:
@@ -63,27 +64,27 @@ class MenuNodes:
                 self._document()
             else:
                 self._skip(start)
-            # What follows the document is not JSON any more; the parser says so when asked for it.
+            # Anything after the document is an error, which the parser raises only when read on.
             next(self._events, None)
         except (ijson.JSONError, StopIteration) as error:
-            reason = truncate(self._blot(str(error))) or "an empty body"
+            reason = truncate(self._redact(str(error))) or "an empty body"
             raise InvalidResponse(f"a menu that is not JSON to its end: {reason}") from None
         except RecursionError:
-            raise NotAMenu(f"{self._rules.name} sent objects nested beyond reason.") from None
-        self._judge()
+            raise NotAMenu(f"{self._rules.name} sent objects nested too deeply.") from None
+        self._check()
 
-    def _judge(self) -> None:
+    def _check(self) -> None:
         if self._report.get("succeed") is False:
             raise SourceRefused(
-                f"{self._rules.name} says that it could not make the menu: "
-                f"“{truncate(self._blot(str(self._report.get('errors') or 'no reason')))}”. "
+                f"{self._rules.name} reports that it could not make the menu: "
+                f"“{truncate(self._redact(str(self._report.get('errors') or 'no reason')))}”. "
                 "Check brand, establishment, order channel and order type of the configuration."
             )
         if not self._found.intersection(self._rules.complete):
             raise NotAMenu(
-                f"{self._rules.name} sent JSON that is no menu: it has no list "
+                f"{self._rules.name} sent JSON that is not a menu: it has no list "
                 f"{' or '.join(f'“{key}”' for key in self._rules.complete)}. Check the URL and the "
-                "establishment; if the point of sale has changed its format, the rules need to follow."
+                "establishment; if the point of sale has changed its format, change menu/formats.py too."
             )
 
     def _document(self) -> None:
@@ -120,14 +121,14 @@ class MenuNodes:
         for name, event in self._members():
             if kind is None and name == self._rules.nested and event[0] == "start_array":
                 self._nodes(event, kind)
-            elif name in self._reader.wanted:
+            elif name in self._reader.keys:
                 raw[name] = self._value(event)
             else:
                 self._skip(event)
-        self._take(self._reader.read(raw, kind, number, self._number))
+        self._emit(self._reader.read(raw, kind, number, self._number))
 
     def _members(self) -> Iterator[tuple[str, Event]]:
-        """Keys of an object, each with the event that begins its value, which must be read up."""
+        """Keys of an object, each with the first event of its value; the caller must consume the value."""
         for event, key in self._events:
             if event == "end_map":
                 return

@@ -1,7 +1,6 @@
-"""The items of one menu on disk, between the reply that brings them and the merge that takes them.
+"""The items of one menu in a temporary SQLite database, between parser and merge.
 
-A private database of SQLite: it vanishes with its connection, however that ends, and keeps no more than a
-few megabytes in memory. It joins items with what is above them in the menu, and drops duplicates.
+The database is deleted with its connection, however that ends, and keeps only a few megabytes in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sync_pipeline.systems.integrations.menu.classify import Inherited, Reason, Sorter
+from sync_pipeline.systems.integrations.menu.classify import Classifier, Inherited, Reason
 from sync_pipeline.systems.integrations.menu.fields import Node
 from sync_pipeline.systems.integrations.menu.formats import KINDS, Kind, MenuRules
 
@@ -28,11 +27,13 @@ create table item (number integer primary key, kind, mapping_id, has_price, cate
 """
 _ADD_NODE = f"insert into node values ({', '.join('?' * len(Node._fields))})"  # noqa: S608  only marks
 _ADD_ITEM = "insert into item values (?, ?, ?, ?, ?, ?)"
-# The first with a price stays, else the first.
-_DUPLICATES = """
-with ranked as (select number, row_number() over (
-    partition by kind, mapping_id order by has_price desc, number) as rank
-  from item where mapping_id is not null)
+# Keeps the first with a price, else the first.
+_DROP_DUPLICATES = """
+with ranked as (
+    select number, row_number() over (partition by kind, mapping_id order by has_price desc, number) as rank
+    from item
+    where mapping_id is not null
+)
 delete from item where number in (select number from ranked where rank > 1)
 """
 _COUNTS = "select kind, count(*) from item group by kind"
@@ -44,11 +45,11 @@ _NODE_WIDTH = len(Node._fields)
 
 
 class Spool:
-    """Takes the nodes of a menu, sorts them out, and gives its items kind by kind.
+    """Stores the nodes of a menu, classifies them, and returns the items by kind.
 
     Attributes:
-        left_out: items that are not handed on, by reason; complete after `sort_out`.
-        duplicates: items that another one stands for, by kind; complete after `sort_out`.
+        left_out: number of items left out, by reason; complete after `classify`.
+        duplicates: number of items dropped as duplicates, by kind; complete after `classify`.
     """
 
     def __init__(self) -> None:
@@ -58,20 +59,20 @@ class Spool:
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(_SETUP)
         self._database.execute("begin")
-        self._waiting: list[Node] = []
+        self._buffer: list[Node] = []
 
     def add(self, node: Node) -> None:
-        """Take a node, in any order."""
-        self._waiting.append(node)
-        if len(self._waiting) >= BATCH:
+        """Store a node; nodes may come in any order."""
+        self._buffer.append(node)
+        if len(self._buffer) >= BATCH:
             self._flush()
 
-    def sort_out(self, rules: MenuRules) -> None:
-        """Decide what is an item of which kind, and drop duplicates; after the last node."""
+    def classify(self, rules: MenuRules) -> None:
+        """Decide which nodes are items, and drop duplicates. Call after the last node."""
         self._flush()
         self._database.executemany(_ADD_ITEM, self._items(rules))
         before = self._counts()
-        self._database.execute(_DUPLICATES)
+        self._database.execute(_DROP_DUPLICATES)
         self.duplicates.update(before - self._counts())
 
     def batches(self, kind: Kind) -> Iterator[list[tuple[Node, str | None, str | None]]]:
@@ -81,38 +82,38 @@ class Spool:
             yield [(_node(row), row[-2], row[-1]) for row in batch]
 
     def close(self) -> None:
-        """Let it vanish; harmless when it has."""
+        """Delete it; harmless when closed."""
         self._database.close()
 
     def _flush(self) -> None:
-        self._database.executemany(_ADD_NODE, self._waiting)
-        self._waiting.clear()
+        self._database.executemany(_ADD_NODE, self._buffer)
+        self._buffer.clear()
 
     def _counts(self) -> Counter[Kind]:
         counted = dict(self._database.execute(_COUNTS))
         return Counter({kind: counted.get(kind, 0) for kind in KINDS})
 
     def _items(self, rules: MenuRules) -> Iterator[tuple[Any, ...]]:
-        sorter = Sorter(rules)
-        # Those above the current node, from the outermost: numbers grow downwards and then onwards.
+        classifier = Classifier(rules)
+        # A stack of the nodes above the current one: in preorder, a node ends when a number passes its last.
         above: list[Inherited] = []
         for row in self._database.execute("select * from node order by number"):
             node = _node(row)
             while above and above[-1].last < node.number:
                 above.pop()
-            verdict, place = sorter.sort(node, above[-1] if above else None)
+            item, below = classifier.classify(node, above[-1] if above else None)
             if node.last > node.number:
-                above.append(place)
-            if verdict.left_out is not None:
-                self.left_out[verdict.left_out] += 1
-            elif verdict.kind is not None:
+                above.append(below)
+            if item.left_out is not None:
+                self.left_out[item.left_out] += 1
+            elif item.kind is not None:
                 yield (
                     node.number,
-                    verdict.kind,
+                    item.kind,
                     node.mapping_id,
                     node.has_price,
-                    verdict.category,
-                    verdict.category_id,
+                    item.category,
+                    item.category_id,
                 )
 
 

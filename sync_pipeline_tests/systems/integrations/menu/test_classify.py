@@ -16,12 +16,12 @@ from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.systems.integrations.menu.formats import KINDS, QU, Kind
 from sync_pipeline.systems.integrations.menu.menu import Menu, Record, read_menu
 from sync_pipeline.systems.integrations.menu.parser import NotAMenu
-from sync_pipeline_tests.fixtures.integrations import QU_SOURCE, site_of
+from sync_pipeline_tests.fixtures.integrations import QU_SOURCE, config_of
 
 
 def menu_of(value: Any) -> Menu:
     text = value if isinstance(value, str) else json.dumps(value)
-    return read_menu(io.BytesIO(text.encode()), QU, site_of("1001"))
+    return read_menu(io.BytesIO(text.encode()), QU, config_of("1001"))
 
 
 def records(menu: Menu, kind: Kind) -> list[Record]:
@@ -102,7 +102,7 @@ class TestTree:
         assert burger == {
             **formatted,
             "wand_source_id": QU_SOURCE,
-            "source_config_id": site_of("1001").config_id,
+            "source_config_id": config_of("1001").config_id,
             "concept_id": None,
             "company_id": None,
             "site_id": 1001,
