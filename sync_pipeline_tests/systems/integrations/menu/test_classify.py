@@ -377,6 +377,6 @@ class TestNoMenu:
         with pytest.raises(SourceRefused, match="no menu today"):
             menu_of({"value": None, "succeed": False, "errors": ["no menu today"]})
 
-    def test_objects_nested_beyond_reason_are_no_menu(self):
-        with pytest.raises(NotAMenu, match="nested beyond reason"):
+    def test_objects_nested_too_deeply_are_no_menu(self):
+        with pytest.raises(NotAMenu, match="nested too deeply"):
             menu_of('{"children":[' * 5_000)
