@@ -63,7 +63,7 @@ def _scope(entity: Entity, key: str) -> Scope:
     # What is read in parts is asked by the part, and by the row in the words of its source.
     values = key.split(",", len(entity.key) - 1)
     part = dict(zip(entity.key, values, strict=False)).get(entity.partition_by, "")
-    return Scope(mode="keys", keys=(":".join(values),), part=part)
+    return Scope(mode="keys", keys=(":".join(values),), partition=part)
 
 
 def _has(entity: Entity, record: Any, key: str) -> bool:

@@ -126,7 +126,7 @@ class _EntityMerge:
         return bool(self.over_budget) and self.digest not in self.stream.scope.approve
 
 
-Also = Callable[[Connection, Sequence[MergeResult]], None]
+BeforeCommit = Callable[[Connection, Sequence[MergeResult]], None]
 """Something to do in the transaction of a merge, after its rows; it may be done again if that breaks."""
 
 
@@ -148,7 +148,7 @@ def merge(
     *,
     run_id: UUID,
     parents: Mapping[str, Entity] | None = None,
-    also: Also | None = None,
+    before_commit: BeforeCommit | None = None,
 ) -> list[MergeResult]:
     """Merge streams into the target, all in one transaction.
 
@@ -157,7 +157,7 @@ def merge(
         streams: one per entity, parents before children.
         run_id: names the run in the bookkeeping.
         parents: entities that required links point at, by name.
-        also: what else is to be committed with the rows; not called when nothing is written.
+        before_commit: what else is to be committed with the rows; not called when nothing is written.
 
     Raises:
         StoppedByGuard: a plan is over budget and not approved.
@@ -173,7 +173,7 @@ def merge(
     session = Session(target, entities, f"sync_pipeline {label} run {str(run_id)[:8]}"[:63])
     try:
         parts = [_read(session, stream, parents or {}) for stream in streams]
-        return _finish(session, parts, run_id, parents or {}, also)
+        return _finish(session, parts, run_id, parents or {}, before_commit)
     except _OfTheSource as error:
         raise error.cause from None
     except psycopg.Error as error:
@@ -230,7 +230,7 @@ def _finish(
     parts: list[_EntityMerge],
     run_id: UUID,
     parents: Mapping[str, Entity],
-    also: Also | None,
+    before_commit: BeforeCommit | None,
 ) -> list[MergeResult]:
     def work(connection: Connection) -> list[MergeResult]:
         if session.restaged and all(
@@ -239,8 +239,8 @@ def _finish(
             # The connection broke between the server's commit and its answer.
             return [p.result for p in parts if p.result]
         results = _merge_all(connection, parts, run_id, parents)
-        if also:
-            also(connection, results)
+        if before_commit:
+            before_commit(connection, results)
         return results
 
     try:

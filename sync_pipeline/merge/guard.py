@@ -85,7 +85,7 @@ def _blanking(
     if not summary.blanked:
         return
     budget = rel.entity.budget
-    enough = 2 if complete else budget.vanished
+    enough = 2 if complete else budget.hidden_field
     looked_up = {f.column for f, _ in rel.entity.lookups}
     given = [column for column in summary.blanked if column not in looked_up]
     for column in looked_up & set(summary.blanked):

@@ -85,9 +85,9 @@ class Field:
         link: what the value points at.
         lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
-        nulls_not_distinct: in a key, null is a value like any other; elsewhere without meaning.
-        null_means_other_owner: in a key, others insert rows with null there, which no record has; elsewhere
-            without meaning.
+        null_counts: in a key, null is a value like any other; elsewhere without meaning.
+        null_is_foreign: in a key, others insert rows with null there, which no record has; elsewhere without
+            meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -198,14 +198,14 @@ class Budget:
         blanking: values of one field that go from filled to empty, of those that were filled among
             the delivered rows.
         missing: rows that a complete scan no longer found, of the rows with a base.
-        vanished: a field that was filled in at least this many delivered rows and is now filled in
+        hidden_field: a field that was filled in at least this many delivered rows and is now filled in
             no record of the run looks renamed or hidden at the source, whatever the share.
     """
 
     updates: Limit = Limit(percent=30, floor=200)
     blanking: Limit = Limit(percent=20, floor=10)
     missing: Limit = Limit(percent=5, floor=20)
-    vanished: int = 5
+    hidden_field: int = 5
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Entity:
         place: where the entity's asset stands: the first parts of its asset key.
         part: mapped column by which the source is read in parts, such as one account or one site at a time;
             a complete read of some parts says nothing about the others. Empty: it is read as a whole.
-        partition_error: local column that holds, in every row of a part, why its last read failed; cleared in
+        part_error: local column that holds, in every row of a part, why its last read failed; cleared in
             the rows that a later read delivers.
     """
 
@@ -349,7 +349,7 @@ def _problems(entity: Entity) -> Iterator[str]:
         yield f"modified={entity.modified!r} is not a mapped column"
     yield from _stamp_problems(entity, mapped)
     yield from _reference_problems(entity, {c.column for c in entity.columns})
-    yield from _part_problems(entity, {c.column for c in entity.columns} - mapped)
+    yield from _partition_problems(entity, {c.column for c in entity.columns} - mapped)
     yield from _lookup_problems(entity, mapped)
     for name in (n for n in (entity.schema, entity.table, *columns) if "%" in n):
         yield f"name {name!r} contains %, which psycopg takes for a parameter; rename it on the target"
@@ -407,9 +407,12 @@ def _reference_problems(entity: Entity, columns: set[str]) -> Iterator[str]:
             yield f"{name} names {column!r}, which is not among the columns"
 
 
-def _part_problems(entity: Entity, local: set[str]) -> Iterator[str]:
+def _partition_problems(entity: Entity, local: set[str]) -> Iterator[str]:
     if entity.partition_by and entity.partition_by not in entity.key:
-        yield f"partition_by {entity.partition_by!r} is not a column of the key, so a row could change parts"
+        yield (
+            f"partition_by {entity.partition_by!r} is not a column of the key, so a row could change"
+            " partitions"
+        )
     if entity.partition_error and not entity.partition_by:
         yield "partition_error needs partition_by: which rows a failed read concerns"
     if entity.partition_error and entity.partition_error not in local:

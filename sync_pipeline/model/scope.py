@@ -17,13 +17,13 @@ class Scope:
         mode: `delta` reads what changed since the watermark, `full` everything, `keys` the records
             named in `keys`, `range` those modified from `since` to `until`, both included.
         keys: source keys, for `keys`.
-        of: the entity that keys and range speak of; every selected entity is then read as far as it
+        of: the entity that keys and range refer to; every selected entity is then read as far as it
             belongs to those records. Empty: each selected entity's own records.
         since: start of the range.
         until: end of the range; None means now.
         force: re-assert the source on mapped fields, never on other owners' rows or local columns.
         dry_run: stop after the plan; nothing of the target is written.
-        part: of entities that are read in parts, the one that this read covers; empty: all.
+        partition: of a partitioned entity, the one that this read covers; empty: all.
         approve: digests of plans that may pass the guard.
     """
 
@@ -34,7 +34,7 @@ class Scope:
     until: dt.datetime | None = None
     force: bool = False
     dry_run: bool = False
-    part: str = ""
+    partition: str = ""
     approve: frozenset[str] = field(default_factory=frozenset)
 
     @property

@@ -75,7 +75,7 @@ class MergeIOManager(dg.IOManager):
         system: System,
         streams: Sequence[EntityBatches],
         run_id: UUID,
-        also: engine.Also | None = None,
+        before_commit: engine.BeforeCommit | None = None,
     ) -> list[engine.MergeResult]:
         """Merge streams of entities that belong together, in one transaction, or note why that failed.
 
@@ -83,7 +83,7 @@ class MergeIOManager(dg.IOManager):
             system: whose entities they are.
             streams: parents before children.
             run_id: names the run in the history.
-            also: what else is to be committed with the rows.
+            before_commit: what else is to be committed with the rows.
 
         Raises:
             SyncError: nothing was written.
@@ -93,7 +93,11 @@ class MergeIOManager(dg.IOManager):
         try:
             self._sign.acquire(run_id, streams[0].scope.mode, system=system.name)
             results = engine.merge(
-                self._database.target(), streams, run_id=run_id, parents=parents, also=also
+                self._database.target(),
+                streams,
+                run_id=run_id,
+                parents=parents,
+                before_commit=before_commit,
             )
         except SyncError as error:
             for stream in streams:

@@ -49,7 +49,7 @@ class PartitionSync:
             SyncError: nothing of it was written.
         """
         mode = "full" if scope.mode == "keys" else scope.mode
-        wished = dataclasses.replace(scope, mode=mode, keys=(), part=part.value)
+        wished = dataclasses.replace(scope, mode=mode, keys=(), partition=part.value)
         # One sync of a part at a time: what it left open when it was killed is then known to be dead.
         with self.target.system_locked(f"{self.system.name} {part.value}"):
             if scope.dry_run:
@@ -61,7 +61,7 @@ class PartitionSync:
         started_at = dt.datetime.now(dt.UTC)
         with self.target.connect() as connection:
             since = {
-                e.name: runs.progress(connection, e, scope.part)
+                e.name: runs.progress(connection, e, scope.partition)
                 if scope.mode == "delta"
                 else Progress()
                 for e in self.entities
@@ -70,7 +70,7 @@ class PartitionSync:
             return [self.source.read(e, scope, since[e.name]) for e in self.entities]
         except SyncError as error:
             for entity in self.entities:
-                unread = EntityBatches(entity, [], scope, partition=scope.part)
+                unread = EntityBatches(entity, [], scope, partition=scope.partition)
                 self.merge.note_failure(unread, self.run_id, started_at, error)
             raise
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import dagster as dg
 
 from sync_pipeline.errors import SettingsError
-from sync_pipeline.merge.engine import Also
+from sync_pipeline.merge.engine import BeforeCommit
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.postgres.connect import Connection
 
@@ -38,7 +38,7 @@ class PartitionLog(Protocol):
 
     def __call__(
         self, target: TargetDatabase, run_id: UUID, part: Partition
-    ) -> AbstractContextManager[Also]:
+    ) -> AbstractContextManager[BeforeCommit]:
         """For the length of a sync; yields what is to be committed with the rows."""
         ...
 

@@ -79,7 +79,7 @@ ENTITY = Entity(
     key=("wide_id",),
     absent="cleared",
     modified="modified",
-    budget=Budget(updates=ANY, blanking=ANY, missing=ANY, vanished=10**9),
+    budget=Budget(updates=ANY, blanking=ANY, missing=ANY, hidden_field=10**9),
     columns=(
         Field("wide_id", text, "_id"),
         Field("modified", timestamptz, "Modified Date"),

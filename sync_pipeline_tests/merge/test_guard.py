@@ -141,7 +141,7 @@ def test_missing_rows_are_held_against_the_rows_that_have_a_base(
 
 
 def test_a_field_that_vanishes_from_every_record_looks_renamed(bench: Workbench) -> None:
-    entity = budget(vanished=5)
+    entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
     message = str(stopped(bench, *shops(6, day=2, changed=6, Rent=1), entity=entity))
@@ -151,7 +151,7 @@ def test_a_field_that_vanishes_from_every_record_looks_renamed(bench: Workbench)
 
 
 def test_a_field_that_one_record_still_has_did_not_vanish(bench: Workbench) -> None:
-    entity = budget(vanished=5)
+    entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
     result = bench.sync(*shops(6, day=2, changed=5, Rent=1), entity=entity)
@@ -160,7 +160,7 @@ def test_a_field_that_one_record_still_has_did_not_vanish(bench: Workbench) -> N
 
 
 def test_a_field_that_vanishes_from_few_delivered_records_is_just_cleared(bench: Workbench) -> None:
-    entity = budget(vanished=5)
+    entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
     result = bench.sync(*shops(4, day=2, changed=4, Rent=1), entity=entity)
@@ -179,7 +179,7 @@ def test_in_a_complete_scan_two_records_are_enough_to_miss_a_field(bench: Workbe
 
 
 def test_a_field_that_partial_records_leave_out_has_not_vanished(bench: Workbench) -> None:
-    strict = dataclasses.replace(DESK, budget=dataclasses.replace(GENEROUS, vanished=2))
+    strict = dataclasses.replace(DESK, budget=dataclasses.replace(GENEROUS, hidden_field=2))
     bench.sync(shop())
     desks = [{"shop_id": "s1", "number": n, "label": "A", "width": 1} for n in range(6)]
     bench.sync(*desks, entity=strict)

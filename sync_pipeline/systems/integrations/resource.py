@@ -107,7 +107,7 @@ class MenuSource(dg.ConfigurableResource):
         return self._client
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
-        """The items of one entity on the menu of `scope.part`; fetches the menu unless it is there.
+        """The items of one entity on the menu of `scope.partition`; fetches the menu unless it is there.
 
         A delta of a menu with the same generation is empty and proves nothing missing. The menu is read
         again all the same if its configuration has changed, or if the target has rejected items of it.
@@ -122,19 +122,19 @@ class MenuSource(dg.ConfigurableResource):
         outcome = SourceOutcome(calls=calls)
         if menu is None:
             outcome.notes = {"unchanged_since": (since.cursor or {}).get("generation")}
-            return EntityBatches(entity, [], scope, outcome, partition=scope.part)
+            return EntityBatches(entity, [], scope, outcome, partition=scope.partition)
         kind = cast("Kind", entity.source)
-        outcome.complete, outcome.partitions = True, (scope.part,)
+        outcome.complete, outcome.partitions = True, (scope.partition,)
         # A menu with products may well have no modifiers or discounts.
         outcome.confirmed_empty = kind != KINDS[0] and any(True for _ in menu.batches(KINDS[0]))
         outcome.cursor = {
             "generation": menu.generation,
-            "for": _fingerprint(self._config(scope.part)),
+            "for": _fingerprint(self._config(scope.partition)),
         }
         outcome.bytes = menu.bytes if calls else 0
         outcome.duplicates = menu.duplicates[kind]
         outcome.notes = {f"left_out_{reason}": n for reason, n in menu.left_out.items() if calls}
-        return EntityBatches(entity, menu.batches(kind), scope, outcome, partition=scope.part)
+        return EntityBatches(entity, menu.batches(kind), scope, outcome, partition=scope.partition)
 
     def _menu_of(self, scope: Scope, since: Progress) -> tuple[Menu | None, int]:
         """The menu of a scope, None if unchanged, and the calls that it took; 0 after the first entity."""
@@ -142,8 +142,10 @@ class MenuSource(dg.ConfigurableResource):
             return self._menu[1], 0
         self._drop_menu()
         before = self.client.traffic.calls
-        config = self._config(scope.part)
-        may_skip = scope.mode == "delta" and not scope.force and not _has_rejections(scope.part)
+        config = self._config(scope.partition)
+        may_skip = (
+            scope.mode == "delta" and not scope.force and not _has_rejections(scope.partition)
+        )
         menu = self.client.menu(config, _merged_generation(config, since) if may_skip else None)
         self._menu = (scope, menu)
         return menu, self.client.traffic.calls - before

@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetNotPrepared
-from sync_pipeline.merge.engine import Also, MergeResult
+from sync_pipeline.merge.engine import BeforeCommit, MergeResult
 from sync_pipeline.orchestration.partitions import Partition
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.postgres.connect import Connection
@@ -28,7 +28,7 @@ INTERRUPTED = f"{Code.SYNC}: the run was interrupted; nothing of it was written"
 
 
 @contextmanager
-def record_sync(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterator[Also]:
+def record_sync(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterator[BeforeCommit]:
     """Record the sync of one configuration in the product's tables.
 
     Args:

@@ -43,7 +43,7 @@ def sync(product: Workbench, entity: Entity, *items: dict[str, Any]) -> MergeRes
         part = read.config.config_id
         outcome = SourceOutcome(complete=True, partitions=(part,))
         batches = read.batches(cast("Kind", entity.source))
-        scope = Scope(mode="full", part=part)
+        scope = Scope(mode="full", partition=part)
         stream = EntityBatches(entity, batches, scope, outcome, dt.timedelta(0), partition=part)
         return product.merge(stream)[0]
 
