@@ -13,7 +13,7 @@ from alembic import context, op
 from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.doctor.repair.session import fetch_value
 from sync_pipeline.doctor.repair.table_layout import exists
-from sync_pipeline.merge.schema.migrate import add_report
+from sync_pipeline.merge.schema.migrate import add_notes
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.repair import TABLES, repair_table
 
@@ -87,14 +87,14 @@ def upgrade() -> None:
     for items in TABLES:
         if exists(connection, items.place):
             for report in repair_table(connection, items):
-                add_report(context.config, report)
+                add_notes(context.config, report.notes)
 
 
 def downgrade() -> None:
     connection = _connection()
     for items in reversed(TABLES):
         if exists(connection, items.place):
-            add_report(context.config, restore(connection, str(items.place)))
+            add_notes(context.config, restore(connection, str(items.place)).notes)
     # Columns stay, as those that adopting a target adds; so does what could not be put back.
     left = fetch_value(
         connection, "select exists (select from sync.repair where restored_at is null)"

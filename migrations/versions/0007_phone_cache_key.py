@@ -21,7 +21,7 @@ from sync_pipeline.doctor.repair.table_layout import exists
 from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.schema.metadata import unique_name
-from sync_pipeline.merge.schema.migrate import add_report
+from sync_pipeline.merge.schema.migrate import add_notes
 from sync_pipeline.postgres.connect import Connection
 
 revision = "0007"
@@ -58,16 +58,16 @@ def upgrade() -> None:
     connection = _connection()
     if not exists(connection, KEY.place):
         return
-    add_report(context.config, repair(connection, KEY))
-    add_report(context.config, _guard(connection))
+    add_notes(context.config, repair(connection, KEY).notes)
+    add_notes(context.config, _guard(connection).notes)
 
 
 def downgrade() -> None:
     connection = _connection()
     if not exists(connection, KEY.place):
         return
-    add_report(context.config, _unguard(connection))
-    add_report(context.config, restore(connection, str(KEY.place)))
+    add_notes(context.config, _unguard(connection).notes)
+    add_notes(context.config, restore(connection, str(KEY.place)).notes)
 
 
 def _connection() -> Connection:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 
 import sqlalchemy as sa
 
+from sync_pipeline.cli.migration import DESKTOP_BOOKKEEPING
 from sync_pipeline.doctor.database import examine as examine_database
 from sync_pipeline.doctor.findings import Finding, joined
-from sync_pipeline.doctor.fix import FixReport, dry_run_migration, fix
+from sync_pipeline.doctor.fix import FixReport, dry_run_bookkeeping, dry_run_migration, fix
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.schema.adopt import differences
 from sync_pipeline.merge.schema.metadata import (
@@ -25,6 +26,7 @@ from sync_pipeline.systems.definitions import source_of
 from sync_pipeline.systems.desktop.connection import VARIABLE, open_desktop
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
 
 # What the records of a source are kept in, and how one that is missing is mended.
 _KINDS = {"bubble": ("type", "enable it in the source's API settings")}
@@ -60,22 +62,22 @@ def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) ->
     if not any(f.fixed_by == "repair" for f in found):
         return []
     with connect(settings.target()) as connection:
-        return fix(connection, SYSTEMS, found, dry_run=dry_run)
+        return fix(connection, SYSTEMS, found, repairs=TABLE_REPAIRS, dry_run=dry_run)
 
 
 def planned_migrations(settings: Settings) -> list[FixReport]:
     """What a migration would do to the target and the desktop database; it is taken back."""
-    planned = [dry_run_migration(settings.target(), metadata(SYSTEMS))]
+    planned = [dry_run_migration(settings.target(), metadata(SYSTEMS), AFTER_MIGRATION)]
     if settings.desktop_dsn:
         own = bookkeeping_metadata(REVERSES.values())
-        planned.append(dry_run_migration(settings.desktop(), own, guest=True))
+        planned.append(dry_run_bookkeeping(settings.desktop(), own, where=DESKTOP_BOOKKEEPING))
     return planned
 
 
 def _target(settings: Settings) -> Iterator[Finding]:
     try:
         with connect(settings.target()) as connection:
-            yield from examine_database(connection, SYSTEMS)
+            yield from examine_database(connection, SYSTEMS, repairs=TABLE_REPAIRS)
     except SyncError as error:
         yield Finding("error", "target", str(error), "set SYNC_TARGET_DSN, or start the server")
         return

@@ -16,6 +16,9 @@ from sync_pipeline.systems.registry import SYSTEMS
 if TYPE_CHECKING:
     from sync_pipeline.merge.schema.adopt import MigrationNote
 
+DESKTOP_BOOKKEEPING = "bookkeeping in the desktop database"
+"""Where reports about that database belong."""
+
 
 @dataclass
 class Opened:
@@ -56,6 +59,7 @@ def prepare(settings: Settings, *, without_desktop: bool = False) -> Prepared:
     from sync_pipeline.merge.schema.metadata import metadata
     from sync_pipeline.merge.schema.migrate import migrate
     from sync_pipeline.postgres.connect import connect
+    from sync_pipeline.systems.repairs import AFTER_MIGRATION
 
     # SQLAlchemy would say at length what is wrong.
     connect(settings.target()).close()
@@ -67,7 +71,7 @@ def prepare(settings: Settings, *, without_desktop: bool = False) -> Prepared:
             if not without_desktop:
                 raise
             opened = Opened(problem=str(error))
-    notes = migrate(settings.target(), metadata(SYSTEMS))
+    notes = migrate(settings.target(), metadata(SYSTEMS), AFTER_MIGRATION)
     if settings.desktop_dsn and not opened:
         opened = _open_account(settings)
     return Prepared(notes, opened)

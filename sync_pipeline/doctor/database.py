@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from sync_pipeline.doctor import catalog
 from sync_pipeline.doctor.checks import column_types, foreign_keys, key, privileges, unique_indexes
 from sync_pipeline.doctor.checks import tables as shapes
 from sync_pipeline.doctor.findings import MIGRATE, EntityCheck, Finding, joined, listed
+from sync_pipeline.doctor.repair.table_repair import TableRepair
 from sync_pipeline.doctor.table_facts import Table
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name, bookkeeping
@@ -18,7 +19,11 @@ from sync_pipeline.postgres.connect import Connection
 
 
 def examine(
-    connection: Connection, systems: Collection[System], *, public: str = "public"
+    connection: Connection,
+    systems: Collection[System],
+    *,
+    public: str = "public",
+    repairs: Sequence[TableRepair] = (),
 ) -> list[Finding]:
     """Look at what a merge of these systems meets in a database; writes nothing.
 
@@ -26,6 +31,7 @@ def examine(
         connection: a session of the role that merges.
         systems: all that are merged into it.
         public: schema of the bookkeeping that stands in `public` on a target of our own.
+        repairs: of tables whose keys a system repairs by its own rules.
 
     Returns:
         Findings by entity, in the order of declaration.
@@ -41,18 +47,20 @@ def examine(
             for entity in system.entities:
                 case = EntityCheck(system, entity, tables.get((entity.schema, entity.table)), known)
                 base = tables.get((BASE_SCHEMA, base_name(entity)))
-                found += joined(_entity(connection, case, base))
+                found += joined(_entity(connection, case, base, repairs))
     return found
 
 
-def _entity(connection: Connection, case: EntityCheck, base: Table | None) -> Iterator[Finding]:
+def _entity(
+    connection: Connection, case: EntityCheck, base: Table | None, repairs: Sequence[TableRepair]
+) -> Iterator[Finding]:
     yield from shapes.relation(case)
     yield from shapes.missing_columns(case)
     yield from shapes.unwritable(case)
     yield from column_types.types(connection, case, base)
     yield from key.index(case)
     yield from key.rows(connection, case)
-    yield from unique_indexes.second(connection, case)
+    yield from unique_indexes.second(connection, case, repairs)
     yield from unique_indexes.redundant(case)
     yield from foreign_keys.outgoing(connection, case)
     yield from foreign_keys.incoming(case)

@@ -1,11 +1,11 @@
-"""Mending what the doctor found: missing tables and columns by a migration, keys by repairs.
+"""Fixes what the doctor found: missing tables and columns by a migration, keys by repairs.
 
-A repair is one transaction for each entity. A migration that is only rehearsed is taken back at its end.
+Each repair of an entity is one transaction. The dry run of a migration runs it and rolls it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,23 +14,21 @@ from psycopg import sql
 from sqlalchemy import event
 
 from sync_pipeline.doctor.findings import Finding
-from sync_pipeline.doctor.repair.deduplicate import repair
+from sync_pipeline.doctor.repair import deduplicate
+from sync_pipeline.doctor.repair.table_repair import TableRepair, repair_of
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.relations import columns
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.merge.schema.metadata import unique_name
-from sync_pipeline.merge.schema.migrate import bring_to_head
+from sync_pipeline.merge.schema.migrate import AfterMigration, bring_to_head
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
-from sync_pipeline.systems.integrations.keys import repair as menus
 
-# Columns that tell the newest of several rows where no field does; those that a table lacks do not matter.
+# Columns that date a row where no field does; those that a table lacks are skipped.
 _NEWEST = ("updated_at", "last_synced_at", "created_at")
-BOOKKEEPING_ONLY = "account in the desktop database"
-"""Where a report belongs that is of no target."""
-_UNBACKED = {"key_index", "key_nulls"}  # kinds of findings that an index on the key mends
+_UNBACKED = {"key_index", "key_nulls"}  # kinds of findings that an index on the key fixes
 _SETTINGS = ("select", "set", "show", "with")
 
 
@@ -39,11 +37,11 @@ class FixReport:
     """What was done to one table or database, or would be.
 
     Attributes:
-        where: the entity, `migration`, or `GUEST`.
+        where: the entity, `migration`, or the database that only our bookkeeping is in.
         status: `done`, `planned` in a dry run, or `refused`; then nothing was changed.
         lines: what was done and why, a sentence each.
         sql: the statements that a dry run would run, as far as they are known before.
-        repair_id: names a repair that can be taken back; None where there is none.
+        repair_id: of a repair that can be restored; None where there is none.
     """
 
     where: str
@@ -58,6 +56,7 @@ def fix(
     systems: Iterable[System],
     found: Collection[Finding],
     *,
+    repairs: Sequence[TableRepair] = (),
     dry_run: bool = False,
 ) -> list[FixReport]:
     """Repair the keys that the findings name, an entity at a time.
@@ -65,36 +64,43 @@ def fix(
     Args:
         connection: in autocommit, of a role that owns the tables.
         systems: all that are merged into the database.
-        found: what `examine` says of it now.
-        dry_run: say what would be done and write nothing.
+        found: what `examine` finds in it now.
+        repairs: of tables whose keys a system repairs by its own rules.
+        dry_run: report what would be done and write nothing.
 
     Returns:
-        A report for each entity concerned, and one more for each repair that it took besides; what a table
-        refuses is among them and no error.
+        A report for each entity concerned, and one more for each further repair that this needed. A table
+        that cannot be repaired is reported as `refused`, not raised.
     """
     kinds: dict[str, set[str]] = {}
     for finding in (f for f in found if f.fixed_by == "repair"):
         kinds.setdefault(finding.where, set()).add(finding.kind)
     return [
-        mended
+        report
         for system in systems
         for entity in system.entities
         if (where := f"{system.name}/{entity.name}") in kinds
-        for mended in _repaired(connection, where, entity, dry_run=dry_run, kinds=kinds[where])
+        for report in _repaired(
+            connection, where, entity, repairs, dry_run=dry_run, kinds=kinds[where]
+        )
     ]
 
 
 def _repaired(
-    connection: Connection, where: str, entity: Entity, *, dry_run: bool, kinds: set[str]
+    connection: Connection,
+    where: str,
+    entity: Entity,
+    repairs: Sequence[TableRepair],
+    *,
+    dry_run: bool,
+    kinds: set[str],
 ) -> Iterator[FixReport]:
     key = unique_key(entity)
-    items = menus.items_of(key.place)
     try:
-        # Rows of menus are told apart by values that have to be filled first.
-        if items:
-            *dropped, repaired = menus.rekey(connection, items, dry_run=dry_run)
+        if own := repair_of(repairs, key.place):
+            *dropped, repaired = own.repair(connection, dry_run=dry_run)
         else:
-            dropped, repaired = [], repair(connection, key, dry_run=dry_run)
+            dropped, repaired = [], deduplicate.repair(connection, key, dry_run=dry_run)
     except SyncError as error:
         yield FixReport(where, "refused", [str(error)])
         return
@@ -107,7 +113,7 @@ def _repaired(
 
 
 def unique_key(entity: Entity) -> UniqueKey:
-    """What the target's key has to be; of duplicates, the one that was modified last is the newest."""
+    """The key that an entity's table needs; of duplicates, the one that was modified last survives."""
     return UniqueKey(
         schema=entity.schema,
         table=entity.table,
@@ -129,27 +135,39 @@ def _creation(connection: Connection, key: UniqueKey) -> str:
 
 
 def migrated(notes: Iterable[MigrationNote], *, where: str = "migration") -> FixReport:
-    """A migration as a report; what it left, because it differs or repeats keys, is found again."""
+    """A migration as a report of what it created and repaired; the doctor finds again what it left."""
     endings = {"created": " created", "repaired": ""}
     made = [f"{n.table}: {n.text}{endings[n.kind]}" for n in notes if n.kind in endings]
     return FixReport(where, "done", made)
 
 
-def dry_run_migration(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> FixReport:
-    """What a migration would do: it is run, and taken back.
-
-    Args:
-        dsn: libpq URI of the database.
-        meta: tables of the entities, their bases and the bookkeeping.
-        guest: the database belongs to another program, and only our own account is kept there.
+def dry_run_migration(
+    dsn: str, meta: sa.MetaData, after: Iterable[AfterMigration] = ()
+) -> FixReport:
+    """What `migrate` would do to a target: run it and roll it back.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the migration fails, or other sessions hold a table for too long.
     """
+    return _rolled_back(dsn, lambda c: bring_to_head(c, meta, after), where="migration")
+
+
+def dry_run_bookkeeping(dsn: str, meta: sa.MetaData, *, where: str) -> FixReport:
+    """What `create_bookkeeping` would do to another program's database.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: it fails, or other sessions hold a table for too long.
+    """
+    return _rolled_back(dsn, lambda c: adopt(c, meta), where=where)
+
+
+def _rolled_back(
+    dsn: str, migration: Callable[[sa.Connection], list[MigrationNote]], *, where: str
+) -> FixReport:
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     statements: list[str] = []
 
-    def note(*call: Any) -> None:
+    def record(*call: Any) -> None:
         statement = " ".join(call[2].split())
         if not statement.lower().startswith(_SETTINGS):
             statements.append(statement)
@@ -157,8 +175,7 @@ def dry_run_migration(dsn: str, meta: sa.MetaData, *, guest: bool = False) -> Fi
     with engine.connect() as connection:
         transaction = connection.begin()
         connection.execute(sa.text("set local lock_timeout = '5s'"))
-        event.listen(connection, "before_cursor_execute", note)
-        notes = adopt(connection, meta) if guest else bring_to_head(connection, meta)
+        event.listen(connection, "before_cursor_execute", record)
+        notes = migration(connection)
         transaction.rollback()
-    done = migrated(notes, where=BOOKKEEPING_ONLY if guest else "migration")
-    return replace(done, status="planned", sql=statements)
+    return replace(migrated(notes, where=where), status="planned", sql=statements)

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from sync_pipeline.doctor.database import examine
 from sync_pipeline.doctor.findings import Finding
 from sync_pipeline.postgres.connect import connect
+from sync_pipeline.systems.repairs import TABLE_REPAIRS
 from sync_pipeline_tests.doctor.sample_system import EVERYTHING
 
 
@@ -37,4 +38,8 @@ class Clinic:
 
     def examined(self, *names: str) -> list[Finding]:
         """What the doctor says of these systems, or of all."""
-        return examine(self.connection, [s for s in EVERYTHING if s.name in (names or s.name)])
+        return examine(
+            self.connection,
+            [s for s in EVERYTHING if s.name in (names or s.name)],
+            repairs=TABLE_REPAIRS,
+        )

@@ -18,6 +18,7 @@ from sync_pipeline.merge import preflight
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.metadata import metadata
+from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
 from sync_pipeline_tests.doctor.migrated_target import Clinic
 from sync_pipeline_tests.doctor.sample_system import (
     EVERYTHING,
@@ -67,7 +68,7 @@ def clinic(every_server: EmbeddedServer) -> Iterator[Clinic]:
     """A migrated target on each release, with the tables of every system and of an invented one."""
     name = f"clinic_{uuid4().hex[:8]}"
     dsn = every_server.create_database(name)
-    migrate.migrate(dsn, metadata(EVERYTHING))
+    migrate.migrate(dsn, metadata(EVERYTHING), AFTER_MIGRATION)
     clinic = Clinic(dsn)
     yield clinic
     clinic.connection.close()
@@ -136,7 +137,7 @@ def test_a_run_is_refused_with_what_mends_the_target(clinic: Clinic) -> None:
 
 def mended(clinic: Clinic, *names: str, dry_run: bool = False) -> list[FixReport]:
     found = clinic.examined(*names)
-    return fix(clinic.connection, EVERYTHING, found, dry_run=dry_run)
+    return fix(clinic.connection, EVERYTHING, found, repairs=TABLE_REPAIRS, dry_run=dry_run)
 
 
 @pytest.mark.parametrize("fault", REPAIRED, ids=lambda fault: fault.name)

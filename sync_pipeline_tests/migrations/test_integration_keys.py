@@ -26,6 +26,7 @@ from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.integrations.keys.repair import TABLES, colliding, drop_colliding
 from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.systems.repairs import AFTER_MIGRATION
 from sync_pipeline_tests.migrations.revisions import (
     at,
     column,
@@ -433,8 +434,8 @@ def test_migrate_tells_what_it_repaired_and_has_nothing_to_repair_again(database
     with connect(database) as connection:
         make_signage(connection, scale=0.02)
 
-    notes = migrate.migrate(database, metadata(SYSTEMS))
-    again = migrate.migrate(database, metadata(SYSTEMS))
+    notes = migrate.migrate(database, metadata(SYSTEMS), AFTER_MIGRATION)
+    again = migrate.migrate(database, metadata(SYSTEMS), AFTER_MIGRATION)
 
     for table in ITEM_TABLES:
         assert any("merged into the newest" in t for t in texts(notes, "repaired", table))

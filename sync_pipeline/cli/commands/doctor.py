@@ -9,7 +9,7 @@ import click
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import TARGET, sandboxed
 from sync_pipeline.cli.group import cli
-from sync_pipeline.cli.migration import prepare
+from sync_pipeline.cli.migration import DESKTOP_BOOKKEEPING, prepare
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
 
@@ -97,9 +97,9 @@ def _fix(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Fix
 
 
 def _migrated(settings: Settings) -> list[FixReport]:
-    from sync_pipeline.doctor.fix import BOOKKEEPING_ONLY, migrated
+    from sync_pipeline.doctor.fix import migrated
 
     prepared = prepare(settings)
     opened = prepared.desktop
-    guest = [migrated(opened.notes, where=BOOKKEEPING_ONLY)] if opened and opened.notes else []
+    guest = [migrated(opened.notes, where=DESKTOP_BOOKKEEPING)] if opened and opened.notes else []
     return [migrated(prepared.notes), *guest]

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
 from sync_pipeline.doctor.checks import bounded_query
 from sync_pipeline.doctor.findings import FIX, EntityCheck, Finding, bytes_of, listed
+from sync_pipeline.doctor.repair.table_repair import TableRepair, repair_of
 from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.doctor.table_facts import Index, Table
 from sync_pipeline.merge.relations import ident
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.systems.integrations.keys import repair
 
 
-def second(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
+def second(
+    connection: Connection, case: EntityCheck, repairs: Sequence[TableRepair] = ()
+) -> Iterator[Finding]:
     """Unique indexes and exclusion constraints that refuse rows which the key allows."""
     table, entity = case.table, case.entity
     if table is None:
         return
-    items = repair.items_of(TableName(table.schema, table.name))
-    at_once = (
-        bounded_query.attempt(connection, lambda c: repair.colliding(c, [items])) if items else []
-    )
+    repair = repair_of(repairs, TableName(table.schema, table.name))
+    colliding = bounded_query.attempt(connection, repair.colliding_indexes) if repair else []
     declared = {frozenset(names) for names in entity.unique}
     for i in table.indexes:
         if not (_can_collide(i, table, case) and (i.unique or i.exclusion)):
@@ -35,13 +35,12 @@ def second(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
             continue
         what = "exclusion constraint" if i.exclusion else "unique index"
         some = f" where {i.condition}" if i.condition else ""
-        if i.name in at_once:
+        if repair and i.name in colliding:
             yield case.finding(
                 "error",
                 "second_index",
-                f"{what} {i.name} on ({listed(i.refers)}) lacks what tells items of two menus apart, and"
-                f" there are several menus by now{collided}",
-                cost="items of one menu are rejected because the other menu has them",
+                f"{what} {i.name} on ({listed(i.refers)}) {repair.collision}{collided}",
+                cost=repair.cost,
                 remedy=f"{FIX}, which drops it; it can be restored",
                 mended_by="repair",
             )

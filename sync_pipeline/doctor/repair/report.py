@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from sync_pipeline.merge.schema.adopt import MigrationNote
+
 Kind = Literal["repaired", "kept"]
 
 
@@ -36,6 +38,11 @@ class Report:
     def lines(self) -> list[str]:
         """One sentence for each entry."""
         return [text for _, text in self.entries]
+
+    @property
+    def notes(self) -> list[MigrationNote]:
+        """The entries as a migration reports them."""
+        return [MigrationNote(kind, self.table, text) for kind, text in self.entries]
 
     @property
     def changed(self) -> bool:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from sync_pipeline.doctor.repair.report import Report
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
-from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
 from sync_pipeline.settings import PROJECT
-from sync_pipeline.systems.integrations.keys import repair
+
+AfterMigration = Callable[[Connection], Iterable[MigrationNote]]
+"""A system's own step at the end of each migration, in its transaction."""
 
 
-def migrate(dsn: str, meta: sa.MetaData) -> list[MigrationNote]:
+def migrate(
+    dsn: str, meta: sa.MetaData, after: Iterable[AfterMigration] = ()
+) -> list[MigrationNote]:
     """Bring a target to head.
 
     Args:
         dsn: libpq URI of the target.
         meta: tables of the entities, their bases and the bookkeeping.
+        after: steps of the systems, run once the tables are at head and before the entities are adopted.
 
     Returns:
-        What migrations repaired or kept, what was created, what differs from the model and was left, what
-        the data does not allow.
+        What migrations repaired or kept, what was created, what differs from the model and was left as it
+        is, and what the data does not allow.
 
     Raises:
         SyncError: a repair cannot be made; nothing was changed, and the message names the rows.
@@ -37,24 +41,25 @@ def migrate(dsn: str, meta: sa.MetaData) -> list[MigrationNote]:
         connection.execute(
             sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
         )
-        return bring_to_head(connection, meta)
+        return bring_to_head(connection, meta, after)
 
 
-def bring_to_head(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
-    """What `migrate` does, within a transaction that the caller commits or takes back."""
+def bring_to_head(
+    connection: sa.Connection, meta: sa.MetaData, after: Iterable[AfterMigration] = ()
+) -> list[MigrationNote]:
+    """What `migrate` does, in a transaction that the caller commits or rolls back."""
     before = set(_tables(connection))
     settings = config(connection)
     settings.attributes["metadata"] = meta
     command.upgrade(settings, "head")
-    # What was right when the menus' keys were repaired may be wrong since: sources get more configurations.
     raw: Any = connection.connection.driver_connection
-    for report in repair.drop_colliding(raw):
-        add_report(settings, report)
+    for step in after:
+        add_notes(settings, step(raw))
     created = [
         MigrationNote("created", name, "table")
         for name in sorted(set(_tables(connection)) - before)
     ]
-    # What was just made has nothing to repair, and nothing that was kept.
+    # Migrations also report on tables that they have just created; there was nothing to repair in those.
     known = before | {name.removeprefix("public.") for name in before}
     repaired = [note for note in collected_notes(settings) if note.table in known]
     return [*repaired, *created, *adopt(connection, meta)]
@@ -88,18 +93,13 @@ def config(connection: sa.Connection | None = None) -> Config:
     return settings
 
 
-def add_report(settings: Config, report: Report) -> None:
-    """Hand on what a migration did to a table, from within it."""
-    add_notes(settings, [MigrationNote(kind, report.table, text) for kind, text in report.entries])
-
-
 def add_notes(settings: Config, notes: Iterable[MigrationNote]) -> None:
-    """Hand on what a migration did, from within it."""
+    """Called by a migration: report what it did."""
     settings.attributes.setdefault("notes", []).extend(notes)
 
 
 def collected_notes(settings: Config) -> list[MigrationNote]:
-    """What migrations that ran with this configuration have told."""
+    """What the migrations that ran with this configuration reported."""
     return list(settings.attributes.get("notes", ()))
 
 

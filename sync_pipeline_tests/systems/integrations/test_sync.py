@@ -25,6 +25,7 @@ from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP
 from sync_pipeline.systems.integrations import schedules
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT
 from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.systems.repairs import AFTER_MIGRATION
 from sync_pipeline_tests.fixtures.integrations_system import Menus
 
 TABLES = ("integration_products", "integration_modifiers", "integration_discounts")
@@ -420,7 +421,7 @@ def test_a_shorter_unique_index_is_told_of_before_it_rejects_a_menu(menus: Menus
     assert "doctor --fix" in run.failures
     assert menus.value("select count(*) from integration_products") == 0
     assert menus.history()[0]["error_message"].startswith("SAVE_ERROR: ")
-    migrate.migrate(menus.dsn, metadata(SYSTEMS))
+    migrate.migrate(menus.dsn, metadata(SYSTEMS), AFTER_MIGRATION)
     assert menus.sync("1001", "1002").success
     assert menus.value("select count(*) from sync.rejected") == 0
 

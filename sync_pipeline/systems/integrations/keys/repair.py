@@ -6,6 +6,7 @@ What the tables and their keys are is in `menu_tables`; what the rows lack, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
@@ -16,6 +17,7 @@ from sync_pipeline.doctor.repair.report import Report, listed
 from sync_pipeline.doctor.repair.secondary_indexes import add_index
 from sync_pipeline.doctor.repair.session import settled
 from sync_pipeline.doctor.repair.table_layout import layout
+from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.fills import menu_fills
 from sync_pipeline.systems.integrations.keys.short_indexes import (
@@ -25,9 +27,9 @@ from sync_pipeline.systems.integrations.keys.short_indexes import (
     lacks_configuration,
     lacks_source,
 )
-from sync_pipeline.systems.integrations.keys.tables import TABLES, MenuTable, items_of
+from sync_pipeline.systems.integrations.keys.tables import TABLES, MenuTable
 
-__all__ = ["TABLES", "MenuTable", "colliding", "drop_colliding", "items_of", "rekey", "repair"]
+__all__ = ["TABLES", "MenuTable", "colliding", "drop_colliding", "rekey"]
 
 COLUMNS: dict[str, LiteralString] = {
     "wand_source_id": "uuid",
@@ -115,3 +117,28 @@ def _say_kept(connection: Connection, items: MenuTable) -> Report:
                 " configuration; when one has a second, run sync-pipeline doctor --fix, which drops it"
             )
     return report
+
+
+@dataclass(frozen=True)
+class MenuTableRepair:
+    """The repair of one menu table, as the doctor calls it."""
+
+    items: MenuTable
+    collision: str = "lacks what tells items of two menus apart, and there are several menus by now"
+    cost: str = "items of one menu are rejected because the other menu has them"
+
+    @property
+    def table(self) -> TableName:
+        """The table that it repairs."""
+        return self.items.place
+
+    def colliding_indexes(self, connection: Connection) -> list[str]:
+        """Unique indexes that are shorter than the key, and on which items of two menus collide now."""
+        return colliding(connection, [self.items])
+
+    def repair(self, connection: Connection, *, dry_run: bool = False) -> list[Report]:
+        """Drop the colliding indexes and restore the key."""
+        return rekey(connection, self.items, dry_run=dry_run)
+
+
+MENU_REPAIRS = tuple(MenuTableRepair(items) for items in TABLES)

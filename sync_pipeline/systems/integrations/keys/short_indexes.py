@@ -15,6 +15,7 @@ from sync_pipeline.doctor.repair.report import Report, listed
 from sync_pipeline.doctor.repair.secondary_indexes import drop_indexes
 from sync_pipeline.doctor.repair.session import fetch_value
 from sync_pipeline.doctor.repair.table_layout import column_names, exists
+from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.keys.fills import source_of
 from sync_pipeline.systems.integrations.keys.tables import CONFIGS, TABLES, MenuTable
@@ -97,6 +98,11 @@ def drop_colliding(
                     drop_sets(connection, items, names, moved=without_source, dry_run=dry_run)
                 )
     return reports
+
+
+def after_migration(connection: Connection) -> list[MigrationNote]:
+    """Drop the indexes that collide by now: a source may have got a second configuration since."""
+    return [note for report in drop_colliding(connection) for note in report.notes]
 
 
 def drop_sets(

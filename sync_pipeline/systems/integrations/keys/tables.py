@@ -87,8 +87,3 @@ TABLES = (
         },
     ),
 )
-
-
-def items_of(place: TableName) -> MenuTable | None:
-    """What is known of a table; None if it is none of the three."""
-    return next((items for items in TABLES if items.place == place), None)
