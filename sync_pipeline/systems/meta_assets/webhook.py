@@ -1,7 +1,7 @@
-"""Meta's webhook about phone numbers: what an event says has changed is asked for anew.
+"""Meta's webhook about phone numbers: requests a resync of the numbers that an event is about.
 
 Nothing is taken from the event itself. It has a warning where the list has a rating, digits where the list
-has a formatted number, and often no id; written as they are, they would wipe what the list brings.
+has a formatted number, and often no id; written as they are, they would erase what the list brings.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from psycopg import sql
 
 from sync_pipeline.merge.bookkeeping.requests import queue
 from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.systems.events import Event
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
-from sync_pipeline.systems.meta_assets.workspaces import CONNECTIONS
+from sync_pipeline.systems.meta_assets.workspaces import CONNECTIONS, present_tables
 
 CHANGES = frozenset(
     {
@@ -25,37 +26,42 @@ CHANGES = frozenset(
         "account_review_update",
     }
 )
-"""Fields of a webhook that tell of numbers and accounts; the others are about messages."""
+"""Fields of a webhook that concern numbers and accounts; the others are about messages."""
 
-# A number that the cache does not have yet is found by syncing all of its workspace.
-_KEYS: LiteralString = (
-    "select distinct c.workspace_id::text || coalesce(':' || n.phone_number_id, '')"
-    " from unnest(%s::text[], %s::text[]) told(waba_id, digits) join {connections} c using (waba_id)"
-    " left join {cache} n on n.workspace_id = c.workspace_id and n.phone_number_id is not null"
-    " and told.digits <> '' and regexp_replace(n.display_phone_number, '\\D', '', 'g') = told.digits"
-    " where c.workspace_id is not null order by 1"
-)
+# A number that is not cached yet has no id here: the key is its workspace, which is synced as a whole.
+_KEYS: LiteralString = r"""
+    select distinct c.workspace_id::text || coalesce(':' || n.phone_number_id, '')
+    from unnest(%s::text[], %s::text[]) changed(waba_id, digits)
+    join {connections} c using (waba_id)
+    left join {cache} n
+        on n.workspace_id = c.workspace_id
+        and n.phone_number_id is not null
+        and changed.digits <> ''
+        and regexp_replace(n.display_phone_number, '\D', '', 'g') = changed.digits
+    where c.workspace_id is not null
+    order by 1
+"""
 
 
-def notified(connection: Connection, payload: Mapping[str, Any]) -> list[str]:
-    """Ask for the resync of the numbers that a webhook is about.
+def queue_webhook(connection: Connection, body: Mapping[str, Any]) -> list[str]:
+    """Queue a resync of the numbers that a webhook is about.
 
     Args:
         connection: to the target.
-        payload: the body of the webhook, after its signature was checked.
+        body: of the webhook, after its signature was checked.
 
     Returns:
-        The keys that were asked for; none for webhooks about anything else, or about accounts that no
-        workspace has connected.
+        The requested keys; none if the webhook is about anything else, or about accounts that no workspace
+        has connected.
     """
-    told = sorted(set(_told(payload)))
-    if not told:
+    changes = sorted(set(_changes(body)))
+    if not changes or not present_tables(connection, PHONE_NUMBER.schema, [CONNECTIONS]):
         return []
     query = sql.SQL(_KEYS).format(
         connections=sql.Identifier(PHONE_NUMBER.schema, CONNECTIONS),
         cache=sql.Identifier(PHONE_NUMBER.schema, PHONE_NUMBER.table),
     )
-    accounts, digits = [list(column) for column in zip(*told, strict=True)]
+    accounts, digits = [list(column) for column in zip(*changes, strict=True)]
     keys = [key for (key,) in connection.execute(query, [accounts, digits])]
     if keys:
         reason = f"webhook, account {', '.join(sorted(set(accounts)))}"
@@ -63,9 +69,9 @@ def notified(connection: Connection, payload: Mapping[str, Any]) -> list[str]:
     return keys
 
 
-def _told(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Accounts and the digits of a number of theirs; no digits: any of them."""
-    for entry in _objects(payload.get("entry")):
+def _changes(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Accounts with the digits of the number that changed; without digits: any of their numbers."""
+    for entry in _objects(body.get("entry")):
         for change in _objects(entry.get("changes")):
             value = change.get("value")
             if change.get("field") in CHANGES and isinstance(value, Mapping):
@@ -76,3 +82,10 @@ def _told(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, Mapping))
+
+
+WHATSAPP_WEBHOOK = Event(
+    name="whatsapp-webhook",
+    description="the body of Meta's webhook, whose signature the receiver has checked",
+    queue=lambda connection, body, _: queue_webhook(connection, body),
+)

@@ -75,7 +75,7 @@ def connected(connection: Connection, schema: str, default_token: str = "") -> C
         schema: of the app's tables.
         default_token: for workspaces without one of their own.
     """
-    present = _present(connection, schema, (CONNECTIONS, TOKENS))
+    present = present_tables(connection, schema, (CONNECTIONS, TOKENS))
     accounts: dict[str, list[str]] = {}
     tokens: dict[str, str] = {}
     notes = []
@@ -103,7 +103,7 @@ def holders(
         cache: the table of cached numbers.
         phone_ids: the numbers.
     """
-    present = _present(connection, schema, (CONNECTIONS, cache))
+    present = present_tables(connection, schema, (CONNECTIONS, cache))
     if not present or not phone_ids:
         return []
     named = sql.SQL(" union all ").join(
@@ -114,7 +114,8 @@ def holders(
     return [Holder(*row) for row in rows]
 
 
-def _present(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+def present_tables(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+    """Those of the app's tables that the target has, in the given order."""
     rows = connection.execute(
         "select name from unnest(%s::text[]) with ordinality t(name, place)"
         " where to_regclass(format('%%I.%%I', %s::text, name)) is not null order by place",

@@ -1,9 +1,8 @@
-"""The hand-over of an embedded sign-up, from the posted message to the synced row."""
+"""An embedded sign-up, from the posted message to the synced row."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -11,11 +10,11 @@ from sync_pipeline.errors import ConversionError
 from sync_pipeline.merge.bookkeeping import requests
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
-from sync_pipeline.systems.meta_assets.embedded_signup import signed_up
+from sync_pipeline.systems.meta_assets.embedded_signup import queue_signup
 from sync_pipeline.systems.meta_assets.resource import MetaSource
 from sync_pipeline_tests.fixtures.meta_assets import NORTH, Messenger, workspace
 
-NORTH_WORKSPACE = UUID(workspace("north"))
+NORTH_WORKSPACE = workspace("north")
 
 
 def message(event: Any = "FINISH", **data: Any) -> dict[str, Any]:
@@ -29,10 +28,10 @@ def test_a_number_that_was_signed_up_is_synced_by_the_request_it_becomes(
     meta.accounts.connect("900719925474099777", (phone,), "EAAGnewcomer")
     messenger.connect_account("north", "900719925474099777", "EAAGnewcomer")
     event = message(phone_number_id=phone, waba_id="900719925474099777", business_id="42")
-    keys = signed_up(messenger.connection, NORTH_WORKSPACE, event)
+    keys = queue_signup(messenger.connection, event, NORTH_WORKSPACE)
     (request,) = requests.waiting(messenger.connection, 10)
     assert (request.system, request.entity) == ("meta_assets", "meta_phone_number")
-    assert tuple(request.keys) == keys == (f"{NORTH_WORKSPACE}:{phone}",)
+    assert request.keys == keys == [f"{NORTH_WORKSPACE}:{phone}"]
     messenger.merge(messenger.read(meta_source, *request.keys))
     (row,) = messenger.cached("north")
     assert (row["phone_number_id"], row["waba_id"]) == (phone, "900719925474099777")
@@ -44,14 +43,14 @@ def test_without_a_number_all_of_the_workspace_is_asked_for(
     messenger: Messenger, kind: str
 ) -> None:
     messenger.connect_account("north", NORTH, TOKENS[NORTH])
-    keys = signed_up(messenger.connection, NORTH_WORKSPACE, message(kind, waba_id=NORTH))
-    assert keys == (str(NORTH_WORKSPACE),)
+    keys = queue_signup(messenger.connection, message(kind, waba_id=NORTH), NORTH_WORKSPACE)
+    assert keys == [NORTH_WORKSPACE]
 
 
 @pytest.mark.parametrize("kind", ["CANCEL", "ERROR"])
 def test_a_sign_up_that_was_given_up_does_nothing(messenger: Messenger, kind: str) -> None:
     event = message(kind, current_step="PHONE_NUMBER_SETUP")
-    assert signed_up(messenger.connection, NORTH_WORKSPACE, event) == ()
+    assert queue_signup(messenger.connection, event, NORTH_WORKSPACE) == []
     assert requests.waiting(messenger.connection, 10) == []
 
 
@@ -70,5 +69,5 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
 def test_anything_else_is_refused_and_asks_for_nothing(messenger: Messenger) -> None:
     for event, problem in MALFORMED:
         with pytest.raises(ConversionError, match=problem):
-            signed_up(messenger.connection, NORTH_WORKSPACE, event)
+            queue_signup(messenger.connection, event, NORTH_WORKSPACE)
     assert requests.waiting(messenger.connection, 10) == []

@@ -1,4 +1,4 @@
-"""Webhooks about numbers: what they tell of is asked for anew, and nothing is wiped."""
+"""Webhooks about numbers request a resync; nothing of their own content is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sync_pipeline.merge.bookkeeping import requests
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.resource import MetaSource
-from sync_pipeline.systems.meta_assets.webhook import notified
+from sync_pipeline.systems.meta_assets.webhook import queue_webhook
 from sync_pipeline_tests.fixtures.meta_assets import NORTH, Messenger, workspace
 
 
@@ -20,7 +20,7 @@ def webhook(field: str, waba: str = NORTH, **value: Any) -> dict[str, Any]:
     return {"object": "whatsapp_business_account", "entry": [entry]}
 
 
-def test_a_quality_event_asks_for_its_number_and_leaves_the_others_and_the_rating_alone(
+def test_a_quality_event_requests_its_number_and_leaves_the_others_and_the_rating_alone(
     messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
 ) -> None:
     phone, other = PHONES[NORTH]
@@ -33,7 +33,7 @@ def test_a_quality_event_asks_for_its_number_and_leaves_the_others_and_the_ratin
     event = webhook(
         "phone_number_quality_update", display_phone_number="447700900123", event="FLAGGED"
     )
-    keys = notified(messenger.connection, event)
+    keys = queue_webhook(messenger.connection, event)
     assert keys == [f"{workspace('north')}:{phone}"]
     (request,) = requests.waiting(messenger.connection, 10)
     assert request.keys == keys
@@ -44,13 +44,13 @@ def test_a_quality_event_asks_for_its_number_and_leaves_the_others_and_the_ratin
     assert messenger.cached("north")[0]["quality_rating"] == "GREEN"
 
 
-def test_a_number_that_is_not_cached_asks_for_each_workspace_of_its_account(
+def test_a_number_that_is_not_cached_requests_each_workspace_of_its_account(
     messenger: Messenger,
 ) -> None:
     for name in ("agency", "owner"):
         messenger.connect_account(name, NORTH)
     event = webhook("phone_number_name_update", display_phone_number="15550100")
-    assert notified(messenger.connection, event) == sorted(map(workspace, ("agency", "owner")))
+    assert queue_webhook(messenger.connection, event) == sorted(map(workspace, ("agency", "owner")))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_number_that_is_not_cached_asks_for_each_workspace_of_its_account(
         {},
     ],
 )
-def test_other_webhooks_ask_for_nothing(messenger: Messenger, payload: dict[str, Any]) -> None:
+def test_other_webhooks_request_nothing(messenger: Messenger, payload: dict[str, Any]) -> None:
     messenger.connect_account("north", NORTH)
-    assert notified(messenger.connection, payload) == []
+    assert queue_webhook(messenger.connection, payload) == []
     assert requests.waiting(messenger.connection, 10) == []
