@@ -141,14 +141,14 @@ def run_named(account: Database, connection: Connection, beginning: str) -> UUID
     Raises:
         SyncError: there is none, or there are several.
     """
-    rows = connection.execute(
-        "select id from sync_history where starts_with(id::text, %s) limit 2", [beginning]
-    ).fetchall()
-    if len(rows) == 1:
-        return rows[0][0]
-    found = "several runs begin" if rows else "no run begins"
+    from sync_pipeline.merge.bookkeeping import runs
+
+    ids = runs.find(connection, beginning)
+    if len(ids) == 1:
+        return ids[0]
+    found = "several runs begin" if ids else "no run begins"
     elsewhere = ""
-    if not rows and account is TARGET and reverse_runs():
+    if not ids and account is TARGET and reverse_runs():
         elsewhere = ", and for runs into the desktop database add --reverse"
     raise SyncError(f"{found} with {beginning!r}; see: {account.typed('history')}{elsewhere}")
 

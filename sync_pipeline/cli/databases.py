@@ -78,8 +78,10 @@ class Database:
         Raises:
             SyncError: it holds none.
         """
+        from sync_pipeline.merge.bookkeeping import runs
+
         with self.connect(settings) as connection:
-            if not has_bookkeeping(connection):
+            if not runs.has_bookkeeping(connection):
                 tables = "" if self.reverse else " tables"
                 raise SyncError(
                     f"the {self.database} has no bookkeeping{tables} yet; run: {typed('migrate')}"
@@ -128,16 +130,11 @@ def check_source_named(system: str) -> None:
         )
 
 
-def has_bookkeeping(connection: Connection) -> bool:
-    """Whether a database holds bookkeeping tables."""
-    row = connection.execute("select to_regclass('sync.step')").fetchone()
-    return bool(row and row[0])
-
-
 def reverse_runs() -> int | None:
     """How many runs the desktop database knows; None where there is none that keeps account."""
     import psycopg
 
+    from sync_pipeline.merge.bookkeeping import runs
     from sync_pipeline.systems.desktop.connection import open_desktop
 
     settings = Settings.read()
@@ -145,12 +142,9 @@ def reverse_runs() -> int | None:
         return None
     try:
         with open_desktop(settings, connect_timeout=HINT_PATIENCE) as connection:
-            if not has_bookkeeping(connection):
-                return None
-            row = connection.execute("select count(*) from sync_history").fetchone()
+            return runs.count(connection) if runs.has_bookkeeping(connection) else None
     except (SyncError, psycopg.Error):
         return None
-    return row[0] if row else None
 
 
 def reverse_option(help_text: str) -> Options:

@@ -27,11 +27,11 @@ def listing_command(
     @arguments.limit(50)
     @reverse_option("Those of runs into the desktop database.")
     def show(*, entity: str | None, limit: int, account: Database, as_json: bool) -> int:
-        from sync_pipeline.merge.review import explain
+        from sync_pipeline.merge.bookkeeping import listings
 
         chosen = arguments.filters(account, entity)
         with account.session() as connection:
-            rows = getattr(explain, kind)(connection, limit, **chosen)
+            rows = getattr(listings, kind)(connection, limit, **chosen)
         if as_json:
             output.print_json({kind: rows})
         else:

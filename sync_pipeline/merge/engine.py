@@ -17,7 +17,6 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import (
@@ -33,7 +32,7 @@ from sync_pipeline.merge import (
 )
 from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.apply import Writer
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import plans, runs, watermarks
 from sync_pipeline.merge.preview import FieldChange, field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
@@ -337,11 +336,11 @@ def _apply(connection: Connection, part: _EntityMerge, run_id: UUID) -> MergeRes
         result.metadata[f"{kind}_conflicts"] = count
     if disputed:
         result.metadata["conflict_examples"] = conflicts.examples(connection, rel, run_id, EXAMPLES)
-    result.watermark = runs.mark(
+    result.watermark = watermarks.advance(
         connection, part.entity, moment=_moment(connection, part), counts=counts
     )
     if outcome.cursor is not None and part.stream.scope.moves_watermark and not outcome.gaps:
-        runs.keep_cursor(connection, part.entity, outcome.cursor, part.stream.partition)
+        watermarks.save_cursor(connection, part.entity, outcome.cursor, part.stream.partition)
     _enter_step(connection, part, result, run_id)
     part.result = result
     return result
@@ -436,27 +435,20 @@ def _keep_plans(connection: Connection, parts: list[_EntityMerge], run_id: UUID)
     """Keep what would have been done, so that a person can look at it and approve it."""
     for part in parts:
         verdict = "stopped" if part.stopped else "planned"
-        rows = [[c.key, c.state, c.column, c.old, c.new] for c in part.changes]
-        connection.execute(
-            "insert into sync.plan (digest, run_id, system, entity, part, verdict, counts, rows)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, entity, part) do update set"
-            " digest = excluded.digest, verdict = excluded.verdict, counts = excluded.counts,"
-            " rows = excluded.rows, created_at = now()",
-            [
-                part.digest or "",
-                run_id,
-                part.entity.system,
-                part.entity.name,
-                part.stream.partition,
-                verdict,
-                Jsonb(_tally(part).as_dict()),
-                Jsonb(rows),
-            ],
+        plans.keep(
+            connection,
+            run_id,
+            part.entity,
+            part.stream.partition,
+            digest=part.digest or "",
+            verdict=verdict,
+            counts=_tally(part),
+            changes=part.changes,
         )
         stopped = part.stopped and not part.stream.scope.dry_run
         result = _result(part, _tally(part), "planned")
         error = " ".join(part.over_budget) if stopped else None
         if error:
-            runs.mark_failed(connection, part.entity, error)
+            watermarks.mark_failed(connection, part.entity, error)
         status: runs.StepStatus = "stopped" if stopped else "planned"
         _enter_step(connection, part, result, run_id, status=status, error=error)

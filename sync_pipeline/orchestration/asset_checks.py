@@ -11,9 +11,10 @@ from typing import Any
 import dagster as dg
 
 from sync_pipeline.merge import preflight
+from sync_pipeline.merge.bookkeeping import listings
+from sync_pipeline.merge.bookkeeping.listings import LastMerge
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.review import audit
-from sync_pipeline.merge.review.audit import LastMerge
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import asset_key
@@ -123,7 +124,7 @@ def _results(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
 ) -> Iterator[dg.AssetCheckResult]:
     del system
-    last = audit.last_merge(connection, entity)
+    last = listings.last_merge(connection, entity)
     yield _accounting(entity, last)
     yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
     yield _freshness(entity, last)
@@ -195,7 +196,7 @@ def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResu
 
 
 def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
-    took = last.took if last else dt.timedelta(0)
+    took = last.duration if last else dt.timedelta(0)
     minutes = took.total_seconds() / 60
     why = f"the run had been going for {minutes:.1f} minutes when this table was merged"
     return _result(
@@ -224,7 +225,7 @@ def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
 
 def _owner_conflicts(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     """What the source wanted of rows that it does not own, until somebody has decided."""
-    open_, examples = audit.open_conflicts(connection, entity, "owner")
+    open_, examples = listings.open_conflicts(connection, entity, "owner")
     why = f"{open_:,} rows of other owners differ from what the source wants: {'; '.join(examples)}"
     return _result(
         entity,

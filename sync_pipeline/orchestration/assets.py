@@ -10,7 +10,7 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import patches
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import runs, watermarks
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.patch import Patch
@@ -96,7 +96,9 @@ def _entity_asset(system: System, entity: Entity, wiring: ResourceKeys) -> dg.As
             if wiring.one_at_a_time:
                 target.hold(system.name)
             with target.connect() as connection:
-                since = runs.progress(connection, entity) if scope.mode == "delta" else Progress()
+                since = (
+                    watermarks.progress(connection, entity) if scope.mode == "delta" else Progress()
+                )
             return dg.MaterializeResult(value=reader.read(entity, scope, since))
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -19,7 +19,7 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge import engine
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import runs, watermarks
 from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.review import audit, overrides
@@ -151,7 +151,7 @@ class MergeIOManager(dg.IOManager):
         try:
             with self._database.connect() as connection, connection.transaction():
                 runs.add_step(connection, run_id, step)
-                runs.mark_failed(connection, entity, str(error))
+                watermarks.mark_failed(connection, entity, str(error))
         except SyncError as unreachable:
             log.warning("the failure could not be entered into the history: %s", unreachable)
 

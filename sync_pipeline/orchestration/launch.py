@@ -13,9 +13,9 @@ import dagster as dg
 
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.bookkeeping import listings, plans
 from sync_pipeline.merge.bookkeeping import runs as history
 from sync_pipeline.merge.bookkeeping.run_lock import RunLock
-from sync_pipeline.merge.review import explain
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import orphaned_runs
@@ -226,20 +226,13 @@ def report(
     connection: Connection, run_id: UUID, status: RunStatus, failures: Sequence[str] = ()
 ) -> RunReport:
     """Put a run's report together from its history."""
-    row = connection.execute(
-        "select coalesce(duration_ms, 0), metadata from sync_history where id = %s", [run_id]
-    ).fetchone()
-    duration, facts = row or (0, {})
-    found = RunReport(str(run_id), status, stopped=False, duration_ms=duration, api_calls=0)
-    found.packages = facts.get("packages")
-    for step in explain.steps(connection, run_id):
+    row = history.history_row(connection, run_id) or history.HistoryRow(status, 0, {})
+    found = RunReport(str(run_id), status, stopped=False, duration_ms=row.duration_ms, api_calls=0)
+    found.packages = row.metadata.get("packages")
+    for step in listings.steps(connection, run_id):
         _add_step(found, step)
     if found.plans:
-        rows = connection.execute(
-            "select rtrim(entity || ' ' || part), rows from sync.plan where run_id = %s order by 1",
-            [run_id],
-        )
-        found.changes = dict(rows.fetchall())
+        found.changes = plans.changes(connection, run_id)
     errors = dict.fromkeys([*failures, *found.errors])
     # What a step says of itself is often part of what the run says of it.
     found.errors = [e for e in errors if not any(e != other and e in other for other in errors)]

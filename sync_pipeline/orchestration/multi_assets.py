@@ -15,7 +15,7 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.accounting import Counts
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
@@ -61,7 +61,7 @@ class PartitionSync:
         started_at = dt.datetime.now(dt.UTC)
         with self.target.connect() as connection:
             since = {
-                e.name: runs.progress(connection, e, scope.partition)
+                e.name: watermarks.progress(connection, e, scope.partition)
                 if scope.mode == "delta"
                 else Progress()
                 for e in self.entities

@@ -16,6 +16,7 @@ import stamina
 from pydantic import Field, PrivateAttr
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetUnavailable
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.session import Target, lock_system
 from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
@@ -116,10 +117,9 @@ class TargetDatabase(dg.ConfigurableResource):
         """Whether the database is named, answers, and has bookkeeping tables."""
         try:
             with self.connect() as connection:
-                row = connection.execute("select to_regclass('sync.step')").fetchone()
+                return runs.has_bookkeeping(connection)
         except (SyncError, psycopg.Error):  # such as a role that may not look into the schema
             return False
-        return bool(row and row[0])
 
     def target(self) -> Target:
         """How the merge reaches the database."""

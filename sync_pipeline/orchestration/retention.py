@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping.retention import purge
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 
@@ -38,7 +38,7 @@ def retention_job(others: Sequence[TargetDatabase]) -> dg.JobDefinition:
         try:
             for database in (TargetDatabase(), *(d for d in others if d.keeps_account())):
                 with database.connect() as connection:
-                    removed.update(runs.purge(connection, keep=keep))
+                    removed.update(purge(connection, keep=keep))
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         before = dt.datetime.now(dt.UTC) - keep

@@ -6,7 +6,7 @@ from contextlib import closing
 from uuid import uuid4
 
 from sync_pipeline.merge import engine
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.scope import Scope
@@ -33,7 +33,7 @@ def load(job: Job) -> Done:
     since: dict[str, Progress] = {}
     if scope.mode == "delta":
         with open_("progress") as connection:
-            since = {e.name: runs.progress(connection, e) for e in system.entities}
+            since = {e.name: watermarks.progress(connection, e) for e in system.entities}
     run_id = uuid4()
     done = Done(0)
     with closing(

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.schema.adopt import adopt
 from sync_pipeline.merge.schema.metadata import metadata
 from sync_pipeline.merge.stream import Progress
@@ -113,7 +113,7 @@ def sync(bench: Workbench, dsn: str, mode: Any = "full") -> dict[str, dict[str, 
 
 
 def since(bench: Workbench, entity: Entity, mode: str) -> Progress:
-    return runs.progress(bench.connection, entity) if mode == "delta" else Progress()
+    return watermarks.progress(bench.connection, entity) if mode == "delta" else Progress()
 
 
 def rows(dsn: str, entity: Entity) -> dict[tuple[Any, ...], dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Budget, Limit
@@ -28,7 +28,7 @@ def synced(bench: Workbench, cursor: Any, *records: dict[str, Any], **how: Any) 
 
 
 def kept(bench: Workbench) -> Any:
-    return runs.progress(bench.connection, SHOP).cursor
+    return watermarks.progress(bench.connection, SHOP).cursor
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def begun(bench: Workbench) -> Workbench:
 
 
 def test_what_the_last_run_left_is_handed_to_the_next(begun: Workbench) -> None:
-    progress = runs.progress(begun.connection, SHOP)
+    progress = watermarks.progress(begun.connection, SHOP)
 
     assert progress.cursor == FIRST
     assert progress.watermark == begun.watermark()
@@ -48,14 +48,14 @@ def test_what_the_last_run_left_is_handed_to_the_next(begun: Workbench) -> None:
 
 
 def test_before_the_first_run_there_is_nothing(bench: Workbench) -> None:
-    assert runs.progress(bench.connection, SHOP) == Progress(None, None)
+    assert watermarks.progress(bench.connection, SHOP) == Progress(None, None)
 
 
 def test_each_entity_keeps_its_own(begun: Workbench) -> None:
     synced(begun, SECOND, {"shop_id": "s1", "number": 1}, entity=DESK)
 
     assert kept(begun) == FIRST
-    assert runs.progress(begun.connection, DESK).cursor == SECOND
+    assert watermarks.progress(begun.connection, DESK).cursor == SECOND
 
 
 def test_a_source_that_leaves_nothing_leaves_the_last_one(begun: Workbench) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from sync_pipeline.errors import Imbalance, StoppedByGuard, TargetNotPrepared, TargetRefused
-from sync_pipeline.merge.review import explain
+from sync_pipeline.merge.review import resolve
 from sync_pipeline.model.entity import Budget, Limit
 from sync_pipeline_tests.fixtures.sample_system import Workbench, await_that, counted, shop
 
@@ -46,7 +46,7 @@ def test_settling_a_conflict_writes_one_row_of_a_partitioned_table(bench: Workbe
         bench.edit(key, owner_name=f"Local {key}")
     bench.sync(shop("k0", day=2, Owner="Cid"))
 
-    explain.resolve(bench.connection, bench.system, open_conflict(bench), "source", run_id=uuid4())
+    resolve.resolve(bench.connection, bench.system, open_conflict(bench), "source", run_id=uuid4())
 
     assert [r["shop_id"] for r in bench.rows("select * from shop where owner_name = 'Cid'")] == [
         "k0"
@@ -63,7 +63,7 @@ def test_settling_a_conflict_waits_for_an_app_that_has_the_row_open(bench: Workb
         app.execute("begin")
         app.execute("update shop set note = 'open'")
         thread = threading.Thread(
-            target=explain.resolve,
+            target=resolve.resolve,
             args=(settler, bench.system, conflict, "source"),
             kwargs={"run_id": uuid4()},
         )
@@ -83,7 +83,7 @@ def test_a_conflict_is_not_settled_over_a_value_that_it_never_saw(bench: Workben
     bench.sync(shop(day=3, Name="Third"))
 
     with pytest.raises(LookupError, match="name has changed since and now holds Third"):
-        explain.resolve(
+        resolve.resolve(
             bench.connection, bench.system, open_conflict(bench), "local", run_id=uuid4()
         )
 

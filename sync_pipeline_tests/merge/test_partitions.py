@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sync_pipeline.errors import DeclarationError, StoppedByGuard
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.review import audit, undo
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local, Serial, Stamp
@@ -210,7 +210,7 @@ def test_each_part_keeps_a_cursor_of_its_own(bench: Workbench) -> None:
         stream.partition, stream.outcome.cursor = part, cursor
         bench.merge(stream)
 
-    kept = {p: runs.progress(bench.connection, LINE, p).cursor for p in (NORTH, SOUTH, "")}
+    kept = {p: watermarks.progress(bench.connection, LINE, p).cursor for p in (NORTH, SOUTH, "")}
     assert kept == {NORTH: "evening", SOUTH: "noon", "": None}
     assert [step["part"] for step in bench.steps()] == [NORTH, SOUTH, NORTH]
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from sync_pipeline.errors import TargetUnavailable
-from sync_pipeline.merge.review import explain, undo
-from sync_pipeline.merge.review.explain import Side
+from sync_pipeline.merge.review import resolve, undo
+from sync_pipeline.merge.review.resolve import Side
 from sync_pipeline.merge.review.undo import Undone
 from sync_pipeline.model.entity import Entity, Field, Local, Lookup, Owner
 from sync_pipeline.model.types import char, integer, numeric, text
@@ -358,7 +358,7 @@ def test_undoing_waits_for_an_app_that_is_writing(notes: Workbench) -> None:
 
 def settle(bench: Workbench, side: Side) -> str:
     number = bench.row("select id from sync.conflict where resolved_at is null")["id"]
-    return explain.resolve(bench.connection, bench.system, number, side, run_id=uuid4())
+    return resolve.resolve(bench.connection, bench.system, number, side, run_id=uuid4())
 
 
 @pytest.mark.parametrize("side", ["source", "local"])
@@ -369,7 +369,7 @@ def test_a_repeated_key_can_be_settled_and_nothing_is_written(notes: Workbench, 
 
     said = settle(notes, side)
 
-    assert said.endswith("nothing to write")
+    assert said.endswith("row unchanged")
     assert there(notes) == before
     assert notes.conflicts() == []
 
@@ -413,4 +413,4 @@ def test_a_row_that_was_deleted_and_is_there_again_is_not_repeated(notes: Workbe
     said = settle(notes, "source")
 
     assert there(notes) == [(1, "a", "theirs", "D")]
-    assert said.endswith("nothing to write")
+    assert said.endswith("row unchanged")

@@ -49,13 +49,13 @@ def conflicts(
         raise click.UsageError(
             f"name the conflict and the side: {account.typed('conflicts --take source 17')}"
         )
-    from sync_pipeline.merge.review import explain
+    from sync_pipeline.merge.bookkeeping import listings
 
     chosen = arguments.filters(account, entity)
     with account.session() as connection:
         if conflict_id is not None:
             return _resolve(account, connection, conflict_id, take, as_json=as_json)
-        rows = explain.conflicts(connection, limit, **chosen)
+        rows = listings.conflicts(connection, limit, **chosen)
     if as_json:
         output.print_json({"conflicts": rows})
     else:
@@ -67,18 +67,18 @@ def conflicts(
 def _resolve(
     account: Database, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
 ) -> int:
-    from sync_pipeline.merge.review import explain
+    from sync_pipeline.merge.bookkeeping import resolutions
+    from sync_pipeline.merge.review import resolve
 
     run_id = uuid4()
-    row = connection.execute(
-        "select system from sync.conflict where id = %s and resolved_at is null", [conflict_id]
-    ).fetchone()
-    if row is None:
+    conflict = resolutions.unresolved(connection, conflict_id)
+    if conflict is None:
         raise SyncError(
             f"conflict {conflict_id} does not exist or is resolved; see: {account.typed('conflicts')}"
         )
     try:
-        did = explain.resolve(connection, account.system(row[0]), conflict_id, take, run_id=run_id)
+        system = account.system(conflict["system"])
+        did = resolve.resolve(connection, system, conflict_id, take, run_id=run_id)
     except LookupError as error:
         raise SyncError(str(error)) from error
     if as_json:

@@ -26,12 +26,12 @@ from sync_pipeline.cli.group import cli
 @reverse_option("The runs into the desktop database.")
 def history(*, run: str | None, limit: int, account: Database, as_json: bool) -> int:
     """Recent runs, or one of them."""
-    from sync_pipeline.merge.review import explain
+    from sync_pipeline.merge.bookkeeping import listings
 
     if run:
         return _show_run(account, run, as_json=as_json)
     with account.session() as connection:
-        rows = explain.runs(connection, limit)
+        rows = listings.runs(connection, limit)
         others = reverse_runs() if account is TARGET and not as_json else None
     if as_json:
         output.print_json({"runs": rows})
@@ -41,17 +41,15 @@ def history(*, run: str | None, limit: int, account: Database, as_json: bool) ->
 
 
 def _show_run(account: Database, beginning: str, *, as_json: bool) -> int:
+    from sync_pipeline.merge.bookkeeping import runs
     from sync_pipeline.orchestration import launch
 
     with account.session() as connection:
         run_id = arguments.run_named(account, connection, beginning)
-        row = connection.execute(
-            "select status, metadata ->> 'system', metadata ->> 'error' from sync_history where id = %s",
-            [run_id],
-        ).fetchone()
+        row = runs.history_row(connection, run_id)
         assert row
-        status, system, error = row
-        report = launch.report(connection, run_id, status, [error] if error else [])
+        system, error = row.metadata.get("system"), row.metadata.get("error")
+        report = launch.report(connection, run_id, row.status, [error] if error else [])
     if as_json:
         output.print_json(report)
     else:

@@ -18,10 +18,10 @@ from sync_pipeline.settings import Settings
 @reverse_option("That of the desktop database.")
 def purge(*, account: Database, as_json: bool) -> int:
     """Retention."""
-    from sync_pipeline.merge.bookkeeping import runs as bookkeeping
+    from sync_pipeline.merge.bookkeeping import retention
 
     with account.session() as connection:
-        removed = bookkeeping.purge(connection, keep=Settings.read().retention)
+        removed = retention.purge(connection, keep=Settings.read().retention)
     if as_json:
         output.print_json({"status": "completed", "removed": removed})
         return 0

@@ -56,10 +56,7 @@ def undo_run(*, run: str, account: Database, as_json: bool) -> int:
 
 def _concerned(account: Database, connection: Connection, run_id: UUID) -> list[System]:
     """The systems that a run has to do with; the others need not be held up."""
-    rows = connection.execute(
-        "select system from sync.step where run_id = %(run)s"
-        " union select system from sync.change where run_id = %(run)s",
-        {"run": run_id},
-    ).fetchall()
-    names = {name for (name,) in rows}
+    from sync_pipeline.merge.bookkeeping import runs
+
+    names = runs.systems(connection, run_id)
     return [s for s in account.systems if s.name in names] or list(account.systems)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
+from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.model.entity import Entity, Field, Link
@@ -83,44 +83,6 @@ def foreign_rows(connection: Connection, entity: Entity) -> int:
     query = sql.SQL("select count(*) from {} t where not {}").format(rel.target, rel.ours("t"))
     row = connection.execute(query).fetchone()
     return row[0] if row else 0
-
-
-@dataclass(frozen=True)
-class LastMerge:
-    """The last merge of an entity that was entered into the history."""
-
-    status: str
-    counts: dict[str, int]
-    finished_at: dt.datetime
-    error: str | None
-    run_began: dt.datetime
-
-    @property
-    def took(self) -> dt.timedelta:
-        """How long its run had been going when it was committed."""
-        return self.finished_at - self.run_began
-
-
-def last_merge(connection: Connection, entity: Entity) -> LastMerge | None:
-    """The entity's last step, whatever became of it; None before the first."""
-    row = connection.execute(
-        "select status, coalesce(counts, '{}'), finished_at, error,"
-        " (select min(r.started_at) from sync.step r where r.run_id = s.run_id) from sync.step s"
-        " where system = %s and entity = %s and action = 'merge' order by id desc limit 1",
-        [entity.system, entity.name],
-    ).fetchone()
-    return LastMerge(*row) if row else None
-
-
-def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[int, list[str]]:
-    """How many conflicts of a kind nobody has settled, and the keys of some of them."""
-    row: Any = connection.execute(
-        "select count(*), (array_agg((select string_agg(value, ', ') from jsonb_each_text(key))"
-        " order by id))[:5] from sync.conflict"
-        " where system = %s and entity = %s and kind = %s and resolved_at is null",
-        [entity.system, entity.name, kind],
-    ).fetchone()
-    return row[0], row[1] or []
 
 
 def unmarked_rows(connection: Connection, entity: Entity) -> int:
@@ -208,9 +170,7 @@ class Difference:
 
 def difference(connection: Connection, entity: Entity) -> Difference:
     """Account for the difference between the source's count and the table's."""
-    place = [entity.system, entity.name]
-    last = connection.execute(_COUNTED, place).fetchone() or (None, False)
-    read: Any = connection.execute(_READ, place).fetchone() or (0, 0, 0, 0)
+    last = listings.last_counts(connection, entity)
     rel = Relations(entity)
     query = sql.SQL(
         "with rows as (select {ours} as ours, b.ctid is not null and b._missing_since is null as known"
@@ -225,12 +185,12 @@ def difference(connection: Connection, entity: Entity) -> Difference:
     counted: Any = connection.execute(query).fetchone()
     on_target, known, not_here, others, ours_alone = counted
     return Difference(
-        at_source=last[0],
-        complete=last[1],
-        released=read[0],
-        duplicates=read[1],
-        held_back=read[2],
-        undelivered=read[3],
+        at_source=last.at_source,
+        complete=last.complete,
+        released=last.released,
+        duplicates=last.duplicates,
+        held_back=last.held_back,
+        undelivered=last.undelivered,
         known=known,
         not_here=not_here,
         others=others,
@@ -238,21 +198,3 @@ def difference(connection: Connection, entity: Entity) -> Difference:
         repeats=on_target - others - ours_alone - (known - not_here),
         on_target=on_target,
     )
-
-
-_COUNTED = """
-select (facts ->> 'source_rows')::int, coalesce((facts ->> 'complete_scan')::boolean, false)
-from sync.step
-where system = %s and entity = %s and action = 'merge' and status = 'completed'
-order by id desc limit 1
-"""
-
-_READ = """
-select coalesce((facts ->> 'released')::int, 0), (counts ->> 'duplicates')::int,
-    coalesce((facts ->> 'not_accepted')::int, 0) - coalesce((facts ->> 'held_back')::int, 0),
-    coalesce((facts ->> 'undelivered')::int, 0)
-from sync.step
-where system = %s and entity = %s and action = 'merge' and status = 'completed'
-    and (facts ->> 'complete_scan')::boolean
-order by id desc limit 1
-"""

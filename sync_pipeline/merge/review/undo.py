@@ -14,9 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import resolutions, runs
 from sync_pipeline.merge.missing import is_unedited
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.session import atomically
@@ -65,7 +64,7 @@ def undo(
     def work() -> dict[str, Undone]:
         runs.open_run(connection, undo_id, "undo", undoes=str(run_id), system=system.name)
         results: dict[str, Undone] = {}
-        accepted = _accepted(connection, run_id)
+        accepted = resolutions.accepted_rows(connection, run_id)
         for entity in reversed(system.in_order()):
             names = {
                 "run": run_id,
@@ -82,39 +81,12 @@ def undo(
                     system.name, entity.name, "undo", "completed", started_at, facts=facts
                 )
                 runs.add_step(connection, undo_id, step)
-        connection.execute(_REOPEN, {"run": run_id})
+        resolutions.reopen(connection, run_id)
         return results
 
     results = atomically(connection, system.entities, work)
     runs.close_run(connection, undo_id)
     return results
-
-
-# Who takes a decision back has the question again.
-_REOPEN = """
-update sync.conflict c set resolved_at = null, resolution = null from sync_history h
-where h.id = %(run)s and h.sync_type = 'resolve' and c.id = (h.metadata ->> 'conflict')::bigint
-    and c.resolution in ('source', 'local')
-    and not exists (select from sync.conflict o where o.id > c.id and o.system = c.system
-        and o.entity = c.entity and o.key = c.key and o.kind = c.kind
-        and o.field is not distinct from c.field)
-"""
-
-
-def _accepted(connection: Connection, run_id: UUID) -> dict[tuple[str, str], Jsonb]:
-    """The row of another owner, by system and entity, that a person let this run write.
-
-    Nothing else writes such a row. Undoing it, and undoing that, is the same person's business.
-    """
-    rows = connection.execute(
-        "with recursive origin as (select id, metadata from sync_history where id = %s"
-        " union select h.id, h.metadata from sync_history h, origin o"
-        " where h.id::text = o.metadata ->> 'undoes')"
-        " select c.system, c.entity, c.key from origin o"
-        " join sync.conflict c on c.id = (o.metadata ->> 'conflict')::bigint where c.kind = 'owner'",
-        [run_id],
-    )
-    return {(system, entity): Jsonb(key) for system, entity, key in rows}
 
 
 def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:

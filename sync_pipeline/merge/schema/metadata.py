@@ -93,10 +93,10 @@ def target_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
     serial = any(isinstance(c, Serial) for c in entity.columns)
     columns = [_target_column(entity, c) for c in entity.columns]
     table = sa.Table(entity.table, meta, *columns, schema=_schema(entity.schema))
-    if not serial and not _nulls_not_distinct(entity):
+    if not serial and not _null_counts(entity):
         table.append_constraint(sa.PrimaryKeyConstraint(*entity.key))
     else:
-        _add_unique(table, entity, entity.key, nulls_not_distinct=_nulls_not_distinct(entity))
+        _add_unique(table, entity, entity.key, null_counts=_null_counts(entity))
     for columns_ in entity.unique:
         _add_unique(table, entity, columns_)
     for columns_ in entity.indexes:
@@ -110,18 +110,18 @@ def _schema(name: str) -> str | None:
     return None if name == "public" else name
 
 
-def _nulls_not_distinct(entity: Entity) -> bool:
+def _null_counts(entity: Entity) -> bool:
     return any(f.nulls_not_distinct for f in entity.key_fields)
 
 
 def _add_unique(
-    table: sa.Table, entity: Entity, columns: tuple[str, ...], *, nulls_not_distinct: bool = False
+    table: sa.Table, entity: Entity, columns: tuple[str, ...], *, null_counts: bool = False
 ) -> None:
     sa.Index(
         unique_name(table.name, columns),
         *(table.c[c] for c in columns),
         unique=True,
-        postgresql_nulls_not_distinct=nulls_not_distinct,
+        postgresql_nulls_not_distinct=null_counts,
     )
 
 
@@ -136,8 +136,8 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
             autoincrement=random is None,
             server_default=random,
         )
-    may_be_null = getattr(column, "nulls_not_distinct", False) or getattr(
-        column, "null_means_other_owner", False
+    may_be_null = isinstance(column, Field) and (
+        column.nulls_not_distinct or column.null_means_other_owner
     )
     not_null = column.column in entity.key and not may_be_null
     nullable = not not_null and getattr(column, "nullable", True)
@@ -150,11 +150,11 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
 
 def base_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
     """What the source last delivered and the sync accepted, one row per source record."""
-    nulls_not_distinct = _nulls_not_distinct(entity)
+    null_counts = _null_counts(entity)
     columns = [_base_column(entity, f) for f in (*entity.key_fields, *entity.values)]
     table = sa.Table(base_name(entity), meta, *columns, *_base_marks(), schema=BASE_SCHEMA)
-    if nulls_not_distinct:
-        _add_unique(table, entity, entity.key, nulls_not_distinct=True)
+    if null_counts:
+        _add_unique(table, entity, entity.key, null_counts=True)
     else:
         table.append_constraint(sa.PrimaryKeyConstraint(*entity.key))
     return table

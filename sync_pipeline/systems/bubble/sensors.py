@@ -8,7 +8,7 @@ from contextlib import closing
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.schedules import (
@@ -103,7 +103,7 @@ def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
 def _merged() -> list[tuple[Entity, ChangePosition]]:
     """How far each entity was merged. One that never was is left out: its first run reads everything."""
     with TargetDatabase().connect() as connection:
-        found = [(e, runs.watermark(connection, e)) for e in BUBBLE.in_order()]
+        found = [(e, watermarks.current(connection, e)) for e in BUBBLE.in_order()]
     return [(entity, ChangePosition(moment)) for entity, moment in found if moment]
 
 

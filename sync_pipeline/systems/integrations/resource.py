@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from sync_pipeline.errors import SettingsError
+from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.merge.stream import EntityBatches, Progress, SourceOutcome
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
@@ -42,16 +43,9 @@ def _merged_generation(config: SourceConfig, since: Progress) -> str | None:
 def _has_rejections(config_id: str) -> bool:
     """Whether constraints of the target have rejected items of a configuration."""
     with TargetDatabase(patient=True).connect() as connection:
-        row = connection.execute(
-            """
-            select exists (
-                select from sync.rejected
-                where system = %s and "constraint" is not null and key ->> %s = %s
-            )
-            """,
-            [INTEGRATIONS.name, PARTITION_COLUMN, config_id],
-        ).fetchone()
-    return bool(row and row[0])
+        return listings.has_constraint_rejection(
+            connection, INTEGRATIONS.name, PARTITION_COLUMN, config_id
+        )
 
 
 class MenuSource(dg.ConfigurableResource):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.systems.integrations.assets import PARTITION_SET, PARTITIONS
@@ -86,7 +86,7 @@ def _changed(
 def _progress(configs: Sequence[SourceConfig]) -> Iterator[Progress]:
     with TargetDatabase().connect() as connection:
         for config in configs:
-            yield runs.progress(connection, ENTITY, config.config_id)
+            yield watermarks.progress(connection, ENTITY, config.config_id)
 
 
 def _partition_requests(

@@ -11,9 +11,8 @@ from contextlib import closing, contextmanager
 from typing import Literal
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from sync_pipeline.errors import SettingsError, SyncError, TargetNotPrepared
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.engine import BeforeCommit, MergeResult
 from sync_pipeline.orchestration.partitions import Partition
 from sync_pipeline.orchestration.resources import TargetDatabase
@@ -61,7 +60,7 @@ def record_sync(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterat
         else:
             _end(connection, entry, "success", items=counts["total"], error=rejected)
             connection.execute(_SUCCEEDED, [rejected, part.value])
-        connection.execute(_SAVED, [Jsonb({part.key: counts}), run_id])
+        runs.annotate_nested(connection, run_id, "saved", {part.key: counts})
 
     try:
         yield succeed
@@ -151,12 +150,6 @@ _FAILED = """
     update integration_source_configs
     set last_sync_at = now(), last_sync_status = 'failed', last_error = %s,
         error_count = coalesce(error_count, 0) + 1, updated_at = now()
-    where id = %s
-"""
-
-_SAVED = """
-    update sync_history
-    set metadata = jsonb_set(metadata, '{saved}', coalesce(metadata -> 'saved', '{}') || %s)
     where id = %s
 """
 

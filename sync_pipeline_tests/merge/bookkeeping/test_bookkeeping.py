@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from sync_pipeline.errors import StoppedByGuard
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import retention, runs, watermarks
 from sync_pipeline.model.entity import Limit
 from sync_pipeline_tests.fixtures.sample_system import DESK, GENEROUS, SHOP, Workbench, shop
 
@@ -199,7 +199,7 @@ def test_whatever_a_source_has_said_can_be_kept(bench: Workbench) -> None:
     bench.merge(stream)
     failed = runs.Step("shops", "shop", "fetch", "failed", day(1), error="\x00\ud83d")
     runs.add_step(bench.connection, uuid4(), failed)
-    runs.mark_failed(bench.connection, SHOP, "\x00\ud83d")
+    watermarks.mark_failed(bench.connection, SHOP, "\x00\ud83d")
 
     assert bench.shop()["name"] == "Corner"
     assert bench.steps()[1]["error"] == "\ufffd?"
@@ -229,8 +229,8 @@ def test_old_bookkeeping_goes_and_what_waits_for_people_stays(bench: Workbench) 
         bench.run(f"update {table} set {column} = now() - interval '100 days'")
     bench.run("update sync.conflict set resolved_at = created_at where resolved_at is not null")
 
-    kept = runs.purge(bench.connection, keep=dt.timedelta(days=101))
-    gone = runs.purge(bench.connection, keep=dt.timedelta(days=99))
+    kept = retention.purge(bench.connection, keep=dt.timedelta(days=101))
+    gone = retention.purge(bench.connection, keep=dt.timedelta(days=99))
 
     assert set(kept.values()) == {0}
     assert gone == {

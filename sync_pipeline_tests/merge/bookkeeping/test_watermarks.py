@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline_tests.fixtures.sample_system import SHOP, Workbench, shop
 
 
@@ -97,7 +97,7 @@ def test_a_source_that_fails_midway_leaves_everything_as_it_was(bench: Workbench
 def test_a_failed_run_is_marked_and_keeps_the_watermark(bench: Workbench) -> None:
     bench.sync(shop("s1", 5))
 
-    runs.mark_failed(bench.connection, SHOP, "the source was away")
+    watermarks.mark_failed(bench.connection, SHOP, "the source was away")
     failed = bench.row("select * from _sync_metadata where table_name = 'shop'")
     bench.sync(shop("s1", 6))
     mended = bench.row("select * from _sync_metadata where table_name = 'shop'")
@@ -108,6 +108,6 @@ def test_a_failed_run_is_marked_and_keeps_the_watermark(bench: Workbench) -> Non
 
 
 def test_a_table_that_failed_before_its_first_success_has_no_watermark(bench: Workbench) -> None:
-    runs.mark_failed(bench.connection, SHOP, "404")
+    watermarks.mark_failed(bench.connection, SHOP, "404")
 
     assert bench.watermark() is None

@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sync_pipeline.merge.review import explain, undo
-from sync_pipeline.merge.review.explain import Explanation, Side
+from sync_pipeline.merge.bookkeeping import listings
+from sync_pipeline.merge.review import explain, resolve, undo
+from sync_pipeline.merge.review.explain import Explanation
+from sync_pipeline.merge.review.resolve import Side
 from sync_pipeline.model.system import System
 from sync_pipeline_tests.fixtures.sample_system import DESK, SHOP, Workbench, counted, shop
 
@@ -109,7 +111,7 @@ def test_why_the_last_record_was_rejected_is_shown(bench: Workbench) -> None:
 
 def settle(bench: Workbench, number: int, side: Side) -> UUID:
     run = uuid4()
-    explain.resolve(bench.connection, bench.system, number, side, run_id=run)
+    resolve.resolve(bench.connection, bench.system, number, side, run_id=run)
     return run
 
 
@@ -148,9 +150,9 @@ def test_confirming_what_was_kept_writes_nothing(bench: Workbench) -> None:
     number = disputed_field(bench)
     before = bench.shop()
 
-    said = explain.resolve(bench.connection, bench.system, number, "source", run_id=uuid4())
+    said = resolve.resolve(bench.connection, bench.system, number, "source", run_id=uuid4())
 
-    assert said == f"conflict {number}: source it is; nothing to write"
+    assert said == f"conflict {number} resolved for source; row unchanged"
     assert bench.shop() == before
     assert bench.conflicts() == []
 
@@ -347,10 +349,10 @@ def test_lists_show_what_waits_newest_first_and_of_one_entity_if_asked(bench: Wo
     bench.sync(shop("s2", Size="many"))
     bench.sync({"shop_id": "nowhere", "number": 1}, entity=DESK)
 
-    assert [c["field"] for c in explain.conflicts(bench.connection, 10)] == ["name"]
-    assert explain.conflicts(bench.connection, 10, "desk") == []
-    [rejected] = explain.rejected(bench.connection, 10, "shop")
+    assert [c["field"] for c in listings.conflicts(bench.connection, 10)] == ["name"]
+    assert listings.conflicts(bench.connection, 10, "desk") == []
+    [rejected] = listings.rejected(bench.connection, 10, "shop")
     assert "many" in rejected["reason"]
-    [parked] = explain.parked(bench.connection, 10)
+    [parked] = listings.parked(bench.connection, 10)
     assert (parked["parent"], parked["parent_key"]) == ("shop", "nowhere")
-    assert explain.parked(bench.connection, 10, "shop") == []
+    assert listings.parked(bench.connection, 10, "shop") == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.stream import Progress, SourceOutcome
 from sync_pipeline.model.entity import Column, Entity, Field
@@ -84,7 +84,7 @@ class Origin(Side):
     ) -> MergeResult:
         """A run of one entity into a target, from where the last one ended."""
         entity = entity or bench.system[name]
-        since = runs.progress(bench.connection, entity)
+        since = watermarks.progress(bench.connection, entity)
         with closing(self.source()) as source:
             stream = source.read(entity, Scope(**scope), since)
             return bench.merge(stream, run_id=run_id)[0]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import StoppedByGuard
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit
 from sync_pipeline.model.types import char, date, integer, numeric, text, timestamptz, uuid
 from sync_pipeline.sources.postgres import range_digests
@@ -371,7 +371,7 @@ ODD = {
 
 
 def cursor_of(bench: Workbench) -> Any:
-    return runs.progress(bench.connection, bench.system["item"]).cursor
+    return watermarks.progress(bench.connection, bench.system["item"]).cursor
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from sync_pipeline.merge.review import explain, undo
-from sync_pipeline.merge.review.explain import Side
+from sync_pipeline.merge.review import resolve, undo
+from sync_pipeline.merge.review.resolve import Side
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (
     CUSTOMER,
@@ -159,7 +159,7 @@ def test_a_person_decides_between_rivals_and_that_stands(tiny: World, side: Side
     patch(tiny)
     number = tiny.db.row("select id from sync.conflict")["id"]
 
-    explain.resolve(tiny.db.connection, BUBBLE, number, side, run_id=uuid4())
+    resolve.resolve(tiny.db.connection, BUBBLE, number, side, run_id=uuid4())
 
     chosen = rival if side == "source" else SEDA
     assert link_of(tiny) == chosen

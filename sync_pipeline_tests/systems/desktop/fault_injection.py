@@ -17,7 +17,7 @@ import psycopg
 
 from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.merge import engine
-from sync_pipeline.merge.bookkeeping import runs
+from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.engine import MergeResult
 from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stream import Batch, Progress
@@ -162,7 +162,7 @@ class Way:
         since: dict[str, Progress] = {}
         if scope.mode == "delta":
             with self.connect("progress") as account:
-                since = {n: runs.progress(account, self.system[n]) for n in names}
+                since = {n: watermarks.progress(account, self.system[n]) for n in names}
         with closing(source):
             for entity in self.entities(names):
                 stream = source.read(entity, scope, since.get(entity.name, Progress()))

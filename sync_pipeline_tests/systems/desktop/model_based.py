@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused, TargetUnavailable
 from sync_pipeline.merge.engine import MergeResult
-from sync_pipeline.merge.review import explain
+from sync_pipeline.merge.review import resolve
 from sync_pipeline.merge.schema.metadata import base_name
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import Connection
@@ -307,7 +307,7 @@ class Story:
         """A mobile user makes a row of the desktop their own."""
         self._set("mobile", name, nth, OWN, ("source", "M"))
 
-    def settle(self, side: str, nth: int, choice: explain.Side) -> None:
+    def settle(self, side: str, nth: int, choice: resolve.Side) -> None:
         """A person decides an open conflict."""
         way, disputed = self._way_to(side), self.practice.conflicts(side)
         if not disputed:
@@ -316,7 +316,7 @@ class Story:
         table, before = TABLES[conflict["entity"]], self.look(side)
         with way.connect("a person") as connection:
             try:
-                explain.resolve(connection, way.system, conflict["id"], choice, run_id=uuid4())
+                resolve.resolve(connection, way.system, conflict["id"], choice, run_id=uuid4())
             except (LookupError, TargetRefused):
                 assert _placed(self.look(side)) == _placed(before), "a refused decision wrote"
                 return

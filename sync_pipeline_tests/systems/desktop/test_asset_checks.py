@@ -8,7 +8,7 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from sync_pipeline.merge.review import explain
+from sync_pipeline.merge.review import resolve
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
@@ -169,7 +169,7 @@ def test_a_link_that_dangles_is_named_on_either_side(desktop: DesktopSystem) -> 
 
 @pytest.mark.parametrize("side", ["source", "local"])
 def test_what_the_desktop_wants_of_a_mobile_row_is_open_until_somebody_decides(
-    desktop: DesktopSystem, side: explain.Side
+    desktop: DesktopSystem, side: resolve.Side
 ) -> None:
     desktop.mobile.insert("jobshead", **job(9, source="M"))
     desktop.desktop.insert("jobshead", **job(9, work_desc="Another audit", source="D"))
@@ -177,7 +177,7 @@ def test_what_the_desktop_wants_of_a_mobile_row_is_open_until_somebody_decides(
     [conflict] = desktop.practice.conflicts()
 
     open_ = desktop.check(JOBS)["owner_conflicts"]
-    explain.resolve(desktop.mobile.connection, DESKTOP, conflict["id"], side, run_id=uuid4())
+    resolve.resolve(desktop.mobile.connection, DESKTOP, conflict["id"], side, run_id=uuid4())
 
     assert (open_.passed, value(open_, "open")) == (False, 1)
     assert (open_.description or "").endswith("differ from what the source wants: 9, 1001")

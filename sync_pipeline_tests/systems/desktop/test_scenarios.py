@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from sync_pipeline.merge.review import explain
+from sync_pipeline.merge.review import resolve
 from sync_pipeline.merge.review.undo import undo
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.fixtures.desktop import Practice, counted
@@ -26,7 +26,7 @@ def accepted(office: Practice) -> UUID:
     """The run in which a person takes the desktop's side of the only conflict."""
     [conflict] = office.conflicts()
     run_id = uuid4()
-    explain.resolve(office.mobile.connection, DESKTOP, conflict["id"], "source", run_id=run_id)
+    resolve.resolve(office.mobile.connection, DESKTOP, conflict["id"], "source", run_id=run_id)
     return run_id
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from sync_pipeline.definitions import defs
-from sync_pipeline.merge.bookkeeping import requests
+from sync_pipeline.merge.bookkeeping import requests, watermarks
 from sync_pipeline.merge.bookkeeping import runs as history
 from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.orchestration.resources import TargetDatabase
@@ -279,7 +279,7 @@ def test_old_bookkeeping_goes_from_both_databases_and_nothing_else(desktop: Desk
     assert accounts(desktop.mobile) == accounts(desktop.desktop) == (1, 1)
     assert desktop.desktop.value("select count(*) from jobshead") == 1
     with DesktopDatabase().connect() as connection:
-        assert history.progress(connection, JOBS_BACK).cursor is not None
+        assert watermarks.progress(connection, JOBS_BACK).cursor is not None
 
 
 def test_a_desktop_that_is_away_keeps_nothing_of_the_target_from_going(

@@ -1,0 +1,266 @@
+"""Lists of runs, steps and of what waits for people: conflicts, rejected and parked records."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.connect import Connection
+
+Row = dict[str, Any]
+
+
+def runs(connection: Connection, limit: int) -> list[Row]:
+    """Recent runs, newest first."""
+    return _rows(
+        connection,
+        """
+        select id as run_id, sync_type, status, items_processed, items_created, items_updated,
+            items_failed, duration_ms, metadata, created_at
+        from sync_history
+        order by created_at desc, id
+        limit %(limit)s
+        """,
+        limit=limit,
+    )
+
+
+def steps(connection: Connection, run_id: UUID) -> list[Row]:
+    """Steps of a run, in order."""
+    return _rows(
+        connection,
+        """
+        select system, entity, part, action, status, error, counts, facts, started_at, finished_at
+        from sync.step
+        where run_id = %(run)s
+        order by id
+        """,
+        run=run_id,
+    )
+
+
+def conflicts(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
+    """Unresolved conflicts, newest first."""
+    return _rows(
+        connection,
+        """
+        select id, system, entity, key, kind, field, base, local, source, kept, run_id, created_at
+        from sync.conflict
+        where resolved_at is null
+            and (%(entity)s::text is null or entity = %(entity)s)
+            and (%(system)s::text is null or system = %(system)s)
+        order by id desc
+        limit %(limit)s
+        """,
+        limit=limit,
+        entity=entity,
+        system=system,
+    )
+
+
+def rejected(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
+    """Rejected records, newest first."""
+    return _rows(
+        connection,
+        """
+        select id, system, entity, key, reason, "constraint", payload, run_id, first_seen, last_seen
+        from sync.rejected
+        where (%(entity)s::text is null or entity = %(entity)s)
+            and (%(system)s::text is null or system = %(system)s)
+        order by last_seen desc, id
+        limit %(limit)s
+        """,
+        limit=limit,
+        entity=entity,
+        system=system,
+    )
+
+
+def parked(
+    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+) -> list[Row]:
+    """Parked records and the parents they wait for, oldest first."""
+    return _rows(
+        connection,
+        """
+        select id, system, entity, key, parent, parent_column, parent_key, run_id, parked_at
+        from sync.parked
+        where (%(entity)s::text is null or entity = %(entity)s)
+            and (%(system)s::text is null or system = %(system)s)
+        order by parked_at, id
+        limit %(limit)s
+        """,
+        limit=limit,
+        entity=entity,
+        system=system,
+    )
+
+
+# -- one row
+
+
+def conflicts_of_row(connection: Connection, entity: Entity, key: Jsonb) -> list[Row]:
+    """Unresolved conflicts of one row, oldest first."""
+    return _rows(
+        connection,
+        """
+        select id, kind, field, base, local, source, kept, run_id, created_at
+        from sync.conflict
+        where system = %(system)s and entity = %(entity)s and key = %(key)s and resolved_at is null
+        order by id
+        """,
+        system=entity.system,
+        entity=entity.name,
+        key=key,
+    )
+
+
+def rejection_of_row(connection: Connection, entity: Entity, key: Jsonb) -> str | None:
+    """Why the row's last record was rejected; None when it was not."""
+    row = connection.execute(
+        "select reason from sync.rejected where system = %s and entity = %s and key = %s",
+        [entity.system, entity.name, key],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def writers_of_row(connection: Connection, entity: Entity, key: Jsonb) -> dict[str, str]:
+    """The run that last wrote each field of a row, by column; without the insert, which has no image."""
+    rows = connection.execute(
+        """
+        select distinct on (f.name) f.name, x.run_id::text
+        from sync.change x, jsonb_object_keys(x.after) as f(name)
+        where x.system = %s and x.entity = %s and x.key = %s
+        order by f.name, x.id desc
+        """,
+        [entity.system, entity.name, key],
+    )
+    return dict(rows.fetchall())
+
+
+# -- for checks
+
+
+@dataclass(frozen=True)
+class LastMerge:
+    """The last merge of an entity that was entered into the history."""
+
+    status: str
+    counts: dict[str, int]
+    finished_at: dt.datetime
+    error: str | None
+    run_began: dt.datetime
+
+    @property
+    def duration(self) -> dt.timedelta:
+        """From the start of its run to its commit."""
+        return self.finished_at - self.run_began
+
+
+def last_merge(connection: Connection, entity: Entity) -> LastMerge | None:
+    """The entity's last merge, whatever became of it; None before the first."""
+    row = connection.execute(
+        """
+        select s.status, coalesce(s.counts, '{}'), s.finished_at, s.error,
+            (select min(r.started_at) from sync.step r where r.run_id = s.run_id)
+        from sync.step s
+        where s.system = %s and s.entity = %s and s.action = 'merge'
+        order by s.id desc
+        limit 1
+        """,
+        [entity.system, entity.name],
+    ).fetchone()
+    return LastMerge(*row) if row else None
+
+
+def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[int, list[str]]:
+    """The number of unresolved conflicts of a kind, and the keys of some of them."""
+    row: Any = connection.execute(
+        """
+        select count(*),
+            (array_agg((select string_agg(value, ', ') from jsonb_each_text(key)) order by id))[:5]
+        from sync.conflict
+        where system = %s and entity = %s and kind = %s and resolved_at is null
+        """,
+        [entity.system, entity.name, kind],
+    ).fetchone()
+    return row[0], row[1] or []
+
+
+def has_constraint_rejection(connection: Connection, system: str, column: str, value: str) -> bool:
+    """Whether a constraint of the target rejected a record whose key has this value."""
+    row = connection.execute(
+        """
+        select exists (
+            select from sync.rejected
+            where system = %s and "constraint" is not null and key ->> %s = %s
+        )
+        """,
+        [system, column, value],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+@dataclass(frozen=True)
+class LastCounts:
+    """What the last completed merges counted, for the difference between source and table.
+
+    Attributes:
+        at_source: records at the source; None where the source does not report a count.
+        complete: whether the last merge read everything.
+        released, duplicates, held_back, undelivered: see `review.audit.Difference`; of the last merge
+            that read everything.
+    """
+
+    at_source: int | None = None
+    complete: bool = False
+    released: int = 0
+    duplicates: int = 0
+    held_back: int = 0
+    undelivered: int = 0
+
+
+def last_counts(connection: Connection, entity: Entity) -> LastCounts:
+    """Counts of the entity's last completed merge, and of its last one that read everything."""
+    rows = connection.execute(_LAST_COUNTS, {"system": entity.system, "entity": entity.name})
+    row = rows.fetchone()
+    return LastCounts(*row) if row else LastCounts()
+
+
+_LAST_COUNTS = """
+with merge as not materialized (
+    select *, coalesce((facts ->> 'complete_scan')::boolean, false) as complete
+    from sync.step
+    where system = %(system)s and entity = %(entity)s and action = 'merge' and status = 'completed'
+),
+last as (
+    select * from merge order by id desc limit 1
+),
+last_complete as (
+    select * from merge where complete order by id desc limit 1
+)
+select
+    (last.facts ->> 'source_rows')::int,
+    last.complete,
+    coalesce((c.facts ->> 'released')::int, 0),
+    coalesce((c.counts ->> 'duplicates')::int, 0),
+    coalesce((c.facts ->> 'not_accepted')::int, 0) - coalesce((c.facts ->> 'held_back')::int, 0),
+    coalesce((c.facts ->> 'undelivered')::int, 0)
+from last
+left join last_complete c on true
+"""
+
+
+def _rows(connection: Connection, statement: LiteralString, **parameters: Any) -> list[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, parameters).fetchall()
