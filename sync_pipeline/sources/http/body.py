@@ -41,13 +41,13 @@ class Download:
     Args:
         into: open for reading and writing; each attempt begins at its start.
         retries: told when the call comes further than ever before.
-        patience: its time budget is how long an attempt may go without `STEP` bytes.
+        retry_policy: its time budget is how long an attempt may go without `STEP` bytes.
     """
 
-    def __init__(self, into: BinaryIO, retries: Retries, patience: RetryPolicy) -> None:
+    def __init__(self, into: BinaryIO, retries: Retries, retry_policy: RetryPolicy) -> None:
         self._into = into
         self._retries = retries
-        self._seconds = patience.time_budget.total_seconds()
+        self._seconds = retry_policy.time_budget.total_seconds()
         self._furthest = 0
 
     async def receive(

@@ -78,12 +78,12 @@ def path_of(request: httpx2.Request) -> str:
     return request.url.raw_path.decode("ascii").partition("?")[0]
 
 
-def timeouts(patience: RetryPolicy) -> httpx2.Timeout:
+def timeouts(retry_policy: RetryPolicy) -> httpx2.Timeout:
     """What a client waits for at most."""
-    read = patience.read_timeout.total_seconds()
+    read = retry_policy.read_timeout.total_seconds()
     # The pool has a connection for every slot, so waiting for one is never the source's doing.
     return httpx2.Timeout(
-        connect=patience.connect_timeout.total_seconds(), read=read, write=read, pool=None
+        connect=retry_policy.connect_timeout.total_seconds(), read=read, write=read, pool=None
     )
 
 

@@ -79,7 +79,7 @@ class Retries:
 
     def __init__(
         self,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         what: str,
         *,
         attempts: int | None = None,
@@ -88,7 +88,7 @@ class Retries:
         self.retries = 0
         self.waited = 0.0
         self.last: RetryableError | None = None
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._what = what
         self._attempts = attempts
         self._remedy = remedy
@@ -110,7 +110,7 @@ class Retries:
     @property
     def left(self) -> float:
         """Seconds left of the time budget."""
-        return self._patience.time_budget.total_seconds() - self._spent
+        return self._retry_policy.time_budget.total_seconds() - self._spent
 
     def wait_after(self, error: Exception) -> bool | float:
         """Seconds to wait before the next attempt, or False to give up; stamina's backoff hook."""
@@ -148,16 +148,16 @@ class Retries:
 
     @property
     def _broken(self) -> bool:
-        return self._undecodable >= self._patience.undecodable_replies
+        return self._undecodable >= self._retry_policy.undecodable_replies
 
     @property
     def _used_up(self) -> bool:
         return self._broken or (self._attempts is not None and self._counted >= self._attempts)
 
     def _backoff(self, error: RetryableError) -> float:
-        first = self._patience.first_wait.total_seconds()
+        first = self._retry_policy.first_wait.total_seconds()
         if error.wait is not None:
             # Spread over a moment, or everyone who was told to wait would come back at once.
             return error.wait + random.uniform(0, first)  # noqa: S311 - no secret
-        bound = min(self._patience.longest_wait.total_seconds(), first * 2**self.retries)
+        bound = min(self._retry_policy.longest_wait.total_seconds(), first * 2**self.retries)
         return random.uniform(0, bound)  # noqa: S311 - no secret

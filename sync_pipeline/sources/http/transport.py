@@ -43,7 +43,7 @@ class HttpTransport:
         url: root below which all paths lie.
         headers: sent with every call; a lasting credential belongs here and nowhere else.
         remedy: says what to check for a status and a path; the end of a refusal's message.
-        patience: how long and how often a call is tried.
+        retry_policy: how long and how often a call is tried.
         requests_per_minute: most calls in any minute; half of them may come at once.
         concurrency: calls under way at once.
         secrets: words that are blotted out should a source echo them; looked at anew each time.
@@ -57,7 +57,7 @@ class HttpTransport:
         *,
         headers: Mapping[str, str],
         remedy: Remedy,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         requests_per_minute: float,
         concurrency: int,
         secrets: Collection[str] = (),
@@ -66,7 +66,7 @@ class HttpTransport:
         self.name = name
         self.traffic = Traffic()
         self._remedy = remedy
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._secrets = secrets
         self._slots = anyio.Semaphore(concurrency)
         self._pace = rate_limiter(requests_per_minute)
@@ -76,7 +76,7 @@ class HttpTransport:
             headers=headers,
             auth=auth,
             event_hooks={"request": [self._counted]},
-            timeout=timeouts(patience),
+            timeout=timeouts(retry_policy),
             limits=httpx2.Limits(
                 max_connections=concurrency, max_keepalive_connections=concurrency
             ),
@@ -105,7 +105,7 @@ class HttpTransport:
         Args:
             path: below the root, already quoted.
             read: turns the reply into a value. It raises `Undecodable` for a reply that is not the
-                protocol, `TryAgain` for one that asks for patience in words of its own.
+                protocol, `TryAgain` for one that asks to be called later.
             params: the query.
             headers: of this call only; not for credentials.
             accept: statuses besides 2xx that `read` wants to see.
@@ -154,7 +154,7 @@ class HttpTransport:
                 empty, and its size that of the file; a status that was accepted has a content instead.
         """
         call = self._call(path, params, headers)
-        download = Download(into, call[1], self._patience)
+        download = Download(into, call[1], self._retry_policy)
         in_thread = partial(anyio.to_thread.run_sync, read)
         return await self._until(call, download.receive, accept=accept, read=in_thread)
 
@@ -179,7 +179,7 @@ class HttpTransport:
         request = self._client.build_request("GET", path, params=params, headers=headers)
         asked = path_of(request)
         what, remedy = f"{self.name}: GET {asked}", self._remedy(0, asked)
-        return request, Retries(self._patience, what, attempts=attempts, remedy=remedy)
+        return request, Retries(self._retry_policy, what, attempts=attempts, remedy=remedy)
 
     async def _until(
         self,
@@ -233,7 +233,7 @@ class HttpTransport:
     def _passing(self, reply: Response) -> RetryableError:
         wait = reply.retry_after
         if wait is not None:
-            wait = min(wait, self._patience.longest_retry_after.total_seconds())
+            wait = min(wait, self._retry_policy.longest_retry_after.total_seconds())
             # The source speaks to all of us, not only to the call that it happened to hit.
             self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
         return RetryableError(

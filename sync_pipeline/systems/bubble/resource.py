@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-import dagster as dg
 from pydantic import PrivateAttr
 
 from sync_pipeline.errors import SettingsError
@@ -19,6 +18,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.field_coverage import Coverage
+from sync_pipeline.sources.http.resource import HttpSource, source_not_named, traffic_counted
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.bubble import packages as package
 from sync_pipeline.systems.bubble.api.client import BubbleClient
@@ -34,31 +34,19 @@ _TICK = dt.timedelta(
 )  # Bubble's times have milliseconds, and both ends of a range belong to it
 
 
-class BubbleSource(dg.ConfigurableResource):
+class BubbleSource(HttpSource):
     """Reads the Bubble app named by BUBBLE_API_URL and BUBBLE_API_TOKEN.
 
     One client serves a whole run, so that its rate limit and its connections are shared; packages are
     fetched once per run, whichever of their entities is asked for first.
     """
 
-    _client: BubbleClient | None = PrivateAttr(default=None)
-    _most_patience: dt.timedelta = PrivateAttr(default=dt.timedelta.max)
     _packages: dict[Scope, Packages] = PrivateAttr(default_factory=dict)
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the connections at the end of the run."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections; harmless when there are none."""
-        if self._client:
-            self._client.close()
-            self._client = None
+        super().close()
         self._packages.clear()
-
-    def set_time_budget(self, patience: dt.timedelta) -> None:
-        """Give a call up after this time, even if the environment allows for more."""
-        self._most_patience = patience
 
     @property
     def client(self) -> BubbleClient:
@@ -67,21 +55,7 @@ class BubbleSource(dg.ConfigurableResource):
         Raises:
             SettingsError: the app is not named in the environment.
         """
-        if self._client is None:
-            settings = Settings.read()
-            if not settings.bubble_url or not settings.bubble_token:
-                raise SettingsError(
-                    "BUBBLE_API_URL and BUBBLE_API_TOKEN are not set and no simulator was started here; set"
-                    " them, or start through `sync-pipeline up`, `demo` or `sync`"
-                )
-            client = BubbleClient(
-                settings.bubble_url,
-                settings.bubble_token,
-                patience=RetryPolicy(time_budget=min(settings.source_outage, self._most_patience)),
-                requests_per_minute=settings.bubble_requests_per_minute,
-            )
-            self._client = client.__enter__()
-        return self._client
+        return self._open_client(_client)
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope; see `orchestration.resources.Source`."""
@@ -106,12 +80,8 @@ class BubbleSource(dg.ConfigurableResource):
         self, batches: Iterable[list[Record]], outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         """Attribute the client's traffic to this stream while it is read."""
-        calls, received = self.client.calls, self.client.bytes
-        try:
+        with traffic_counted(self.client.traffic, outcome):
             yield from batches
-        finally:
-            outcome.calls = self.client.calls - calls
-            outcome.bytes = self.client.bytes - received
 
     def _scanned(
         self, entity: Entity, scope: Scope, since: dt.datetime | None, outcome: SourceOutcome
@@ -186,6 +156,17 @@ class BubbleSource(dg.ConfigurableResource):
         packages = package.fetch(self.client, invoices, _known([i["_id"] for i in invoices]))
         packages.failed = failed
         return packages
+
+
+def _client(settings: Settings, retry_policy: RetryPolicy) -> BubbleClient:
+    if not settings.bubble_url or not settings.bubble_token:
+        raise source_not_named("BUBBLE_API_URL", "BUBBLE_API_TOKEN")
+    return BubbleClient(
+        settings.bubble_url,
+        settings.bubble_token,
+        retry_policy=retry_policy,
+        requests_per_minute=settings.bubble_requests_per_minute,
+    )
 
 
 def _known(invoices: list[str]) -> Known:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
-import httpx2
-
-from sync_pipeline.errors import SettingsError
-from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.http.client import HttpClient, require_credential, require_url
 from sync_pipeline.sources.http.oauth import ClientCredentials
 from sync_pipeline.sources.http.redaction import Redactor
 from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
-from sync_pipeline.sources.http.transport import HttpTransport, Response, Traffic
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.systems.integrations.menu.formats import QU
 from sync_pipeline.systems.integrations.menu.menu import Menu, read_menu
 from sync_pipeline.systems.integrations.source_configs import SourceConfig
@@ -33,7 +29,7 @@ ORDER_TYPE = "1"
 _CREDENTIALS = "Check QU_CLIENT_ID and QU_CLIENT_SECRET."
 
 
-class QuClient:
+class QuClient(HttpClient):
     """Reads menus; a context manager.
 
     Args:
@@ -41,7 +37,7 @@ class QuClient:
         client_id: names us to it.
         client_secret: proves it.
         integration: sent as X-Integration, where the gateway asks for it.
-        patience: how long a call is tried before the source counts as unavailable.
+        retry_policy: how long a call is tried before the source counts as unavailable.
         requests_per_minute: most calls in any minute; half of them may come at once.
         concurrency: calls under way at once.
 
@@ -56,17 +52,17 @@ class QuClient:
         client_secret: str,
         *,
         integration: str | None = None,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         requests_per_minute: float = 300,
         concurrency: int = 4,
     ) -> None:
-        root = _usable_root(url)
+        root = require_url("QU_API_URL", url, example="https://gateway-api.qubeyond.com")
         for variable, value in [
             ("QU_CLIENT_ID", client_id),
             ("QU_CLIENT_SECRET", client_secret),
             ("QU_INTEGRATION", integration or "-"),
         ]:
-            _require_usable(variable, value)
+            require_credential(variable, value)
         form = {
             "grant_type": "client_credentials",
             "client_id": client_id,
@@ -84,34 +80,13 @@ class QuClient:
             root,
             headers={"X-Integration": integration} if integration else {},
             remedy=_remedy,
-            patience=patience or RetryPolicy(),
+            retry_policy=retry_policy or RetryPolicy(),
             requests_per_minute=requests_per_minute,
             concurrency=concurrency,
             secrets=credentials.secrets,
             auth=credentials,
         )
-        self._background = Background("qu-client", self._transport)
-
-    def __enter__(self) -> Self:
-        self._background.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Cancel what is under way and close the connections; harmless when closed."""
-        self._background.close()
-
-    @property
-    def traffic(self) -> Traffic:
-        """Calls, bytes, retries and waits so far; still counting."""
-        return self._transport.traffic
+        super().__init__("qu-client", self._transport, self._transport.traffic)
 
     def menu(self, config: SourceConfig, previous: str | None = None) -> Menu | None:
         """The menu of a configuration, to be closed by the caller; None if it is still the previous one.
@@ -194,22 +169,6 @@ def _unchanged(previous: str | None) -> None:
     # Nothing means “as before” only to someone who has said what was before.
     if not previous:
         raise InvalidResponse("an empty reply to a first request for a menu")
-
-
-def _usable_root(url: str) -> str:
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise SettingsError("QU_API_URL has to be a URL such as https://gateway-api.qubeyond.com")
-    return url.rstrip("/")
-
-
-def _require_usable(variable: str, value: str) -> None:
-    # Such a value would fail inside the HTTP library, which quotes it in its message.
-    if not value.isascii() or not value.isprintable() or " " in value or not value:
-        raise SettingsError(f"{variable} is empty or holds blanks or other stray characters")
 
 
 def _remedy(status: int, _: str) -> str:

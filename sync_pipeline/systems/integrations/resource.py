@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import cast
 
-import dagster as dg
 from pydantic import PrivateAttr
 
 from sync_pipeline.errors import SettingsError
@@ -18,6 +16,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
+from sync_pipeline.sources.http.resource import HttpSource, source_not_named
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.integrations.api import QuClient
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PARTITION_COLUMN
@@ -48,33 +47,21 @@ def _has_rejections(config_id: str) -> bool:
         )
 
 
-class MenuSource(dg.ConfigurableResource):
+class MenuSource(HttpSource):
     """Reads the gateway named by QU_API_URL, QU_CLIENT_ID and QU_CLIENT_SECRET.
 
     One client serves a whole run, so that token and rate limit are shared. A menu is fetched once for all
     of its entities, and stays on disk until another one is requested.
     """
 
-    _client: QuClient | None = PrivateAttr(default=None)
-    _time_budget: dt.timedelta = PrivateAttr(default=dt.timedelta.max)
     _configs: Mapping[str, SourceConfig] | None = PrivateAttr(default=None)
     _menu: tuple[Scope, Menu | None] | None = PrivateAttr(default=None)
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the connections at the end of the run."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections and free the space on disk; harmless when there is nothing."""
         self._drop_menu()
-        if self._client:
-            self._client.close()
-            self._client = None
+        super().close()
         self._configs = None
-
-    def set_time_budget(self, budget: dt.timedelta) -> None:
-        """Give a call up after this time, even if the environment allows for more."""
-        self._time_budget = budget
 
     @property
     def client(self) -> QuClient:
@@ -83,22 +70,7 @@ class MenuSource(dg.ConfigurableResource):
         Raises:
             SettingsError: the gateway is not named in the environment.
         """
-        if self._client is None:
-            settings = Settings.read()
-            if not (settings.qu_url and settings.qu_client_id and settings.qu_client_secret):
-                raise SettingsError(
-                    "QU_API_URL, QU_CLIENT_ID and QU_CLIENT_SECRET are not set and no simulator was started"
-                    " here; set them, or start through `sync-pipeline up`, `demo` or `sync`"
-                )
-            client = QuClient(
-                settings.qu_url,
-                settings.qu_client_id,
-                settings.qu_client_secret,
-                integration=settings.qu_integration,
-                patience=RetryPolicy(time_budget=min(settings.source_outage, self._time_budget)),
-            )
-            self._client = client.__enter__()
-        return self._client
+        return self._open_client(_client)
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """The items of one entity on the menu of `scope.partition`; fetches the menu unless it is there.
@@ -183,3 +155,15 @@ class MenuSource(dg.ConfigurableResource):
             e.source: sorted({s for f in e.fields for s in f.sources})
             for e in INTEGRATIONS.entities
         }
+
+
+def _client(settings: Settings, retry_policy: RetryPolicy) -> QuClient:
+    if not (settings.qu_url and settings.qu_client_id and settings.qu_client_secret):
+        raise source_not_named("QU_API_URL", "QU_CLIENT_ID", "QU_CLIENT_SECRET")
+    return QuClient(
+        settings.qu_url,
+        settings.qu_client_id,
+        settings.qu_client_secret,
+        integration=settings.qu_integration,
+        retry_policy=retry_policy,
+    )

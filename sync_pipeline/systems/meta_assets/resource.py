@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-import dagster as dg
-from pydantic import PrivateAttr
-
 from sync_pipeline.errors import SettingsError, SourceRefused, SourceUnavailable
 from sync_pipeline.merge.stream import EntityBatches, Progress, SourceOutcome
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
+from sync_pipeline.sources.http.resource import HttpSource, source_not_named, traffic_counted
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.meta_assets.api.client import MetaClient, ReadResult
 from sync_pipeline.systems.meta_assets.entities import PHONE_NUMBER
@@ -48,24 +46,12 @@ ON_OFFER = (
 """What Graph describes of a phone number; each has to be asked for by name."""
 
 
-class MetaSource(dg.ConfigurableResource):
+class MetaSource(HttpSource):
     """Reads the Graph API named by META_GRAPH_URL.
 
     The target says which workspaces are connected to which accounts, and has their tokens; a workspace
     without one uses META_ACCESS_TOKEN.
     """
-
-    _client: MetaClient | None = PrivateAttr(default=None)
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the connections at the end of the run."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections; harmless when there are none."""
-        if self._client:
-            self._client.close()
-            self._client = None
 
     @property
     def client(self) -> MetaClient:
@@ -74,20 +60,7 @@ class MetaSource(dg.ConfigurableResource):
         Raises:
             SettingsError: the API is not named in the environment.
         """
-        if self._client is None:
-            settings = Settings.read()
-            if not settings.meta_url:
-                raise SettingsError(
-                    "META_GRAPH_URL is not set and no simulator was started here; set it, or start"
-                    " through `sync-pipeline up`, `demo` or `sync`"
-                )
-            client = MetaClient(
-                settings.meta_url,
-                fields=asked_for(PHONE_NUMBER),
-                patience=RetryPolicy(time_budget=settings.source_outage),
-            )
-            self._client = client.__enter__()
-        return self._client
+        return self._open_client(_client)
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of phone numbers within a scope; see `orchestration.resources.Source`.
@@ -140,21 +113,24 @@ class MetaSource(dg.ConfigurableResource):
         self, errand: ReadPlan, tally: OutcomeBuilder, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         """Read, and attribute the client's traffic to this stream meanwhile."""
-        traffic = self.client.traffic
-        calls, received = traffic.calls, traffic.bytes
         failed: ReadResult | None = None
-        try:
-            with closing(self.client.answers(errand.asks)) as answers:
-                for answer in answers:
-                    tally.add(answer)
-                    failed = answer if answer.complaint else failed
-                    if answer.records:
-                        yield _records_of(answer)
-        finally:
-            outcome.calls = traffic.calls - calls
-            outcome.bytes = traffic.bytes - received
+        with (
+            traffic_counted(self.client.traffic, outcome),
+            closing(self.client.answers(errand.asks)) as answers,
+        ):
+            for answer in answers:
+                tally.add(answer)
+                failed = answer if answer.complaint else failed
+                if answer.records:
+                    yield _records_of(answer)
         if failed and tally.host_is_away:
             raise _no_answer(failed)
+
+
+def _client(settings: Settings, retry_policy: RetryPolicy) -> MetaClient:
+    if not settings.meta_url:
+        raise source_not_named("META_GRAPH_URL")
+    return MetaClient(settings.meta_url, fields=asked_for(PHONE_NUMBER), retry_policy=retry_policy)
 
 
 def asked_for(entity: Entity) -> tuple[str, ...]:

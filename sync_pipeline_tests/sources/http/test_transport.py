@@ -30,7 +30,7 @@ def with_transport(
     bubble: BubbleSimulator, work: Callable[[HttpTransport], Awaitable[T]], **settings: Any
 ) -> T:
     async def run() -> T:
-        given = {"patience": QUICK, "requests_per_minute": 1e6, "concurrency": 4, **settings}
+        given = {"retry_policy": QUICK, "requests_per_minute": 1e6, "concurrency": 4, **settings}
         async with HttpTransport(
             "Source",
             given.pop("url", bubble.url),
@@ -81,7 +81,7 @@ class TestRetryable:
         begun = time.monotonic()
         broken = fault.kind in {"truncate", "cut", "garbage"}
         with pytest.raises(SourceBroken if broken else SourceUnavailable) as failure:
-            with_transport(bubble, ask, patience=BRIEF)
+            with_transport(bubble, ask, retry_policy=BRIEF)
         assert time.monotonic() - begun < 2
         assert "GET /version-live/api/1.1/obj/agent" in str(failure.value)
         assert bubble.stats.total == 4 if broken else bubble.stats.total > 0
@@ -110,8 +110,8 @@ class TestRetryAfter:
         bubble.faults.add(
             Fault(kind="status", status=429, times=1, headers={"Retry-After": "86400"})
         )
-        patience = replace(QUICK, longest_retry_after=timedelta(milliseconds=100))
-        assert with_transport(bubble, ask_and_count, patience=patience) == (2, 1)
+        retry_policy = replace(QUICK, longest_retry_after=timedelta(milliseconds=100))
+        assert with_transport(bubble, ask_and_count, retry_policy=retry_policy) == (2, 1)
 
     def test_a_pause_longer_than_the_budget_is_not_waited_for(
         self, bubble: BubbleSimulator
@@ -168,7 +168,7 @@ def test_a_redirection_that_repeats_the_token_is_told_without_it(bubble: BubbleS
 def test_a_source_that_does_not_listen_is_unavailable(bubble: BubbleSimulator) -> None:
     bubble.stop()
     with pytest.raises(SourceUnavailable, match="ConnectError"):
-        with_transport(bubble, ask, patience=BRIEF)
+        with_transport(bubble, ask, retry_policy=BRIEF)
 
 
 def test_a_reader_may_ask_for_another_attempt_or_a_status_of_its_own(
@@ -222,15 +222,17 @@ class TestPace:
         async def ask_often(transport: HttpTransport) -> None:
             await gather([partial(ask, transport)] * 12)
 
-        with_transport(bubble, ask_often, concurrency=1, patience=BRIEF)
+        with_transport(bubble, ask_often, concurrency=1, retry_policy=BRIEF)
 
 
 class TestRetries:
     def test_waits_are_drawn_from_zero_to_a_bound_that_doubles(self) -> None:
-        patience = RetryPolicy(first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=4))
+        retry_policy = RetryPolicy(
+            first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=4)
+        )
 
         def fourfold() -> list[float]:
-            retries = Retries(patience, "GET /")
+            retries = Retries(retry_policy, "GET /")
             retries.start()
             return [float(retries.wait_after(RetryableError("no"))) for _ in range(4)]
 

@@ -48,7 +48,7 @@ def app_with(records: list[Record], options: Options | None = None) -> Iterator[
 
 def client_of(bubble: BubbleSimulator, **settings: Any) -> BubbleClient:
     """A client that does not dawdle; with pages of ten, a few hundred records are many pages."""
-    hasty: dict[str, Any] = {"patience": QUICK, "requests_per_minute": 1e6, "page_size": 10}
+    hasty: dict[str, Any] = {"retry_policy": QUICK, "requests_per_minute": 1e6, "page_size": 10}
     return BubbleClient(bubble.url, settings.pop("token", bubble.token), **{**hasty, **settings})
 
 

@@ -212,7 +212,7 @@ class TestFaults:
         broken = fault.kind in {"truncate", "cut", "garbage"}
         # Whether the last attempt still gets its answer is up to the machine.
         kinds = (SourceBroken, SourceUnavailable) if broken else SourceUnavailable
-        with client_of(qu, patience=BRIEF) as client, pytest.raises(kinds) as failure:
+        with client_of(qu, retry_policy=BRIEF) as client, pytest.raises(kinds) as failure:
             client.menu(config_of())
         assert "GET /api/v4/menus" in str(failure.value)
         assert qu.client_secret not in str(failure.value)

@@ -80,7 +80,7 @@ def with_line(line: SlowLine, work: Callable[[HttpTransport], Awaitable[T]]) -> 
             url,
             headers={},
             remedy=lambda status, path: f"Check {status} at {path}.",
-            patience=PATIENT,
+            retry_policy=PATIENT,
             requests_per_minute=1e6,
             concurrency=1,
         ) as transport:

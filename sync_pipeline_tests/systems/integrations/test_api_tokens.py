@@ -70,7 +70,7 @@ def with_credentials(
             qu.url,
             headers={},
             remedy=lambda _, path: f"Check {path}.",
-            patience=QUICK,
+            retry_policy=QUICK,
             requests_per_minute=1e6,
             concurrency=8,
             secrets=auth.secrets,
@@ -198,7 +198,7 @@ def test_a_token_endpoint_that_keeps_failing_makes_the_source_unavailable_or_bro
     ]:
         qu.faults.replace([fault])
         with (
-            client_of(qu, patience=BRIEF) as client,
+            client_of(qu, retry_policy=BRIEF) as client,
             pytest.raises(failure, match="request for a token"),
         ):
             client.generation(config_of())

@@ -33,7 +33,7 @@ class Naps:
 @contextmanager
 def client_of(meta: MetaSimulator, **settings: Any) -> Iterator[MetaClient]:
     """A client that does not dawdle."""
-    hasty: dict[str, Any] = {"fields": FIELDS, "patience": QUICK, "requests_per_minute": 1e6}
+    hasty: dict[str, Any] = {"fields": FIELDS, "retry_policy": QUICK, "requests_per_minute": 1e6}
     with MetaClient(settings.pop("url", meta.url), **{**hasty, **settings}) as client:
         yield client
 

@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, unquote
 
-import httpx2
-
-from sync_pipeline.errors import SettingsError
-from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.http.client import HttpClient, require_credential, require_url
 from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
-from sync_pipeline.sources.http.transport import HttpTransport, Response, Traffic
+from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.systems.bubble.api.dates import millis_of
 from sync_pipeline.systems.bubble.api.keyset import Walk
 from sync_pipeline.systems.bubble.api.lookup import Lookup, look_up
@@ -33,14 +29,16 @@ from sync_pipeline.systems.bubble.api.pages import (
 )
 from sync_pipeline.systems.bubble.api.scan import Scan
 
+URL_EXAMPLE = "https://app.example.com/version-live/api/1.1"
 
-class BubbleClient:
+
+class BubbleClient(HttpClient):
     """Reads one branch of a Bubble app; a context manager.
 
     Args:
         url: root of the API, such as `https://app.example.com/version-live/api/1.1`.
         token: an API token of the app; privacy rules do not apply to it.
-        patience: how long a call is tried before its source counts as unavailable.
+        retry_policy: how long a call is tried before its source counts as unavailable.
         requests_per_minute: most calls in any minute; plans allow between 1,000 and 35,000 to all
             clients of an app together.
         concurrency: calls under way at once, and so the most segments of a scan.
@@ -58,7 +56,7 @@ class BubbleClient:
         url: str,
         token: str,
         *,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         requests_per_minute: float = 900,
         concurrency: int = 8,
         list_size: int = 50,
@@ -66,54 +64,24 @@ class BubbleClient:
         page_size: int = 100,
         cursor_cap: int = 50_000,
     ) -> None:
-        _require_usable(url, token)
+        require_url("BUBBLE_API_URL", url, example=URL_EXAMPLE)
+        require_credential("BUBBLE_API_TOKEN", token)
         self._transport = HttpTransport(
             "Bubble",
             url,
             headers={"Authorization": f"Bearer {token}"},
             remedy=_remedy,
-            patience=patience or RetryPolicy(),
+            retry_policy=retry_policy or RetryPolicy(),
             requests_per_minute=requests_per_minute,
             concurrency=concurrency,
             secrets=[token],
         )
-        self._background = Background("bubble-client", self._transport)
+        super().__init__("bubble-client", self._transport, self._transport.traffic)
         self._listing = Listing(self._transport, page_size=page_size)
         self._concurrency = concurrency
         self._list_size = list_size
         self._url_budget = url_budget
         self._cursor_cap = cursor_cap
-
-    def __enter__(self) -> Self:
-        self._background.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Cancel what is under way and close the connections; harmless when closed."""
-        self._background.close()
-
-    @property
-    def traffic(self) -> Traffic:
-        """Calls, bytes, retries and waits so far; still counting."""
-        return self._transport.traffic
-
-    @property
-    def calls(self) -> int:
-        """HTTP attempts so far."""
-        return self.traffic.calls
-
-    @property
-    def bytes(self) -> int:
-        """Body bytes received so far, as they came over the wire."""
-        return self.traffic.bytes
 
     def scan(
         self,
@@ -209,20 +177,6 @@ def _types(reply: Response) -> dict[str, Any]:
             return types
         case _:
             raise InvalidResponse("a description of the app without “types”")
-
-
-def _require_usable(url: str, token: str) -> None:
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise SettingsError(
-            "BUBBLE_API_URL has to be a URL such as https://app.example.com/version-live/api/1.1"
-        )
-    # Such a token would fail inside the HTTP library, which quotes the header in its message.
-    if not token.isascii() or not token.isprintable() or " " in token or not token:
-        raise SettingsError("BUBBLE_API_TOKEN is empty or holds blanks or other stray characters")
 
 
 def _remedy(status: int, path: str) -> str:

@@ -96,7 +96,7 @@ class _Finder:
         try:
             return await self._read(values, attempts=_ATTEMPTS_OF_LIST)
         except (SourceBroken, SourceUnavailable) as error:
-            # The whole patience goes into a question without these values: when it is answered,
+            # The whole time budget goes into a question without these values: when it is answered,
             # the source is up and the values are to blame.
             await self._listing.page(Query(type_name=self._type_name), limit=1)
             return await self._divide(values, error)

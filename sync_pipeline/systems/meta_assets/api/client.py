@@ -12,14 +12,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from types import TracebackType
-from typing import Self
 
 import anyio
-import httpx2
 
-from sync_pipeline.errors import SettingsError, SourceBroken, SourceRefused, SourceUnavailable
-from sync_pipeline.sources.event_loop import Background, Emit, Stream
+from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
+from sync_pipeline.sources.event_loop import Emit, Stream
+from sync_pipeline.sources.http.client import HttpClient, require_url
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.sources.http.transport import Traffic
 from sync_pipeline.sources.task_group import gather
@@ -70,13 +68,13 @@ class ReadResult:
     complaint: GraphError | None = None
 
 
-class MetaClient:
+class MetaClient(HttpClient):
     """Reads phone numbers; a context manager.
 
     Args:
         url: the Graph API's root with its version, such as `https://graph.facebook.com/v23.0`.
         fields: what to ask for of each number.
-        patience: how long a call is tried before its workspace counts as failed, and how long the
+        retry_policy: how long a call is tried before its workspace counts as failed, and how long the
             calls with one token may wait for the rate limit in all.
         requests_per_minute: most calls with one token in any minute; Meta counts 200 to 5,000 an hour.
         concurrency: workspaces that are read at once.
@@ -92,41 +90,28 @@ class MetaClient:
         url: str,
         *,
         fields: Sequence[str],
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         requests_per_minute: float = 300,
         concurrency: int = 4,
         page_size: int = PAGE_SIZE,
         sleep: Sleep = anyio.sleep,
     ) -> None:
-        _require_usable(url)
-        self.traffic = Traffic()
+        require_url("META_GRAPH_URL", url, example="https://graph.facebook.com/v23.0")
         self._url = url
         self._fields = tuple(fields)
-        self._patience = patience or RetryPolicy()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._requests_per_minute = requests_per_minute
         self._concurrency = concurrency
         self._page_size = page_size
         self._sleep = sleep
         self._lines = AsyncExitStack()
+        super().__init__("meta-client", self._lines, Traffic())
         self._by_token: dict[str, GraphTransport] = {}
         self._host_is_away = False
-        self._background = Background("meta-client", self._lines)
-
-    def __enter__(self) -> Self:
-        self._background.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
-        """Cancel what is under way and close the connections; harmless when closed."""
-        self._background.close()
+        """Cancel pending calls and close the connections; harmless when closed."""
+        super().close()
         self._by_token.clear()
 
     def answers(self, asks: Sequence[ReadRequest]) -> Stream[ReadResult]:
@@ -187,7 +172,7 @@ class MetaClient:
         line = GraphTransport(
             self._url,
             token,
-            patience=self._patience,
+            retry_policy=self._retry_policy,
             requests_per_minute=self._requests_per_minute,
             concurrency=self._concurrency,
             sleep=self._sleep,
@@ -200,14 +185,3 @@ class MetaClient:
 
 def _workspace_of(ask: ReadRequest) -> str:
     return ask.workspace_id
-
-
-def _require_usable(url: str) -> None:
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise SettingsError(
-            "META_GRAPH_URL has to be a URL such as https://graph.facebook.com/v23.0"
-        )

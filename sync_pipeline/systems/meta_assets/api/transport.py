@@ -14,6 +14,7 @@ import anyio
 import orjson
 
 from sync_pipeline.errors import SourceRefused, SourceUnavailable
+from sync_pipeline.sources.http.client import fits_header
 from sync_pipeline.sources.http.redaction import Redactor
 from sync_pipeline.sources.http.retry import InvalidResponse, RetryableError, RetryPolicy
 from sync_pipeline.sources.http.transport import HttpTransport, Response
@@ -39,7 +40,7 @@ class GraphTransport(HttpTransport):
     Args:
         url: the API's root with its version.
         token: whose calls these are.
-        patience: how long a call is tried, and how long all of them may wait for the rate limit.
+        retry_policy: how long a call is tried, and how long all of them may wait for the rate limit.
         requests_per_minute: most calls in any minute.
         concurrency: calls under way at once.
         sleep: how to wait for the rate limit.
@@ -56,7 +57,7 @@ class GraphTransport(HttpTransport):
         url: str,
         token: str,
         *,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         requests_per_minute: float,
         concurrency: int,
         sleep: Sleep = anyio.sleep,
@@ -67,12 +68,12 @@ class GraphTransport(HttpTransport):
             url,
             headers={"Authorization": f"Bearer {token}"},
             remedy=lambda _, __: "Try again later, or check META_GRAPH_URL.",
-            patience=patience,
+            retry_policy=retry_policy,
             requests_per_minute=requests_per_minute,
             concurrency=concurrency,
             secrets=[token],
         )
-        self.usage = Usage(patience.time_budget.total_seconds(), sleep)
+        self.usage = Usage(retry_policy.time_budget.total_seconds(), sleep)
         self._discretion = Redactor(token)
         self._refused: SourceRefused | None = None
 
@@ -164,7 +165,7 @@ def _require_usable(token: str) -> None:
     if not token:
         problem = "no token: the workspace has none in meta_tokens that has not expired"
     # Such a token would fail inside the HTTP library, which quotes the header in its message.
-    elif not token.isascii() or not token.isprintable() or " " in token:
+    elif not fits_header(token):
         problem = "no token: the one in meta_tokens holds blanks or other stray characters"
     else:
         return

@@ -30,7 +30,7 @@ class TestGet:
     def test_a_record_that_is_not_there_is_none(self, bubble: BubbleSimulator) -> None:
         with client_of(bubble) as client:
             assert client.get("invoice", "1700000000000x1") is None
-            assert client.calls == 1
+            assert client.traffic.calls == 1
 
     def test_a_type_that_is_not_there_is_refused(self, bubble: BubbleSimulator) -> None:
         bubble.options.disabled_types = ("invoice",)
@@ -117,8 +117,8 @@ class TestCounts:
             client.lookup("invoice_item", ids[:30])
             client.get("invoice_item", ids[0])
             client.meta()
-            assert client.calls == bubble.stats.total
-            assert client.bytes == bubble.stats.bytes
+            assert client.traffic.calls == bubble.stats.total
+            assert client.traffic.bytes == bubble.stats.bytes
             assert client.traffic.retries == 2
             assert 0 < client.traffic.waited < 1
 

@@ -95,7 +95,7 @@ class TestPoison:
             assert sorted(r["_id"] for r in found.records) == sorted({*item_ids} - {item_ids[33]})
             assert found.missing == []
             # 20 pages of ten, thrice the list, the question whether it lives, twice each half.
-            assert client.calls < 20 + 3 + 1 + 4 * 6 + 20
+            assert client.traffic.calls < 20 + 3 + 1 + 4 * 6 + 20
 
     def test_several_such_ids_cost_only_themselves(
         self, bubble: BubbleSimulator, item_ids: list[str]
@@ -118,10 +118,10 @@ class TestOutage:
     def test_a_source_that_is_down_is_not_asked_for_every_part(
         self, bubble: BubbleSimulator, item_ids: list[str]
     ) -> None:
-        patience = replace(QUICK, time_budget=timedelta(seconds=0.5))
+        retry_policy = replace(QUICK, time_budget=timedelta(seconds=0.5))
         bubble.faults.add(Fault(kind="status", status=503))
         with (
-            client_of(bubble, patience=patience) as client,
+            client_of(bubble, retry_policy=retry_policy) as client,
             pytest.raises(SourceUnavailable, match="status 503"),
         ):
             client.lookup(ITEMS, item_ids[:50])

@@ -139,7 +139,7 @@ class TestDelta:
         with client_of(bubble) as client:
             scan = client.scan("invoice_item", modified_since=datetime.now(UTC))
             assert list(scan) == []
-            assert bubble.stats.total == client.calls == 1
+            assert bubble.stats.total == client.traffic.calls == 1
             assert scan.highest_modified is None
 
     def test_its_first_instant_is_exclusive_and_its_last_inclusive(self) -> None:
@@ -231,10 +231,10 @@ class TestCompleteness:
 
 class TestFailure:
     def test_a_page_that_fails_for_ever_ends_the_scan_with_an_error_within_the_budget(self) -> None:
-        patience = replace(QUICK, time_budget=timedelta(seconds=0.5))
+        retry_policy = replace(QUICK, time_budget=timedelta(seconds=0.5))
         with (
             app_with(payments([1] * 400)) as bubble,
-            client_of(bubble, patience=patience, concurrency=1) as client,
+            client_of(bubble, retry_policy=retry_policy, concurrency=1) as client,
         ):
             bubble.faults.add(Fault(kind="status", status=500, nth=5))
             scan = client.scan(KIND)
@@ -249,10 +249,10 @@ class TestFailure:
             assert not scan.complete
 
     def test_an_error_in_one_of_many_segments_ends_them_all(self) -> None:
-        patience = replace(QUICK, time_budget=timedelta(seconds=0.3))
+        retry_policy = replace(QUICK, time_budget=timedelta(seconds=0.3))
         with (
             app_with(payments([1] * 900)) as bubble,
-            client_of(bubble, patience=patience) as client,
+            client_of(bubble, retry_policy=retry_policy) as client,
         ):
             bubble.faults.add(Fault(kind="status", status=502, nth=40))
             with pytest.raises(SourceUnavailable):
@@ -268,7 +268,7 @@ class TestFailure:
             assert sorted(ids_of(scan)) == sorted(r["_id"] for r in records)
             assert scan.complete
             assert client.traffic.retries == 3
-            assert client.calls == bubble.stats.total
+            assert client.traffic.calls == bubble.stats.total
 
 
 class TestReader:
@@ -286,10 +286,10 @@ class TestReader:
             begun = time.monotonic()
             with client.scan(KIND) as scan:
                 next(scan)
-            calls = client.calls
+            calls = client.traffic.calls
             assert time.monotonic() - begun < 2
             time.sleep(0.1)
-            assert client.calls == calls
+            assert client.traffic.calls == calls
             with pytest.raises(RuntimeError, match="closed before its end"):
                 next(scan)
 

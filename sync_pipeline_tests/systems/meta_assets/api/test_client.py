@@ -146,7 +146,7 @@ class TestAHostThatFails:
 
     def test_a_page_of_a_proxy_is_told_in_its_own_words(self, meta: MetaSimulator) -> None:
         meta.faults.add(Fault(kind="status", status=503, body="html"))
-        complaint = complaint_of(meta, ask(NORTH, meta.token), patience=_BRIEF)
+        complaint = complaint_of(meta, ask(NORTH, meta.token), retry_policy=_BRIEF)
         assert (complaint.text, complaint.of_host) == ("HTTP 503: Service Unavailable", True)
 
     def test_a_redirect_is_not_followed(self, meta: MetaSimulator) -> None:
@@ -159,7 +159,7 @@ class TestAHostThatFails:
     ) -> None:
         meta.faults.add(Fault(kind="reset"))
         asks = [ask(f"77{n}", meta.token, workspace=f"w{n}") for n in range(4)]
-        answers = answers_of(meta, *asks, concurrency=1, patience=_BRIEF)
+        answers = answers_of(meta, *asks, concurrency=1, retry_policy=_BRIEF)
         assert [a.complaint and a.complaint.text for a in answers] == [
             "HTTP 0: no answer from the Graph API"
         ] * 4
@@ -175,7 +175,7 @@ class TestAHostThatFails:
             ask(waba, meta.token, workspace=f"w{n}")
             for n, waba in enumerate((NORTH, SOUTH, HARBOUR, HARBOUR))
         ]
-        answers = answers_of(meta, *asks, concurrency=1, patience=_BRIEF)
+        answers = answers_of(meta, *asks, concurrency=1, retry_policy=_BRIEF)
         assert {a.ask.workspace_id for a in answers if a.ended} == {"w1", "w2", "w3"}
 
 

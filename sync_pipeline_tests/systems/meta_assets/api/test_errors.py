@@ -84,7 +84,7 @@ def test_what_may_pass_is_asked_again(meta: MetaSimulator) -> None:
 
 def test_what_does_not_pass_is_given_up_in_the_words_of_the_source(meta: MetaSimulator) -> None:
     meta.errors.arm(GraphError(code=17, message="User request limit reached"))
-    complaint = complaint_of(meta, ask(NORTH, meta.token), patience=BRIEF)
+    complaint = complaint_of(meta, ask(NORTH, meta.token), retry_policy=BRIEF)
     assert complaint.text == "HTTP 400: code 17: User request limit reached"
     assert complaint.verdict is ErrorKind.THROTTLED
 
@@ -94,7 +94,7 @@ def test_words_that_were_heard_count_more_than_the_silence_after_them(
 ) -> None:
     meta.errors.arm(GraphError(code=2, message="Service temporarily unavailable"))
     meta.faults.add(Fault(kind="stall", nth=2, seconds=20))
-    complaint = complaint_of(meta, ask(NORTH, meta.token), patience=BRIEF)
+    complaint = complaint_of(meta, ask(NORTH, meta.token), retry_policy=BRIEF)
     assert complaint.text == "HTTP 400: code 2: Service temporarily unavailable"
     assert not complaint.of_host
 

@@ -27,7 +27,9 @@ def naps_at(meta: MetaSimulator, **options: int | None) -> list[float]:
     """The waits of a client that reads an account of sixty numbers in three calls."""
     meta.options.update(options)
     naps = Naps()
-    answers = answers_of(meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, patience=PATIENT)
+    answers = answers_of(
+        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+    )
     assert tuple(ids(answers)) == PHONES[HARBOUR]
     return naps.seconds
 
@@ -50,7 +52,9 @@ def test_replies_without_such_headers_say_nothing(meta: MetaSimulator) -> None:
 def test_above_95_it_stops_for_as_long_as_is_told(meta: MetaSimulator) -> None:
     meta.options.update({"business_usage": 97, "regain_minutes": 3})
     naps = Naps(meanwhile=lambda: meta.options.update({"business_usage": 5, "regain_minutes": 0}))
-    answers = answers_of(meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, patience=PATIENT)
+    answers = answers_of(
+        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+    )
     assert tuple(ids(answers)) == PHONES[HARBOUR]
     assert naps.seconds == [180]
 
@@ -59,7 +63,7 @@ def test_it_does_not_wait_for_longer_than_the_budget_in_all(meta: MetaSimulator)
     meta.options.update({"business_usage": 97, "regain_minutes": 2})
     naps = Naps()
     *read, last = answers_of(
-        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, patience=PATIENT
+        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
     )
     assert (naps.seconds, len(ids(read)), meta.stats.total) == ([120], 50, 2)
     assert last.complaint is not None
