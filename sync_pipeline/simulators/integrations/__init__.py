@@ -1,1 +1,1 @@
-"""A simulated point-of-sale gateway that speaks Qu's protocol."""
+"""A simulated point-of-sale gateway with Qu's API."""

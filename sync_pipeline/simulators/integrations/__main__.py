@@ -35,7 +35,7 @@ def main(
     ready_file: Path | None,
     **switches: float | None,
 ) -> None:
-    """Serve invented restaurants as Qu's gateway until told to stop."""
+    """Serve invented restaurants as Qu's gateway until a signal stops it."""
     options = Options()
     options.update(switches)
     stopped = stop_signals()

@@ -1,4 +1,4 @@
-"""The switchboard below `/_simulator`: what tests and people do to the gateway from another process."""
+"""The admin API below `/_simulator`: edits menus and faults from another process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync_pipeline.simulators.stats import Stats
 
 
 class Admin(Switchboard):
-    """The routes of the switchboard."""
+    """The routes of the admin API."""
 
     cannot = (ArithmeticError, *Switchboard.cannot)  # a price that is no number
 
@@ -31,7 +31,7 @@ class Admin(Switchboard):
         self._gateway = gateway
 
     def actions(self) -> Iterable[tuple[str, str, Action]]:
-        """What is done to menus; a body is the arguments of the method of `Restaurants` that it names."""
+        """Edits of menus; a body has the arguments of the method of `Restaurants` of that name."""
         restaurants = self._restaurants
         return [
             ("POST", "expire-tokens", lambda _: self._gateway.expire_tokens()),

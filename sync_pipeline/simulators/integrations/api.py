@@ -20,7 +20,7 @@ from sync_pipeline.simulators.integrations import json_stream
 from sync_pipeline.simulators.integrations.credentials import BRAND
 from sync_pipeline.simulators.integrations.options import Options
 from sync_pipeline.simulators.integrations.restaurants import Restaurants
-from sync_pipeline.simulators.integrations.sample_menus import Grown
+from sync_pipeline.simulators.integrations.sample_menus import SampleMenu
 
 API_ROOT = "/api/v4"
 TOKENS = "/authentication/oauth2/access-token"
@@ -28,7 +28,7 @@ GENERATION = "X-Generation-Time"
 
 
 class Refusal(Exception):
-    """An answer other than success, raised wherever it is found out."""
+    """An error reply."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 
 async def refuse(_: Request, refusal: Exception) -> Response:
-    """Turn a raised refusal into its reply."""
+    """Exception handler: the reply of a refusal."""
     assert isinstance(refusal, Refusal)
     return json_reply({"error": refusal.error}, refusal.status)
 
@@ -49,7 +49,7 @@ def json_reply(value: Any, status: int = 200) -> Response:
 
 
 def classify(scope: Scope) -> Call:
-    """What a call is about, for faults and statistics."""
+    """Classify a call for faults and statistics."""
     path: str = scope["path"]
     query = scope["query_string"].decode("latin-1")
     url = f"{path}?{unquote_plus(query)}" if query else path
@@ -66,7 +66,7 @@ class Gateway:
         restaurants: whose menus it serves.
         options: read at each call.
         credentials: client id and secret that it accepts.
-        clock: tells when tokens expire.
+        clock: for the expiry of tokens.
     """
 
     def __init__(
@@ -94,15 +94,15 @@ class Gateway:
         return [Mount(API_ROOT, routes=routes)]
 
     def expire_tokens(self) -> None:
-        """No token given so far opens the gateway any more."""
+        """Invalidate every token issued so far."""
         self._tokens.clear()
 
     async def _token(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode())
         if form.get("grant_type") != ["client_credentials"]:
             raise Refusal(400, "unsupported_grant_type")
-        given = (form.get("client_id", [""])[0], form.get("client_secret", [""])[0])
-        if given != self._credentials:
+        sent = (form.get("client_id", [""])[0], form.get("client_secret", [""])[0])
+        if sent != self._credentials:
             raise Refusal(401, "invalid_client")
         token = f"invented-token-{next(self._numbers):04}"
         lifetime_s = self._options.token_lifetime_s
@@ -129,17 +129,17 @@ class Gateway:
             "orderTypeId": query["OrderTypeId"],
             "mealPeriodId": None,
         }
-        chunks = self._restaurants.read(location, lambda grown: self._chunks(grown, context))
+        chunks = self._restaurants.read(location, lambda menu: self._chunks(menu, context))
         if location in self._options.wrapped:
             chunks = _wrapped(chunks)
         if self._options.extra_items:
-            return StreamingResponse(_slowly(chunks), 200, headers, "application/json")
+            return StreamingResponse(_streamed(chunks), 200, headers, "application/json")
         return Response(b"".join(chunks), 200, headers, "application/json")
 
-    def _chunks(self, grown: Grown, context: dict[str, Any]) -> Iterator[bytes]:
+    def _chunks(self, menu: SampleMenu, context: dict[str, Any]) -> Iterator[bytes]:
         if self._options.shape == "flat":
-            return iter([json_stream.flat(grown)])
-        return json_stream.tree(grown, context, self._options)
+            return iter([json_stream.flat(menu)])
+        return json_stream.tree(menu, context, self._options)
 
     async def _location(self, request: Request) -> Response:
         self._authorize(request)
@@ -154,8 +154,8 @@ class Gateway:
             raise Refusal(401, f"the token {token} is not valid")
 
     def _allowed(self, request: Request, location: str) -> str:
-        wanted = self._options.integration
-        if wanted is not None and request.headers.get("x-integration") != wanted:
+        required = self._options.integration
+        if required is not None and request.headers.get("x-integration") != required:
             raise Refusal(403, "X-Integration is missing or unknown")
         if request.headers.get("company-id", BRAND) != BRAND:
             raise Refusal(403, "the company is not yours")
@@ -172,7 +172,7 @@ def _wrapped(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield b',"succeed":true,"errors":[]}'
 
 
-async def _slowly(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Chunk by chunk; the server waits between them for the client to take them."""
+async def _streamed(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunk by chunk, with backpressure from the client."""
     for chunk in chunks:
         yield chunk

@@ -1,4 +1,4 @@
-"""A menu as JSON, in chunks: what makes a menu huge is made while it is sent."""
+"""A menu as JSON in chunks; extra items are generated while it is sent."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import orjson
 
 from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP, ITEM, Node
 from sync_pipeline.simulators.integrations.options import Options
-from sync_pipeline.simulators.integrations.sample_menus import Grown, extra_category
+from sync_pipeline.simulators.integrations.sample_menus import SampleMenu, extra_category
 
 EXTRA_SIZE = 250
 
 
-def tree(grown: Grown, context: dict[str, Any], options: Options) -> Iterator[bytes]:
-    """The menu as a tree, without a wrapper. What it says of `grown` is in the first chunks already."""
+def tree(menu: SampleMenu, context: dict[str, Any], options: Options) -> Iterator[bytes]:
+    """The menu as a tree, without a wrapper. `menu` is rendered at once, only extra items lazily."""
     first = options.children_first
-    above = str(grown.root.id)
+    above = str(menu.root.id)
     snapshot = {"menuSnapshotId": 700_001, "context": context}
-    fixed = [orjson.dumps(node.render(above, children_first=first)) for node in grown.root.children]
+    fixed = [orjson.dumps(node.render(above, children_first=first)) for node in menu.root.children]
     extra = (
         orjson.dumps(category.render(above, children_first=first))
         for category in _extras(options.extra_items)
     )
-    discounts = b'"discounts":' + orjson.dumps(grown.discounts)
-    attributes = orjson.dumps(grown.root.attributes(""))
+    discounts = b'"discounts":' + orjson.dumps(menu.discounts)
+    attributes = orjson.dumps(menu.root.attributes(""))
     around = (b",".join([discounts, orjson.dumps(snapshot)[1:-1]]), attributes[1:-1])
     return _assembled(fixed, extra, around, children_first=first)
 
 
-def flat(grown: Grown) -> bytes:
+def flat(menu: SampleMenu) -> bytes:
     """The menu in the older shape: three lists, with the category or group in each item."""
     lists: dict[str, list[dict[str, Any]]] = {"menuItems": [], "modifiers": []}
-    _flatten(grown.root, "", {}, lists)
-    return orjson.dumps(lists | {"discounts": list(grown.discounts.values())})
+    _flatten(menu.root, "", {}, lists)
+    return orjson.dumps(lists | {"discounts": list(menu.discounts.values())})
 
 
 def _assembled(

@@ -1,4 +1,4 @@
-"""A node of a menu, and how it is found and written."""
+"""A node of a menu, and its JSON."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Node:
     """One place in a menu; the same item may have several.
 
     Attributes:
-        id: of the item; what the nodes above it are called together with it is its path.
-        title: what guests read.
-        type: one of the four above, or a number that nobody has explained.
-        price: None has no price attribute at all, which is not a price of 0.
-        plu: the till's own number, in one of the three ways that it is sent.
+        id: of the item; the ids from the root down to it are its path.
+        title: for guests.
+        type: one of the four above, or an undocumented number.
+        price: None: no price attribute at all, which is not a price of 0.
+        plu: the till's number, in one of the three types that it is sent as.
         description: a sentence.
-        calories: None has no nutrition information.
+        calories: None: no nutrition information.
         discounts: ids of discounts that apply.
-        deleted: still delivered, but not for sale.
+        deleted: still sent, but not for sale.
         nameless: sent without id and path.
         children: below it.
     """
@@ -41,21 +41,21 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
     def walk(self, above: str = "") -> Iterator[tuple[str, Node]]:
-        """It and all below it, each with its path, parents first."""
+        """The node and all below it, each with its path, parents first."""
         path = path_below(above, self)
         yield path, self
         for child in self.children:
             yield from child.walk(path)
 
     def render(self, above: str, *, children_first: bool) -> dict[str, Any]:
-        """The node and all below it, as the protocol writes them."""
+        """The JSON of the node and all below it."""
         path = path_below(above, self)
         below = [child.render(path, children_first=children_first) for child in self.children]
         own = self.attributes(above)
         return {"children": below} | own if children_first else own | {"children": below}
 
     def attributes(self, above: str) -> dict[str, Any]:
-        """The node without what is below it."""
+        """The JSON of the node without its children."""
         names = {
             "itemMasterId": self.id,
             "itemPathKey": path_below(above, self),

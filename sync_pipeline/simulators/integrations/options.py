@@ -1,4 +1,4 @@
-"""What can be switched on a running Qu simulator. No behaviour in this module, only names and defaults."""
+"""Options of a running Qu simulator: names and defaults, no behaviour."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sync_pipeline.simulators.options import Switches
 
 @dataclass(slots=True, kw_only=True)
 class Options(Switches):
-    """The switches of every simulator, and Qu's own.
+    """The options of every simulator, and Qu's own.
 
     Attributes:
         wrapped: establishments whose menus come as `{"value": …, "succeed": true, "errors": []}`.
         shape: a menu as a tree of nodes, or in the older shape of three flat lists.
-        unchanged_status: what an unchanged menu answers; either way its body is empty.
-        ignores_previous: whether PrevGenerationTime is overlooked.
+        unchanged_status: status of the reply for an unchanged menu, whose body is empty.
+        ignores_previous: whether PrevGenerationTime is ignored.
         children_first: whether a node's children come before its other keys, and discounts before all.
-        token_lifetime_s: how long a token opens the gateway.
-        integration: what X-Integration has to say, if anything.
-        forbidden: establishments that the integration is not allowed for: they answer 403.
+        token_lifetime_s: lifetime of a token.
+        integration: the required X-Integration, if any.
+        forbidden: establishments that the integration may not read: their replies are 403.
         failing: establishments whose menus cannot be made: 200 with `"succeed": false`.
-        extra_items: so many more products at each establishment, made while they are sent. A node of
-            them is about 1.5 KB.
+        extra_items: number of further products at each establishment, about 1.5 KB each, generated while
+            they are sent.
     """
 
     wrapped: tuple[str, ...] = ("1002",)

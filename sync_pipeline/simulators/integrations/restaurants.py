@@ -1,6 +1,6 @@
-"""The brand's restaurants while the simulator runs: their menus, and what is done to these.
+"""The menus of the brand's restaurants, and edits of them.
 
-Every edit makes a new generation of the menu that it touches. Safe to use from any thread.
+Every edit makes a new generation of the menu. Thread-safe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sync_pipeline.simulators.integrations.credentials import ESTABLISHMENTS
 from sync_pipeline.simulators.integrations.node import Node, path_below
-from sync_pipeline.simulators.integrations.sample_menus import SEED, Grown, grow
+from sync_pipeline.simulators.integrations.sample_menus import SEED, SampleMenu, sample_menu
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ FIRST_GENERATION = datetime(2026, 11, 1, 6, tzinfo=UTC)
 
 @dataclass(slots=True)
 class _Restaurant:
-    grown: Grown
+    menu: SampleMenu
     edits: int = 0
 
 
@@ -36,71 +36,71 @@ class Restaurants:
 
     def __init__(self, seed: int = SEED, scale: float = 1.0) -> None:
         self._lock = Lock()
-        self._all = {name: _Restaurant(grow(seed, scale, name)) for name in ESTABLISHMENTS}
+        self._all = {name: _Restaurant(sample_menu(seed, scale, name)) for name in ESTABLISHMENTS}
 
     def __contains__(self, establishment: str) -> bool:
         return establishment in self._all
 
     def generation(self, establishment: str) -> str:
-        """When the menu was made, in Qu's words."""
+        """The time when the menu was made, in Qu's format."""
         moment = FIRST_GENERATION + timedelta(minutes=self._all[establishment].edits)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
-    def read(self, establishment: str, use: Callable[[Grown], T]) -> T:
-        """What `use` makes of the menu, which nobody edits meanwhile."""
+    def read(self, establishment: str, use: Callable[[SampleMenu], T]) -> T:
+        """Call `use` with the menu while edits are locked out."""
         with self._lock:
-            return use(self._all[establishment].grown)
+            return use(self._all[establishment].menu)
 
     def paths(self, establishment: str, node_type: int) -> list[str]:
         """Paths of the nodes of a type, deleted ones too."""
         return self.read(
             establishment,
-            lambda grown: [path for path, node in grown.root.walk() if node.type == node_type],
+            lambda menu: [path for path, node in menu.root.walk() if node.type == node_type],
         )
 
     def move(self, establishment: str, path: str, to: str) -> str:
-        """Hang a node below another, which gives it and all below it new paths; returns its own."""
-        with self._edit(establishment) as grown:
-            target, node = _found(grown, to), _found(grown, path)
-            _parent(grown, path).children.remove(node)
+        """Move a node below another one, which changes its path and those below it; returns its new path."""
+        with self._edit(establishment) as menu:
+            target, node = _found(menu, to), _found(menu, path)
+            _parent(menu, path).children.remove(node)
             target.children.append(node)
             return path_below(to, node)
 
     def reprice(self, establishment: str, path: str, price: str | None) -> None:
         """Give a node a price, or none."""
-        with self._edit(establishment) as grown:
-            _found(grown, path).price = None if price is None else Decimal(price)
+        with self._edit(establishment) as menu:
+            _found(menu, path).price = None if price is None else Decimal(price)
 
     def remove(self, establishment: str, path: str) -> None:
-        """Take a node and all below it out of the menu."""
-        with self._edit(establishment) as grown:
-            _parent(grown, path).children.remove(_found(grown, path))
+        """Remove a node and all below it."""
+        with self._edit(establishment) as menu:
+            _parent(menu, path).children.remove(_found(menu, path))
 
     def mark_deleted(self, establishment: str, path: str, *, deleted: bool = True) -> None:
-        """Flag a node, which stays in the menu."""
-        with self._edit(establishment) as grown:
-            _found(grown, path).deleted = deleted
+        """Set a node's `deleted` flag; it stays in the menu."""
+        with self._edit(establishment) as menu:
+            _found(menu, path).deleted = deleted
 
     def touch(self, establishment: str) -> str:
-        """Make the menu anew as it is; returns its generation."""
+        """Make a new generation of the unchanged menu, and return it."""
         with self._edit(establishment):
             pass
         return self.generation(establishment)
 
     @contextmanager
-    def _edit(self, establishment: str) -> Iterator[Grown]:
+    def _edit(self, establishment: str) -> Iterator[SampleMenu]:
         restaurant = self._all[establishment]
         with self._lock:
-            yield restaurant.grown
+            yield restaurant.menu
             restaurant.edits += 1
 
 
-def _found(grown: Grown, path: str) -> Node:
-    for found, node in grown.root.walk():
+def _found(menu: SampleMenu, path: str) -> Node:
+    for found, node in menu.root.walk():
         if found == path:
             return node
     raise KeyError(path)
 
 
-def _parent(grown: Grown, path: str) -> Node:
-    return _found(grown, path.rpartition("-")[0])
+def _parent(menu: SampleMenu, path: str) -> Node:
+    return _found(menu, path.rpartition("-")[0])

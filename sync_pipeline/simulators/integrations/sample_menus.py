@@ -1,6 +1,6 @@
-"""How the menus of the restaurants come about, with everything in them that has surprised a client.
+"""Generates the restaurants' menus, with every oddity that a client has to handle.
 
-All establishments of the brand have the same items under the same paths; prices are their own.
+All establishments of the brand have the same items under the same paths, at prices of their own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP, ITEM, RO
 from sync_pipeline.simulators.seeded_random import dice
 
 SEED = 1
-"""Of the restaurants that everybody gets who does not choose."""
+"""Of the default restaurants."""
 PRODUCTS = 425
 MODIFIERS = 685
 DISCOUNTS = 10
 PLANTED = 4
-"""Products that are there for a reason of their own."""
+"""Products that are added as special cases."""
 FREE_PRODUCTS = 0.035
 FREE_MODIFIERS = 0.86
 GROUP_SIZE = 6
@@ -53,7 +53,7 @@ _EXCLUDED = ("OLO Favourites", "Burgers (3PD)", "3PO_Drinks", "All Items")
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class SampleMenu:
     """The menu of one establishment.
 
     Attributes:
@@ -65,9 +65,9 @@ class Grown:
     discounts: dict[str, dict[str, Any]]
 
 
-def grow(seed: int, scale: float, establishment: str) -> Grown:
+def sample_menu(seed: int, scale: float, establishment: str) -> SampleMenu:
     """The menu of an establishment; 1.0 is 425 products, 685 modifiers and 10 discounts."""
-    return _Growth(seed, scale, establishment).grow()
+    return _MenuBuilder(seed, scale, establishment).build()
 
 
 def extra_category(number: int, size: int) -> Node:
@@ -88,29 +88,29 @@ def extra_category(number: int, size: int) -> Node:
     return Node(first, f"Extras {number}", CATEGORY, children=items)
 
 
-class _Growth:
+class _MenuBuilder:
     def __init__(self, seed: int, scale: float, establishment: str) -> None:
         self._products = max(24, round(PRODUCTS * scale)) - PLANTED
         self._modifiers = max(12, round(MODIFIERS * scale))
         self._establishment = establishment
-        # The shape is the brand's and the prices are the site's, so each has dice of its own.
+        # All sites of a brand share the shape but not the prices, so each has its own generator.
         self._shape = dice(seed, "shape")
         self._prices = dice(seed, "prices", establishment)
         self._ids = count(56_001)
 
-    def grow(self) -> Grown:
+    def build(self) -> SampleMenu:
         root = Node(ROOT_ID, "Main menu", ROOT)
         root.children = [self._category(title) for title in _CATEGORIES]
         self._fill(root.children)
         self._add_modifiers(root)
         self._plant(root)
-        return Grown(root, _discounts(self._prices))
+        return SampleMenu(root, _discounts(self._prices))
 
     def _category(self, title: str) -> Node:
         return Node(next(self._ids), title, CATEGORY)
 
     def _fill(self, categories: list[Node]) -> None:
-        """Products, every twelfth of which is one that another category has too."""
+        """Add products; every twelfth repeats a product of another category."""
         made: list[Node] = []
         for place, category in zip(range(self._products), cycle(categories), strict=False):
             item = self._item()
@@ -143,14 +143,14 @@ class _Growth:
         return (str(number), number, float(number))[self._shape.randrange(3)]
 
     def _price(self, *, free: float, highest: int) -> Decimal | None:
-        # Both throws every time, so that all sites go on alike.
+        # Draws both numbers every time, so that all sites stay in step.
         chance, cents = self._prices.random(), self._prices.randrange(50, highest)
         if chance < free:
             return Decimal(0)
         return None if chance > 0.99 else Decimal(cents) / 100
 
     def _add_modifiers(self, root: Node) -> None:
-        """Groups below the first products; an extra has one id wherever it is offered."""
+        """Add groups below the first products; an extra has one id wherever it is offered."""
         extras = {f"{amount} {extra}": next(self._ids) for extra in _EXTRAS for amount in _AMOUNTS}
         items = cycle(item for category in root.children for item in category.children)
         left = self._modifiers
@@ -167,21 +167,21 @@ class _Growth:
         return Node(number, title, ITEM, price=price, plu=self._plu(number), calories=10)
 
     def _plant(self, root: Node) -> None:
-        """What a client has to leave out, pass through or survive."""
+        """Add special cases: deleted, excluded, unpriced, duplicate and nameless items, and unknown types."""
         planted = iter(self._planted())
         first, second = root.children[0], root.children[1]
         for category in planted:
             root.children.append(category)
-        gone = self._item()
-        gone.deleted = True
-        first.children.append(gone)
-        # Types that nobody has explained: one holds items, the other is one itself.
+        deleted = self._item()
+        deleted.deleted = True
+        first.children.append(deleted)
+        # Undocumented types: one contains items, the other is one itself.
         folder = Node(next(self._ids), "Combos", 7, children=[self._item()])
         second.children.append(folder)
         second.children.append(Node(next(self._ids), "Gift card", 3, price=Decimal(25)))
         unpriced, free, twice = self._item(), self._item(), self._item()
         unpriced.price, free.price, twice.price = None, Decimal(0), Decimal(0)
-        # On one path two times, at first for nothing.
+        # Twice on one path, the first time free.
         second.children += [unpriced, free, twice, replace(twice, price=Decimal("4.5"))]
         if self._establishment == NAMELESS_AT:
             nameless = self._item()

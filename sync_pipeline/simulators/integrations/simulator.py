@@ -1,4 +1,4 @@
-"""The Qu simulator as one object to start, steer and stop from a test or from the demo."""
+"""The Qu simulator: start, control and stop it from a test or the demo."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class QuSimulator(Simulator):
         client_id: that it accepts.
         client_secret: that it accepts with it.
         restaurants: the menus, and the edits: `move`, `reprice`, `remove`, `mark_deleted`, `touch`.
-        options: switches; assign to them at any time.
-        faults: arm faults with `faults.add(Fault(...))`; their `type` may be `menus`, `locations` or
+        options: assign to them at any time.
+        faults: add faults with `faults.add(Fault(...))`; their `type` may be `menus`, `locations` or
             `authentication`.
-        stats: what was asked since the start or the last `stats.reset()`.
+        stats: counts calls since the start or the last `stats.reset()`.
         gateway: can expire its tokens.
     """
 
@@ -74,5 +74,5 @@ class QuSimulator(Simulator):
 
     @property
     def url(self) -> str:
-        """The root of the gateway, as `QU_API_URL` wants it."""
+        """The root of the gateway, the value of `QU_API_URL`."""
         return self._server.url

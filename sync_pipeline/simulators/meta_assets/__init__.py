@@ -1,6 +1,5 @@
 """A simulated Graph API with the WhatsApp Business accounts of a few customers.
 
-`accounts` keeps the numbers and who may see them, `paging` cuts pages, `api` speaks the protocol,
-`admin` is the switchboard that the real Graph API does not have, and `simulator` runs it all.
-Import concrete submodules.
+`accounts` holds the numbers and the tokens, `pages` the paging, `api` the protocol, and `admin_api` what the
+real Graph API does not have. Import concrete submodules.
 """

@@ -23,7 +23,7 @@ from sync_pipeline.simulators.process import announce, stop_signals
 @click.option("--rate-limit-per-minute", type=int, help="Further calls are answered 429.")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Gets the printed line too.")
 def main(*, host: str, port: int, ready_file: Path | None, **switches: float | None) -> None:
-    """Serve invented WhatsApp Business accounts as the Graph API until told to stop."""
+    """Serve invented WhatsApp Business accounts as the Graph API until a signal stops it."""
     options = Options()
     options.update(switches)
     stopped = stop_signals()

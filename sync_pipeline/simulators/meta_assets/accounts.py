@@ -1,4 +1,4 @@
-"""The customers' accounts: their numbers, the tokens that open them, and what is edited about them."""
+"""The customers' accounts: their numbers, their tokens, and edits of both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Number:
     Attributes:
         waba: the account that it belongs to.
         place: its place in listings; never given twice.
-        fields: what can be asked for, without those that have no value.
+        fields: the fields of the API, without those that have no value.
     """
 
     waba: str
@@ -41,8 +41,8 @@ class Token:
     """A token.
 
     Attributes:
-        opens: the accounts that it opens; None: all.
-        broken: why it is refused, a subcode of 190; 0: for no reason that has a code.
+        opens: the accounts that it may read; None: all.
+        broken: why it is refused, a subcode of 190; 0: a reason without a code; None: it is valid.
         permitted: whether it may read and manage accounts at all.
     """
 
@@ -53,7 +53,7 @@ class Token:
 
 @dataclass
 class Accounts:
-    """All accounts. Edits by name are what customers and Meta do to them; safe from any thread."""
+    """All accounts, and edits by customers and by Meta; thread-safe."""
 
     numbers: dict[str, Number] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
@@ -63,20 +63,20 @@ class Accounts:
     _lock: RLock = field(default_factory=RLock)
 
     @classmethod
-    def of_the_world(cls) -> Accounts:
-        """The accounts of `world`, with invented names and numbers."""
+    def sample(cls) -> Accounts:
+        """The accounts of `credentials`, with invented names and numbers."""
         accounts = cls(tokens={SYSTEM_TOKEN: Token()})
         for waba, phones in PHONES.items():
             accounts.connect(waba, phones, TOKENS[waba])
         return accounts
 
     def connect(self, waba: str, phones: tuple[str, ...], token: str, code: str = "") -> None:
-        """An account with its numbers is opened by a token, as an embedded sign-up ends.
+        """Connect an account with its numbers to a token, as at the end of an embedded sign-up.
 
         Args:
             waba: the account.
             phones: ids of its numbers.
-            token: opens it.
+            token: may read it.
             code: can be exchanged for the token, once.
         """
         with self._lock:
@@ -91,21 +91,21 @@ class Accounts:
                 self.codes[code] = token
 
     def add(self, waba: str, phone: str, values: Mapping[str, Any] | None = None) -> None:
-        """A number appears, at the end of its account's listing."""
+        """Add a number at the end of its account's listing."""
         with self._lock:
             place = next(self._places)
-            throws = dice("number", phone)
+            random = dice("number", phone)
             invented = {
                 "display_phone_number": f"+44 7700 900{place % 1000:03d}",  # set aside for fiction
-                "verified_name": throws.choice(_NAMES),
-                "quality_rating": throws.choice(_RATINGS),
+                "verified_name": random.choice(_NAMES),
+                "quality_rating": random.choice(_RATINGS),
                 "code_verification_status": "VERIFIED",
                 "platform_type": "CLOUD_API",
                 "throughput": {"level": "STANDARD"},
                 "status": "CONNECTED",
                 "name_status": "APPROVED",
                 "account_mode": "LIVE",
-                "messaging_limit_tier": throws.choice(("TIER_250", "TIER_1K", "TIER_10K")),
+                "messaging_limit_tier": random.choice(("TIER_250", "TIER_1K", "TIER_10K")),
                 "is_official_business_account": False,
             }
             fields = {**invented, **(values or {}), "id": phone}
@@ -113,7 +113,7 @@ class Accounts:
             self.numbers[phone] = Number(waba, place, present)
 
     def change(self, phone: str, **values: Any) -> None:
-        """Set fields of a number; None takes the field away."""
+        """Set fields of a number; None removes the field."""
         with self._lock:
             fields = self.numbers[phone].fields
             for name, value in values.items():
@@ -123,39 +123,39 @@ class Accounts:
                     fields[name] = value
 
     def rename(self, phone: str, name: str) -> None:
-        """A new verified name."""
+        """Set a new verified name."""
         self.change(phone, verified_name=name)
 
     def rate(self, phone: str, rating: str | None) -> None:
-        """A new quality rating; None: Meta has none, and leaves the field out."""
+        """Set a new quality rating; None: Meta omits the field."""
         self.change(phone, quality_rating=rating)
 
     def remove(self, phone: str) -> None:
-        """A number is taken out of its account."""
+        """Remove a number from its account."""
         with self._lock:
             del self.numbers[phone]
 
     def break_token(self, token: str, subcode: int = 463) -> None:
-        """A token expires (463), or its user changes the password (460)."""
+        """Make a token invalid: it expired (463), or its user changed the password (460)."""
         self.tokens[token].broken = subcode
 
-    def mend_token(self, token: str) -> None:
-        """It is accepted again."""
+    def restore_token(self, token: str) -> None:
+        """Make a token valid again."""
         self.tokens[token].broken = None
 
     def withhold(self, token: str) -> None:
-        """A token loses the permission to manage accounts."""
+        """Take a token's permission to manage accounts away."""
         self.tokens[token].permitted = False
 
     def account(self, token: str, waba: str) -> list[Number]:
         """An account's numbers in the order of the listing.
 
         Raises:
-            Refusal: there is no such account, or the token does not open it.
+            Refusal: there is no such account, or the token may not read it.
         """
         with self._lock:
             if waba not in self.wabas or not self._opens(token, waba):
-                raise errors.not_there(waba)
+                raise errors.not_found(waba)
             numbers = [n for n in self.numbers.values() if n.waba == waba]
             return sorted(numbers, key=lambda n: n.place)
 
@@ -163,12 +163,12 @@ class Accounts:
         """One number.
 
         Raises:
-            Refusal: there is no such number, or the token does not open its account.
+            Refusal: there is no such number, or the token may not read its account.
         """
         with self._lock:
             number = self.numbers.get(phone)
             if number is None or not self._opens(token, number.waba):
-                raise errors.not_there(phone, method)
+                raise errors.not_found(phone, method)
             return number
 
     def _opens(self, token: str, waba: str) -> bool:

@@ -1,4 +1,4 @@
-"""The switchboard below `/_simulator`: what tests and people do to the accounts from another process."""
+"""The admin API below `/_simulator`: edits accounts and errors from another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync_pipeline.simulators.stats import Stats
 
 
 class Admin(Switchboard):
-    """The routes of the switchboard."""
+    """The routes of the admin API."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Admin(Switchboard):
         self._armed = armed
 
     def actions(self) -> Iterable[tuple[str, str, Action]]:
-        """What is done to accounts, and the errors that they answer."""
+        """Edits of accounts, and the errors of their replies."""
         accounts = self._accounts
         return [
             ("POST", "errors", self._arm),
@@ -40,7 +40,7 @@ class Admin(Switchboard):
             ("POST", "change", lambda b: accounts.change(b["phone"], **b["set"])),
             ("POST", "remove", lambda b: accounts.remove(b["phone"])),
             ("POST", "break-token", lambda b: accounts.break_token(**b)),
-            ("POST", "mend-token", lambda b: accounts.mend_token(b["token"])),
+            ("POST", "restore-token", lambda b: accounts.restore_token(b["token"])),
             ("POST", "withhold", lambda b: accounts.withhold(b["token"])),
         ]
 

@@ -1,7 +1,4 @@
-"""The Graph API: its routes, who may use them, and how each call is answered.
-
-Every version shows the same. The switchboard is in `admin`.
-"""
+"""The Graph API: routes, authorization and replies. Every version is the same."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ Answer = Callable[[Request], Awaitable[Any]]
 
 
 def classify(scope: Scope) -> Call:
-    """What a call is about, for faults and statistics."""
+    """Classify a call for faults and statistics."""
     path: str = scope["path"]
     query = scope["query_string"].decode("latin-1")
     url = f"{path}?{unquote_plus(query)}" if query else path
@@ -67,7 +64,7 @@ class GraphAPI:
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
-        answers: list[tuple[str, str, Answer]] = [
+        endpoints: list[tuple[str, str, Answer]] = [
             ("GET", "oauth/access_token", self._exchange),
             ("GET", "{waba}/phone_numbers", self._list),
             ("POST", "{waba}/subscribed_apps", self._subscribe),
@@ -76,7 +73,7 @@ class GraphAPI:
         ]
         return [
             Route(f"/v{{version}}/{path}", self._endpoint(answer), methods=[method])
-            for method, path, answer in answers
+            for method, path, answer in endpoints
         ]
 
     def _endpoint(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -98,13 +95,13 @@ class GraphAPI:
         numbers = self._accounts.account(token, waba)
         window = read_window(query, self._options)
         page = page_of(numbers, window, self._options, fault_of(request.scope))
-        wanted = _fields(request)
+        names = _fields(request)
         # Graph writes the token into its links even if it came in the header.
-        repeated = {"access_token": token, "fields": ",".join(wanted), "limit": window.limit}
+        repeated = {"access_token": token, "fields": ",".join(names), "limit": window.limit}
         links = paging(page, f"{_origin(request)}{request.url.path}", repeated)
         if self._options.next_without_cursors:
             links.pop("cursors", None)
-        data = [_selected(number.fields, wanted) for number in page.numbers]
+        data = [_selected(number.fields, names) for number in page.numbers]
         return {"data": data, "paging": links} if links else {"data": data}
 
     async def _read(self, request: Request) -> dict[str, Any]:
@@ -186,13 +183,13 @@ def _token(request: Request) -> str:
 
 
 def _fields(request: Request) -> list[str]:
-    # Graph's own syntax has braces for nested fields; nobody here asks for those.
-    asked = dict(parse_qsl(request.url.query)).get("fields") or _DEFAULT_FIELDS
-    return [*dict.fromkeys([*asked.split(","), "id"])]
+    # Nested fields in braces, which Graph supports, are not simulated.
+    names = dict(parse_qsl(request.url.query)).get("fields") or _DEFAULT_FIELDS
+    return [*dict.fromkeys([*names.split(","), "id"])]
 
 
-def _selected(fields: dict[str, Any], wanted: list[str]) -> dict[str, Any]:
-    return {name: fields[name] for name in wanted if name in fields}
+def _selected(fields: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    return {name: fields[name] for name in names if name in fields}
 
 
 def _origin(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The simulated customers: whose WhatsApp Business accounts the Graph API knows."""
+"""The WhatsApp Business accounts and tokens of the simulated customers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ TOKENS: dict[str, str] = {
     "104996122399160": "EAAGdemoSouthToken52ab",
     "109218845512207": "EAAGdemoHarbourToken90dd",
 }
-"""A token for each account; it opens this account only."""
+"""A token for each account; it may read this account only."""
 
 SYSTEM_TOKEN = "EAAGdemoSystemUserTokenc3"  # noqa: S105  invented
-"""Opens all of them."""
+"""May read all of them."""
 
 PHONES: dict[str, tuple[str, ...]] = {
     "102290129340398": ("106540352242922", "106540352242923"),
     "104996122399160": ("110987654321098",),
     "109218845512207": tuple(str(118000000000000 + n) for n in range(60)),
 }
-"""Phone number ids of each account; more than two pages of them at the last one."""
+"""Phone number ids of each account; the last one has more than two pages."""

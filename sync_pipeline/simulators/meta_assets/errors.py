@@ -1,4 +1,4 @@
-"""Graph's errors: the one object that all of them are, and those that can be armed from outside."""
+"""Graph's errors: their JSON, and errors that tests arm for calls to come."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphError:
-    """An error as Graph tells it; most have HTTP status 400, whatever they are about.
+    """An error of the Graph API; most have HTTP status 400, whatever their code.
 
     Attributes:
-        code: says what it is about.
-        subcode: says it more closely; None: left out.
+        code: the kind of error.
+        subcode: a more precise one; None: omitted.
         message: for developers.
         kind: the `type` on the wire.
         status: of HTTP.
-        transient: the `is_transient` on the wire; None: left out.
+        transient: the `is_transient` on the wire; None: omitted.
     """
 
     code: int
@@ -57,7 +57,7 @@ class GraphError:
 
 
 class Refusal(Exception):
-    """An answer other than success, raised wherever it is found out."""
+    """An error reply."""
 
     def __init__(self, error: GraphError) -> None:
         super().__init__(error.message)
@@ -73,7 +73,7 @@ class _Armed:
 
 
 class ArmedErrors:
-    """Errors that calls are to be answered with, in the order in which they are tried."""
+    """Errors to reply with; the first that matches a call is used."""
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
@@ -87,10 +87,10 @@ class ArmedErrors:
         path: str = "",
         token: str | None = None,
     ) -> None:
-        """Answer calls with an error.
+        """Reply to calls with an error.
 
         Args:
-            error: what is answered.
+            error: the reply.
             times: how many calls; None: all of them.
             path: a regular expression searched in their path.
             token: only calls with this token.
@@ -104,21 +104,21 @@ class ArmedErrors:
             self._armed.clear()
 
     def check(self, path: str, token: str) -> None:
-        """Let a call pass, or not.
+        """Raise the error that is armed for a call, if any.
 
         Raises:
             Refusal: an error was armed for it.
         """
         with self._lock:
             for armed in self._armed:
-                meant = armed.path.search(path) and armed.token in (None, token)
-                if meant and armed.left != 0:
+                matches = armed.path.search(path) and armed.token in (None, token)
+                if matches and armed.left != 0:
                     armed.left = None if armed.left is None else armed.left - 1
                     raise Refusal(armed.error)
 
 
 def bad_token(subcode: int | None, now: str) -> Refusal:
-    """The token is not one, or is no longer: the message tells the time, so it differs each time."""
+    """The token is invalid; the message contains the time, so it differs each time."""
     why = {
         463: f"Session has expired on Friday, 01-May-26 00:00:00 PDT. The current time is {now}.",
         460: "The session has been invalidated because the user changed their password.",
@@ -140,8 +140,8 @@ def not_permitted() -> Refusal:
     )
 
 
-def not_there(node: str, method: str = "get") -> Refusal:
-    """No such object, or none that this token opens: Graph does not say which."""
+def not_found(node: str, method: str = "get") -> Refusal:
+    """No such object, or none that this token may read: Graph does not distinguish them."""
     message = (
         f"Unsupported {method} request. Object with ID '{node}' does not exist, cannot be loaded due"
         " to missing permissions, or does not support this operation"
@@ -150,5 +150,5 @@ def not_there(node: str, method: str = "get") -> Refusal:
 
 
 def bad_parameter(problem: str) -> Refusal:
-    """A parameter that cannot be."""
+    """A parameter is invalid."""
     return Refusal(GraphError(code=100, message=f"(#100) {problem}"))

@@ -1,4 +1,4 @@
-"""What can be switched on a running Graph simulator; no behaviour here, only names and defaults."""
+"""Options of a running Graph simulator: names and defaults, no behaviour."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Echo = Literal["no", "plain", "quoted"]
 
 @dataclass(slots=True, kw_only=True)
 class Options(Switches):
-    """The switches of every simulator, and Graph's own.
+    """The options of every simulator, and Graph's own.
 
     Attributes:
-        default_limit: numbers in a page where no `limit` is asked for.
+        default_limit: numbers in a page of a call without `limit`.
         page_limit: most numbers in a page; a larger `limit` is refused.
         empty_page_first: the first page of a listing is empty and yet has a `next`, as happens where
             entries were filtered out after the page was cut.
         repeat_cursor: every page leads back to itself.
         next_without_cursors: pages have a `next` but no `cursors`.
         echo: error messages repeat the caller's token, as it is or percent-encoded.
-        app_usage: per cent that X-App-Usage tells; None: no such header.
-        business_usage: per cent that X-Business-Use-Case-Usage tells; None: no such header.
+        app_usage: per cent in X-App-Usage; None: no such header.
+        business_usage: per cent in X-Business-Use-Case-Usage; None: no such header.
         regain_minutes: its estimated_time_to_regain_access.
     """
 

@@ -1,4 +1,4 @@
-"""Pages of a listing with Graph's cursors, and the places where its paging is not what one expects."""
+"""Pages of a listing with Graph's cursors, and the oddities of its paging."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync_pipeline.simulators.meta_assets.options import Options
 
 @dataclass(frozen=True)
 class Window:
-    """What a call asks for: so many numbers after one place, or before another."""
+    """The requested window: a number of entries after one place, or before another."""
 
     limit: int
     after: int | None = None
@@ -43,10 +43,10 @@ class Page:
 
 
 def read_window(query: Mapping[str, str], options: Options) -> Window:
-    """What the query asks for.
+    """The window that a query requests.
 
     Raises:
-        Refusal: a limit out of bounds, or a cursor that was never given out.
+        Refusal: a limit out of bounds, or an invalid cursor.
     """
     limit = query.get("limit", str(options.default_limit))
     if not limit.isdecimal() or not 1 <= int(limit) <= options.page_limit:
@@ -61,9 +61,9 @@ def page_of(
 
     Args:
         numbers: the whole listing.
-        window: what is asked for.
-        options: how the paging misbehaves.
-        fault: a content fault to play.
+        window: the requested one.
+        options: oddities of the paging.
+        fault: a content fault to simulate.
     """
     if fault is not None and fault.kind == "empty_results":
         return Page(())

@@ -1,4 +1,4 @@
-"""The Graph simulator as one object to start, steer and stop from a test or from the demo."""
+"""The Graph simulator: start, control and stop it from a test or the demo."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class MetaSimulator(Simulator):
     Stopped and started again it listens on the same port, with the accounts as they were left.
 
     Attributes:
-        token: opens every account of `world`; each has one of its own too.
-        options: switches; assign to them at any time.
+        token: may read every account of `credentials`; each has one of its own too.
+        options: assign to them at any time.
         errors: arm Graph's own errors with `errors.arm(GraphError(...))`.
-        faults: arm faults of the transport with `faults.add(Fault(...))`.
-        stats: what was asked since the start or the last `stats.reset()`.
+        faults: add faults of the transport with `faults.add(Fault(...))`.
+        stats: counts calls since the start or the last `stats.reset()`.
         accounts: numbers and tokens, and the edits of both.
     """
 
@@ -49,7 +49,7 @@ class MetaSimulator(Simulator):
         self.errors = ArmedErrors()
         self.faults = Faults()
         self.stats = Stats()
-        self.accounts = accounts if accounts is not None else Accounts.of_the_world()
+        self.accounts = accounts if accounts is not None else Accounts.sample()
         api = GraphAPI(self.accounts, self.options, self.errors, clock=clock)
         admin = Admin(
             accounts=self.accounts,
@@ -70,5 +70,5 @@ class MetaSimulator(Simulator):
 
     @property
     def url(self) -> str:
-        """The root with its version, as `META_GRAPH_URL` wants it."""
+        """The root with its version, the value of `META_GRAPH_URL`."""
         return f"{self._server.url}/{VERSION}"

@@ -22,7 +22,7 @@ from sync_pipeline.simulators.integrations.credentials import (
     ESTABLISHMENTS,
 )
 from sync_pipeline.simulators.integrations.restaurants import Restaurants
-from sync_pipeline.simulators.integrations.sample_menus import grow
+from sync_pipeline.simulators.integrations.sample_menus import sample_menu
 from sync_pipeline.simulators.integrations.simulator import QuSimulator
 
 FORM = {
@@ -138,8 +138,8 @@ class TestMenus:
         assert nameless == {"1001": 0, "1002": 0, "1003": 1}
 
     def test_menus_have_the_size_of_real_ones_and_repeat(self):
-        first, again = grow(1, 1.0, "1001"), grow(1, 1.0, "1001")
-        other_site, other_seed = grow(1, 1.0, "1002"), grow(2, 1.0, "1001")
+        first, again = sample_menu(1, 1.0, "1001"), sample_menu(1, 1.0, "1001")
+        other_site, other_seed = sample_menu(1, 1.0, "1002"), sample_menu(2, 1.0, "1001")
         paths = [path for path, _ in first.root.walk()]
         assert first == again != other_seed
         assert paths == [path for path, _ in other_site.root.walk()]

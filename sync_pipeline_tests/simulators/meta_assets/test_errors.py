@@ -28,7 +28,7 @@ def test_an_expired_token_is_a_bad_request_with_a_trace_of_its_own_each_time(
     assert (first["type"], first["code"], first["error_subcode"]) == ("OAuthException", 190, 463)
     assert "The current time is" in first["message"]
     assert first["fbtrace_id"] != second["fbtrace_id"]
-    meta.accounts.mend_token(meta.token)
+    meta.accounts.restore_token(meta.token)
     assert graph_http.get(f"{NORTH}/phone_numbers").status_code == 200
 
 

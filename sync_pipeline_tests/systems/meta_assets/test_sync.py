@@ -23,7 +23,7 @@ def test_a_failed_workspace_keeps_its_rows_and_tells_why_until_it_succeeds(
     assert row["last_error"].startswith("HTTP 400: code 190, subcode 463: Error validating")
     assert row["last_synced_at"] == before[0]["last_synced_at"]
     assert "Moonlight Tours" in {row["verified_name"] for row in messenger.cached("north")}
-    meta.accounts.mend_token(TOKENS[SOUTH])
+    meta.accounts.restore_token(TOKENS[SOUTH])
     messenger.merge(messenger.read(meta_source))
     assert messenger.cached("south")[0]["last_error"] is None
 

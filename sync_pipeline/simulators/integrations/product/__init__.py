@@ -1,1 +1,1 @@
-"""The signage product whose tables the menus are synced into, as it was before."""
+"""The signage product whose tables the menus are synced into, as its earlier releases left them."""

@@ -28,7 +28,7 @@ def make_signage(
 
     Args:
         connection: a session on the database; all happens in one transaction of it.
-        state: what the item tables have been through; see `schema`.
+        state: of the item tables; see `schema`.
         scale: against 425 products, 685 modifiers and 10 discounts.
         configs: how many sites of Qu are configured, 1 to 3.
         level: type of concept_id, company_id and site_id; uuid leaves them empty.

@@ -1,8 +1,8 @@
-"""The rows of the item tables: what years of a sync that half worked have left there.
+"""Rows of the item tables, as earlier releases of the product left them.
 
-Every item is there once, as an earlier release saved it: under `source_id`, `wand_source_id` null. Some are
-there again, under `wand_source_id`: nulls never conflict, so that the next release did not find them. One in
-four is still on the menu; the others are from menus of the past.
+Every item has a row of an earlier release: with `source_id`, and `wand_source_id` null. Some have another
+one with `wand_source_id`, because nulls never conflict and the next release inserted instead of updating.
+One item in four is still on the menu; the others are from past menus.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sync_pipeline.simulators.integrations.credentials import ESTABLISHMENTS
 from sync_pipeline.simulators.integrations.node import GROUP, ITEM
 from sync_pipeline.simulators.integrations.product.schema import State
 from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS, NOW, QU, named_id
-from sync_pipeline.simulators.integrations.sample_menus import SEED, grow
+from sync_pipeline.simulators.integrations.sample_menus import SEED, sample_menu
 from sync_pipeline.simulators.seeded_random import dice
 
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ _KINDS = ("Burger", "Fries", "Shake", "Wrap", "Salad", "Melt", "Bowl", "Soda")
 _CATEGORIES = ((43252, "Burgers"), (43260, "Sides"), (43271, "Drinks"), (43284, "Extras"))
 _STILL_SERVED = 4
 _WITHOUT_CONFIG = 20
-"""One row in so many never got its configuration."""
+"""One row in so many has no configuration."""
 
 
 def item_rows(state: State, scale: float, configs: int) -> dict[str, list[Row]]:
@@ -51,22 +51,22 @@ def item_rows(state: State, scale: float, configs: int) -> dict[str, list[Row]]:
         else:
             copies = max(1, round(COPIES[table] * scale))
             rows += [_copy(table, rows[place], place, state) for place in range(copies)]
-            # Of a few there is even a third, older than the others and the only one that knows a name.
+            # A few have a third row, the oldest, and the only one with a group's name.
             rows += [_third(row) for row in rows[number : number + copies : 5]]
         tables[table] = [_fitted(row, table, state) for row in rows]
     return tables
 
 
 def _menu(scale: float) -> dict[str, list[tuple[str, str]]]:
-    """What the restaurants serve now, by table: paths, or numbers, with names."""
-    grown = grow(SEED, scale, ESTABLISHMENTS[0])
-    nodes = [(path, node) for path, node in grown.root.walk() if node.type == ITEM]
-    groups = [f"{path}-" for path, node in grown.root.walk() if node.type == GROUP]
+    """The current menu, by table: paths, or numbers, with names."""
+    menu = sample_menu(SEED, scale, ESTABLISHMENTS[0])
+    nodes = [(path, node) for path, node in menu.root.walk() if node.type == ITEM]
+    groups = [f"{path}-" for path, node in menu.root.walk() if node.type == GROUP]
     below = {path for path, _ in nodes if path.startswith(tuple(groups))}
     return {
         "integration_products": [(path, node.title) for path, node in nodes if path not in below],
         "integration_modifiers": [(path, node.title) for path, node in nodes if path in below],
-        "integration_discounts": [(id_, d["checkTitle"]) for id_, d in grown.discounts.items()],
+        "integration_discounts": [(id_, d["checkTitle"]) for id_, d in menu.discounts.items()],
     }
 
 
@@ -111,7 +111,7 @@ def _data(external: str, name: str, price: float, category: str, rng: Random) ->
 
 
 def _copy(table: str, row: Row, place: int, state: State) -> Row:
-    """What the next release inserted, because it did not find the row."""
+    """The row that the next release inserted, because it did not find the first."""
     price = row["data"]["price"] + 0.25
     return row | {
         "id": named_id(table, "again", place),
@@ -137,7 +137,7 @@ def _moments(saved: datetime) -> Row:
 
 
 def _fitted(row: Row, table: str, state: State) -> Row:
-    """The row without what its table does not have."""
+    """The row without columns that its table lacks."""
     absent = {"wand_source_id"} if state == "bare" else set()
     absent |= {"path_id"} if "discount" in table or (state == "bare" and "mod" in table) else set()
     absent |= {"modifier_group_name"} if "modifier" not in table else set()

@@ -1,11 +1,11 @@
 """The tables of the signage product as its many migrations left them. Rows do not belong here.
 
-Three states of the item tables, each of which some database was found in:
+Three states of the item tables, each found in some database:
 
-- `bare`: before any mending; no unique set, none of the columns that the sync names.
-- `swallowed`: the mending was run and reported success, but an error handler swallowed the unique set of
-  products, and names that exist already are taken for the indexes they should be.
-- `landed`: the mending did what it says; now two sites of one source overwrite each other.
+- `bare`: before the repair script; no unique constraint, none of the columns that the sync names.
+- `swallowed`: the script reported success, but an error handler swallowed the unique constraint of products,
+  and it took indexes that have the right name but other columns for its own.
+- `landed`: the script worked; now two sites of one source overwrite each other.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _OWN: Final[dict[str, LiteralString]] = {
     "integration_discounts": "name text not null, discount_amount numeric,",
 }
 
-_BACKWARD: Final[LiteralString] = """
+_BY_SOURCE_ID: Final[LiteralString] = """
 alter table integration_products
     add constraint integration_products_source_external_unique unique (source_id, external_id);
 alter table integration_modifiers
@@ -94,14 +94,14 @@ alter table integration_discounts
 
 _AFTERWARDS: Final[dict[State, LiteralString]] = {
     "bare": "",
-    # IF NOT EXISTS asks for the name only, so that neither of these was ever what it is called.
-    "swallowed": _BACKWARD
+    # IF NOT EXISTS compares names only, so neither of these was replaced by the index of that name.
+    "swallowed": _BY_SOURCE_ID
     + """;
 create index idx_integration_products_wand_source on integration_products (source_id);
 create index integration_discounts_wand_source_external_unique
     on integration_discounts (source_id, external_id)
 """,
-    "landed": _BACKWARD
+    "landed": _BY_SOURCE_ID
     + """;
 alter table integration_products add constraint integration_products_wand_source_external_unique
     unique nulls not distinct (wand_source_id, external_id);
@@ -121,7 +121,7 @@ def create(connection: psycopg.Connection, state: State, level: LevelType) -> No
     Args:
         connection: in the caller's transaction.
         state: of the item tables.
-        level: type of the columns that say what a menu is for.
+        level: type of concept_id, company_id and site_id.
     """
     connection.execute(_REGISTRY)
     missing = not _exists(connection, ITEM_TABLES[0])

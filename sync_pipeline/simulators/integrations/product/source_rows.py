@@ -1,4 +1,4 @@
-"""The product's registry: which points of sale it knows, and the sites that are configured."""
+"""Rows of the product's points of sale, configured sites, and sync history."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MENU: Final = "https://{}.example.com/menus?brand={{brand}}&establishment={{est
 
 
 def source_rows() -> list[Row]:
-    """All points of sale; only Qu's menus have everything."""
+    """All points of sale; only Qu supports every kind of item."""
     return [
         {
             "id": named_id("source", kind),
@@ -69,7 +69,7 @@ def config_rows(number: int) -> list[Row]:
                 "order_type": ORDER_TYPE,
             },
             "sync_frequency_minutes": minutes,
-            # What the old function left: fetched, therefore a success; the count starts over each time.
+            # As the old function left it: success means fetched, and the count restarts each time.
             "last_sync_at": (NOW - timedelta(days=2)).isoformat(),
             "last_sync_status": "success",
             "sync_count": 1,
@@ -81,7 +81,7 @@ def config_rows(number: int) -> list[Row]:
 
 
 def history_rows(number: int) -> list[Row]:
-    """One attempt for each site that failed while saving, and is in progress for ever."""
+    """One attempt for each site, which failed while saving and was left in progress."""
     started = (NOW - timedelta(days=2)).isoformat()
     return [
         {

@@ -1,1 +1,1 @@
-"""The messaging product whose phone cache is synced, as it was before."""
+"""The messaging product whose phone cache is synced, as its earlier releases left it."""

@@ -52,7 +52,7 @@ def membership_rows() -> list[Row]:
 
 
 def token_rows() -> list[Row]:
-    """Tokens as they are, in a column whose name promises otherwise."""
+    """Tokens in plain text, despite the name of their column."""
     return [
         {
             "id": named_id("token", waba),
@@ -78,11 +78,11 @@ def connection_rows() -> list[Row]:
 
 
 def cache_rows(*, repeated: bool) -> list[Row]:
-    """What the five writers of the cache have left.
+    """Rows of the cache by its five writers.
 
     Args:
-        repeated: with the duplicates that only a unique index would have kept out. Rows without a number
-            are always there: each business lookup enters another one.
+        repeated: with the duplicates that the lack of a unique index allows. Rows without a number are
+            always there: each business lookup inserts another one.
     """
     rows = [
         row
@@ -99,7 +99,7 @@ def _phones(waba: str) -> tuple[str, ...]:
 
 def _entries(waba: str, phone: str, place: int, *, repeated: bool) -> list[Row]:
     newest = _entry(waba, phone, "sync", NOW - timedelta(hours=place))
-    # The newest of the first number is a webhook's, which knows the quality of none.
+    # The newest row of the first number is by a webhook, which has no rating.
     newest |= {"quality_rating": None} if place == 0 else {}
     if not repeated or place > 1:
         return [newest]

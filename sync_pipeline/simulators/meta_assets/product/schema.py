@@ -1,6 +1,6 @@
 """The tables of the messaging product. Rows do not belong here.
 
-What keeps the cache of phone numbers free of duplicates, by database:
+What guards the cache of phone numbers against duplicates, by database:
 
 - `none`: nothing, although its code upserts.
 - `named`: an index of the right name, on wrong columns.

@@ -121,7 +121,7 @@ class TestWorkspaces:
         meta.accounts.break_token(meta.token)
         with client_of(meta) as client:
             assert ids(client.answers([ask(NORTH, meta.token)])) == []
-            meta.accounts.mend_token(meta.token)
+            meta.accounts.restore_token(meta.token)
             assert tuple(ids(client.answers([ask(NORTH, meta.token)]))) == PHONES[NORTH]
 
     @pytest.mark.parametrize("token", ["", "EAA with blanks", "EAAé", "EAA\nline"])
