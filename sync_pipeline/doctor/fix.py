@@ -97,7 +97,7 @@ def _repaired(
 ) -> Iterator[FixReport]:
     key = unique_key(entity)
     try:
-        if own := repair_of(repairs, key.place):
+        if own := repair_of(repairs, key.table_name):
             *dropped, repaired = own.repair(connection, dry_run=dry_run)
         else:
             dropped, repaired = [], deduplicate.repair(connection, key, dry_run=dry_run)
@@ -129,7 +129,7 @@ def _creation(connection: Connection, key: UniqueKey) -> str:
     nulls = sql.SQL(" nulls not distinct" if key.nulls_not_distinct else "")
     return (
         sql.SQL("create unique index {} on {} ({}){}")
-        .format(sql.Identifier(key.name), key.place.relation, columns(key.columns), nulls)
+        .format(sql.Identifier(key.name), key.table_name.relation, columns(key.columns), nulls)
         .as_string(connection)
     )
 

@@ -7,14 +7,13 @@ happens here instead.
 from __future__ import annotations
 
 from threading import Event, Thread
-from typing import Any, LiteralString
+from typing import LiteralString
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline.doctor.repair.restore import restore
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.adopt import MigrationNote
@@ -24,9 +23,18 @@ from sync_pipeline.simulators.integrations.product.database import make_signage
 from sync_pipeline.simulators.integrations.product.schema import ITEM_TABLES, LevelType, State
 from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS, QU
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
-from sync_pipeline.systems.integrations.keys.repair import TABLES, colliding, drop_colliding
+from sync_pipeline.systems.integrations.keys.tables import MENU_KEYS
 from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline.systems.repairs import AFTER_MIGRATION
+from sync_pipeline_tests.migrations.menu_tables import (
+    DISCOUNTS,
+    LONG,
+    MODIFIERS,
+    PRODUCTS,
+    SHORT,
+    saved,
+    signage,
+)
 from sync_pipeline_tests.migrations.revisions import (
     at,
     column,
@@ -39,33 +47,6 @@ from sync_pipeline_tests.migrations.revisions import (
     up,
 )
 
-SHORT: LiteralString = """
-    insert into integration_products (wand_source_id, source_config_id, external_id, name, data)
-    values (%s, %s, %s, 'New', %s) on conflict (wand_source_id, external_id)
-    do update set data = excluded.data, updated_at = now()
-"""
-LONG: LiteralString = """
-    insert into integration_products (wand_source_id, source_config_id, external_id, name, data)
-    values (%s, %s, %s, 'New', %s) on conflict (wand_source_id, source_config_id, external_id)
-    do update set data = excluded.data, updated_at = now() returning xmax = 0
-"""
-PRODUCTS, MODIFIERS, DISCOUNTS = ITEM_TABLES
-
-
-def signage(dsn: str, state: State, *, configs: int = 3, level: LevelType = "bigint") -> None:
-    with connect(dsn) as connection:
-        make_signage(connection, state=state, scale=0.1, configs=configs, level=level)
-    at(dsn)
-
-
-def saved(dsn: str, statement: LiteralString, external: str, price: str, config: int = 0) -> Any:
-    with connect(dsn) as connection:
-        cursor = connection.execute(
-            statement, [QU, CONFIG_IDS[config], external, f'{{"price": {price}}}']
-        )
-        return cursor.fetchone() if cursor.description else None
-
-
 REPEATED: dict[str, LiteralString] = {
     PRODUCTS: "select from integration_products"
     " group by wand_source_id, source_config_id, external_id having count(*) > 1",
@@ -73,6 +54,26 @@ REPEATED: dict[str, LiteralString] = {
     " group by wand_source_id, source_config_id, external_id, path_id having count(*) > 1",
     DISCOUNTS: "select from integration_discounts"
     " group by wand_source_id, source_config_id, external_id having count(*) > 1",
+}
+SOURCE_INDEXES = {
+    PRODUCTS: "integration_products_source_external_unique",
+    MODIFIERS: "integration_modifiers_source_external_path_unique",
+    DISCOUNTS: "integration_discounts_source_external_unique",
+}
+SECONDARY = {
+    PRODUCTS: {
+        "idx_integration_products_wand_source": "wand_source_id",
+        "idx_integration_products_external_id": "external_id",
+        "idx_integration_products_last_synced": "last_synced_at",
+    },
+    MODIFIERS: {
+        "idx_integration_modifiers_wand_source": "wand_source_id",
+        "idx_integration_modifiers_external_id": "external_id",
+    },
+    DISCOUNTS: {
+        "idx_integration_discounts_wand_source": "wand_source_id",
+        "idx_integration_discounts_external_id": "external_id",
+    },
 }
 
 
@@ -121,84 +122,6 @@ def test_a_merged_item_has_the_newest_price_and_what_only_older_rows_knew(databa
     (merged,) = rows(database, item)
     assert merged == {**older, "data": newest["data"]}
     assert merged["data"]["price"] == 0.25
-
-
-def test_two_sites_keep_prices_of_their_own_and_the_shorter_key_is_refused(database: str) -> None:
-    signage(database, "landed")
-    saved(database, SHORT, "1-1", "1", config=0)
-    saved(database, SHORT, "1-1", "2", config=1)  # this is the fix that was meant to do
-    prices: LiteralString = (
-        "select data ->> 'price' from integration_products where external_id = '1-1' order by 1"
-    )
-    assert column(database, prices) == ["2"]
-
-    notes = up(database)
-
-    saved(database, LONG, "1-1", "1", config=0)
-    saved(database, LONG, "1-1", "2", config=1)
-    assert column(database, prices) == ["1", "2"]
-    with pytest.raises(psycopg.errors.InvalidColumnReference):
-        saved(database, SHORT, "1-1", "3")
-    said = texts(notes, "kept", PRODUCTS)[0]
-    assert "must name (wand_source_id, source_config_id, external_id) instead" in said
-
-
-def test_with_one_site_the_old_function_goes_on_working_until_a_second_is_added(
-    database: str,
-) -> None:
-    signage(database, "landed", configs=1)
-    run(database, "update integration_products set source_config_id = null")
-
-    notes = up(database)
-
-    saved(database, SHORT, "1-1", "1")
-    saved(database, SHORT, "1-1", "2")
-    count: LiteralString = "select count(*) from integration_products where external_id = '1-1'"
-    assert column(database, count) == [1]
-    configs: LiteralString = "select distinct source_config_id::text from integration_products"
-    assert column(database, configs) == [CONFIG_IDS[0]]
-    filled = " ".join(texts(notes, "repaired", PRODUCTS))
-    assert "source_config_id filled in 42 rows: the configuration for the same site" in filled
-    assert any("stays while each source has one" in t for t in texts(notes, "kept", PRODUCTS))
-    with connect(database) as connection:
-        assert colliding(connection) == []
-        connection.execute(
-            "insert into integration_source_configs (id, wand_source_id, config_name, application_level,"
-            " site_id) values (%s, %s, 'Second', 'site', 99)",
-            [CONFIG_IDS[1], QU],
-        )
-        shorter = [
-            "integration_products_wand_source_external_unique",
-            "integration_modifiers_wand_source_external_path_unique",
-            "integration_discounts_wand_source_external_unique",
-        ]
-        assert colliding(connection) == shorter
-        planned = drop_colliding(connection, dry_run=True)
-        assert colliding(connection) == shorter
-
-        dropped = drop_colliding(connection)
-
-        assert [r.lines for r in dropped] == [r.lines for r in planned]
-        assert colliding(connection) == []
-        saved(database, LONG, "1-1", "1", config=1)
-        assert column(database, count) == [2]
-        with pytest.raises(psycopg.errors.InvalidColumnReference):
-            saved(database, SHORT, "1-1", "3")
-        connection.execute("delete from integration_products where name = 'New'")
-        for report in dropped:
-            assert report.repair_id
-            assert restore(connection, report.repair_id).left == 0
-        assert colliding(connection) == shorter
-
-
-def test_the_shorter_key_is_never_made_anew(database: str) -> None:
-    signage(database, "bare", configs=1)
-
-    up(database)
-
-    for items in TABLES:
-        short = f"(wand_source_id, {', '.join(items.item)})"
-        assert not [d for d in indexes(database, items.table).values() if short in d]
 
 
 LEGACY: LiteralString = """
@@ -284,20 +207,20 @@ def test_the_indexes_that_the_document_names_are_what_they_are_called(database: 
 
     up(database)
 
-    for items in TABLES:
-        found = indexes(database, items.table)
-        for name, name_of_column in items.fast.items():
+    for key in MENU_KEYS:
+        found = indexes(database, key.table)
+        for name, name_of_column in SECONDARY[key.table].items():
             assert found[name].endswith(f"USING btree ({name_of_column})")
-        # The backward-compatible sets are there, as they were.
-        assert found[items.backward].startswith("CREATE UNIQUE INDEX")
-        assert "NULLS NOT DISTINCT" in found[items.key_name]
+        # The indexes on source_id that older programs use are there, as they were.
+        assert found[SOURCE_INDEXES[key.table]].startswith("CREATE UNIQUE INDEX")
+        assert "NULLS NOT DISTINCT" in found[key.name]
     assert "idx_integration_products_wand_source_old" in indexes(database, PRODUCTS)
 
 
 def test_the_names_are_those_that_adopting_gives() -> None:
     tables = metadata([INTEGRATIONS]).tables
-    for items in TABLES:
-        assert items.key_name in {index.name for index in tables[items.table].indexes}
+    for key in MENU_KEYS:
+        assert key.name in {index.name for index in tables[key.table].indexes}
 
 
 @pytest.mark.parametrize(("state", "level"), [("bare", "uuid"), ("swallowed", "integer")])
@@ -328,23 +251,6 @@ def _without_columns(notes: list[MigrationNote]) -> list[MigrationNote]:
     return [n for n in notes if not n.text.startswith("column ")]
 
 
-def test_the_shorter_key_that_was_dropped_comes_back_when_rows_allow_it(database: str) -> None:
-    signage(database, "landed")
-    up(database)
-    saved(database, LONG, "1-1", "1", config=0)
-    saved(database, LONG, "1-1", "2", config=1)
-
-    told = down(database)
-
-    assert any("is duplicated" in text for text in texts(told, "kept", PRODUCTS))
-    assert "integration_products_wand_source_external_unique" not in indexes(database, PRODUCTS)
-    assert "integration_modifiers_wand_source_external_path_unique" in indexes(database, MODIFIERS)
-    run(database, "delete from integration_products where external_id = '1-1'")
-    up(database)
-    down(database)
-    assert "integration_products_wand_source_external_unique" in indexes(database, PRODUCTS)
-
-
 def test_a_migration_that_fails_leaves_all_as_it_was_and_names_the_rows(database: str) -> None:
     signage(database, "swallowed")
     run(
@@ -362,42 +268,6 @@ def test_a_migration_that_fails_leaves_all_as_it_was_and_names_the_rows(database
     assert content(database, *ITEM_TABLES) == before
     assert column(database, "select version_num from alembic_version_sync") == ["0005"]
     assert column(database, "select to_regclass('sync.removed_row')") == [None]
-
-
-def test_earlier_sets_without_the_source_are_dropped_because_a_configuration_may_move(
-    database: str,
-) -> None:
-    signage(database, "landed", configs=1)
-    made: dict[str, LiteralString] = {
-        "p_config": "create unique index p_config on integration_products"
-        " (source_config_id, external_id)",
-        "m_config": "create unique index m_config on integration_modifiers"
-        " (source_config_id, external_id)",
-        "m_path": "create unique index m_path on integration_modifiers"
-        " (source_config_id, path_id) where path_id is not null",
-        "by_expression": "create unique index by_expression on integration_products"
-        " (coalesce(wand_source_id::text, ''), coalesce(source_config_id::text, ''), external_id)",
-    }
-    run(database, *made.values())
-
-    notes = up(database)
-
-    present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
-    assert made.keys() & present.keys() == {"by_expression"}
-    [said] = [t for t in texts(notes, "repaired", PRODUCTS) if "p_config" in t]
-    assert "may be moved to another source" in said
-    down(database)
-    present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
-    assert made.keys() <= present.keys()
-
-    with connect(database) as connection:
-        assert colliding(connection) == []
-        connection.execute(
-            "update integration_source_configs set wand_source_id ="
-            " (select id from wand_integration_sources where id <> %s limit 1)",
-            [QU],
-        )
-        assert colliding(connection) == ["p_config", "m_config"]
 
 
 def test_a_source_that_no_registry_knows_is_not_filled_in(database: str) -> None:

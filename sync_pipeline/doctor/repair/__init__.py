@@ -1,5 +1,6 @@
-"""Unique keys that a table was meant to have, made real: duplicates merged, kept aside, and the index built.
+"""Repair of unique keys: duplicates are merged, kept aside, and the unique index is built.
 
-psycopg only. `key` declares what is wanted, `survey` looks, `repair` mends, `restore` takes it back;
-`indexing` adds and drops further indexes on the same terms. Import concrete submodules.
+psycopg only. `unique_key` declares a key, `deduplicate` restores it, `restore` reverses a repair. Migrations
+call `deduplicate.repair`, `indexes.add_index`, `restore.restore`, `session.transaction`, `session.fetch` and
+`session.read_plain_table`, with the classes of `unique_key` and `report`: these names and their meaning stay.
 """

@@ -1,96 +1,238 @@
-"""The index of a key: what is in its way is cleared, it is built and verified, and taken back again."""
+"""Indexes of a repaired table: judged by definition, never by name; created, dropped, renamed and logged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from psycopg import sql
 
-from sync_pipeline.doctor.repair.index_definitions import Index, free_name, indexes
+from sync_pipeline.doctor.repair import repair_log
 from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, listed
-from sync_pipeline.doctor.repair.session import fetch
-from sync_pipeline.doctor.repair.unique_key import TableName, UniqueKey
+from sync_pipeline.doctor.repair.session import fetch_value, lock, transaction
+from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres import catalog
+from sync_pipeline.postgres.catalog import Index, TableName
 from sync_pipeline.postgres.connect import Connection
+
+_REPEATED = sql.SQL("""
+select count(*)
+from (
+    select
+    from only {table}
+    where {counts}
+    group by {columns}
+    having count(*) > 1
+) repeated
+""")
+
+
+def indexes(connection: Connection, table: TableName) -> list[Index]:
+    """All indexes of a table, by name."""
+    return catalog.indexes(connection, table.relation.as_string(connection))
+
+
+def is_plain(index: Index) -> bool:
+    """Whether its key is columns, and it includes no others."""
+    return not (index.has_expressions or index.included)
+
+
+def faults(index: Index, key: UniqueKey) -> list[str]:
+    """Why an index does not back a key; empty if it does, whatever the order of its columns."""
+    nulls = "takes nulls as distinct" if key.nulls_not_distinct else "takes nulls as equal"
+    conditions = {
+        f"is on {listed(index.columns)}": set(index.columns) == set(key.columns),
+        "is not unique": index.unique,
+        "is not valid": index.valid,
+        f"covers only rows where {index.condition}": not index.condition,
+        "has expressions or further columns": is_plain(index),
+        "is deferrable": index.immediate,
+        nulls: index.nulls_not_distinct == key.nulls_not_distinct,
+    }
+    return [text for text, holds in conditions.items() if not holds]
 
 
 def clear_name(
-    connection: Connection, key: UniqueKey, report: Report, facts: IndexChanges, *, dry_run: bool
+    connection: Connection, key: UniqueKey, report: Report, changes: IndexChanges, *, dry_run: bool
 ) -> None:
-    """Get indexes out of the way that are no use: broken ones of the key, a wrong one that has its name."""
-    for index in indexes(connection, key.place):
+    """Drop invalid indexes of the key; rename another index that has its name."""
+    for index in indexes(connection, key.table_name):
         is_ours = index.name == key.name or index.columns == key.columns
         if not index.valid and is_ours and not index.constraint:
-            report.did(f"index {index.name} was the leftover of a failed build: dropped")
+            report.add_repaired(f"index {index.name} was the leftover of a failed build: dropped")
             if not dry_run:
-                drop(connection, key.place, index)
-        elif index.name == key.name and index.faults(key):
-            name = free_name(connection, key.schema, index.name, "_old")
-            why = " and ".join(index.faults(key))
-            report.did(f"index {index.name} {why}, in spite of its name: renamed to {name}")
+                drop(connection, key.table_name, index)
+        elif index.name == key.name and faults(index, key):
+            name = _free_name(connection, key.schema, index.name, "_old")
+            why = " and ".join(faults(index, key))
+            report.add_repaired(
+                f"index {index.name} {why}, in spite of its name: renamed to {name}"
+            )
             if not dry_run:
                 rename(connection, key.schema, index.name, name)
-                facts.renamed.append((index.name, name))
+                changes.renamed.append((index.name, name))
 
 
 def build(
-    connection: Connection, key: UniqueKey, report: Report, facts: IndexChanges, *, dry_run: bool
+    connection: Connection, key: UniqueKey, report: Report, changes: IndexChanges, *, dry_run: bool
 ) -> None:
-    """Create the unique index of a key unless one of whatever name does, and verify it.
+    """Create the unique index of a key unless another index backs it, and verify it.
 
     Raises:
-        TargetNotPrepared: what came into being is not what was asked for.
+        TargetNotPrepared: the created index does not back the key.
     """
-    found = indexes(connection, key.place)
-    serving = [index.name for index in found if not index.faults(key)]
+    found = indexes(connection, key.table_name)
+    backing = [index.name for index in found if not faults(index, key)]
     what = f"unique index on {listed(key.columns)}"
-    if serving:
-        report.kept(f"{what}: {serving[0]} does; none is built beside it")
-        if serving[1:]:
-            report.kept(
-                f"{what}: {', '.join(serving[1:])} does the same as {serving[0]} and only costs writes;"
+    if backing:
+        report.add_kept(f"{what}: {backing[0]} does; none is built beside it")
+        if backing[1:]:
+            report.add_kept(
+                f"{what}: {', '.join(backing[1:])} does the same as {backing[0]} and only costs writes;"
                 " drop all but one of them when nothing refers to their names"
             )
         return
     for index in found:
         if index.unique and index.valid and set(index.columns) == set(key.columns):
-            report.kept(f"index {index.name} {' and '.join(index.faults(key))}, so it does not do")
-    name = key.name
-    if any(name == index.name for index in found if dry_run) or not is_free(
-        connection, key.schema, name
-    ):
-        name = key.name if dry_run else free_name(connection, key.schema, key.name, "_sync")
+            report.add_kept(
+                f"index {index.name} {' and '.join(faults(index, key))}, so it does not do"
+            )
+    # In a dry run the index that `clear_name` would rename still has the name.
+    name = key.name if dry_run else _available_name(connection, key.schema, key.name)
     nulls = ", nulls not distinct" if key.nulls_not_distinct else ""
-    report.did(f"{what}{nulls}: {name} created")
+    report.add_repaired(f"{what}{nulls}: {name} created")
     if dry_run:
         return
-    create(connection, key.place, name, key.columns, unique=True, nulls=key.nulls_not_distinct)
-    facts.created.append(name)
-    verify(connection, key, name)
+    create(connection, key.table_name, name, key.columns, unique=True, nulls=key.nulls_not_distinct)
+    changes.created.append(name)
+    _verify(connection, key, name)
 
 
-def verify(connection: Connection, key: UniqueKey, name: str) -> None:
-    """Judge an index by its definition.
-
-    Raises:
-        TargetNotPrepared: it is not there, or does not back the key.
-    """
-    found = {index.name: index for index in indexes(connection, key.place)}
+def _verify(connection: Connection, key: UniqueKey, name: str) -> None:
+    found = {index.name: index for index in indexes(connection, key.table_name)}
     index = found.get(name)
-    faults = ["is not there"] if index is None else index.faults(key)
+    problems = ["is not there"] if index is None else faults(index, key)
     if index and index.columns != key.columns:
-        faults.append(f"has its columns in the order {listed(index.columns)}")
-    if faults:
+        problems.append(f"has its columns in the order {listed(index.columns)}")
+    if problems:
         raise TargetNotPrepared(
-            f"{key.place}: index {name} {' and '.join(faults)}, though it was created on"
+            f"{key.table_name}: index {name} {' and '.join(problems)}, though it was created on"
             f" {listed(key.columns)}. Nothing was changed; look for an event trigger that alters it."
         )
 
 
+def add_index(
+    connection: Connection,
+    table: TableName,
+    name: str,
+    columns: Sequence[str],
+    *,
+    unique: bool = False,
+) -> Report:
+    """Create a secondary index, unless an equivalent one exists or the rows do not allow it.
+
+    Args:
+        connection: of the table's owner.
+        table: the table.
+        name: of the index; another one of this name on other columns is renamed.
+        columns: of the index, in order.
+        unique: no two rows may share these values; nulls are distinct.
+
+    Returns:
+        What was done and why; rows that forbid it are an entry, no error.
+    """
+    report = Report(str(table))
+    what = f"{'unique ' if unique else ''}index on {listed(columns)}"
+    with transaction(connection, table):
+        lock(connection, [table])
+        found = indexes(connection, table)
+        is_taken = any(index.name == name for index in found)
+        same = [i.name for i in found if _is_equivalent(i, columns, unique=unique)]
+        if same:
+            report.add_kept(f"{what}: {same[0]} does")
+            if is_taken and name not in same:
+                report.add_kept(
+                    f"index {name} is on other columns, in spite of its name; it is left alone"
+                )
+            return report
+        if unique and (repeated := _repeated(connection, table, columns)):
+            report.add_kept(
+                f"{what}: not created, because {repeated:,} of its keys are held by several rows"
+            )
+            return report
+        changes = IndexChanges()
+        report.repair_id = repair_log.open_repair(connection, table)
+        if is_taken:
+            old = _free_name(connection, table.schema, name, "_old")
+            report.add_repaired(
+                f"index {name} is on other columns, in spite of its name: renamed to {old}"
+            )
+            rename(connection, table.schema, name, old)
+            changes.renamed.append((name, old))
+        name = _available_name(connection, table.schema, name)
+        create(connection, table, name, columns, unique=unique, nulls=False)
+        changes.created.append(name)
+        report.add_repaired(f"{what}: {name} created")
+        repair_log.close_repair(connection, report.repair_id, changes)
+    return report
+
+
+def drop_indexes(
+    connection: Connection,
+    table: TableName,
+    *,
+    which: Callable[[Index], bool],
+    why: str,
+    dry_run: bool = False,
+) -> Report:
+    """Drop indexes, or the constraints that they belong to; `restore` creates them again.
+
+    Args:
+        connection: of the table's owner.
+        table: the table.
+        which: selects among its indexes.
+        why: for the report.
+        dry_run: report it and drop nothing.
+    """
+    report = Report(str(table))
+    with transaction(connection, table):
+        if not dry_run:
+            lock(connection, [table])
+        selected = [index for index in indexes(connection, table) if which(index)]
+        for index in selected:
+            report.add_repaired(
+                f"unique index {index.name} on {listed(index.columns)} dropped: {why}"
+            )
+        if dry_run or not selected:
+            return report
+        changes = IndexChanges(dropped=[index.definition for index in selected])
+        report.repair_id = repair_log.open_repair(connection, table)
+        for index in selected:
+            drop(connection, table, index)
+        repair_log.close_repair(connection, report.repair_id, changes)
+    return report
+
+
+def _is_equivalent(index: Index, columns: Sequence[str], *, unique: bool) -> bool:
+    """Whether it serves these columns in this order, whatever its name."""
+    usable = index.valid and not index.condition and is_plain(index)
+    return usable and index.columns == tuple(columns) and (index.unique or not unique)
+
+
+def _repeated(connection: Connection, table: TableName, columns: Sequence[str]) -> int:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    counts = sql.SQL("num_nulls({}) = 0").format(names)
+    query = _REPEATED.format(table=table.relation, counts=counts, columns=names)
+    return fetch_value(connection, query)
+
+
+# -- statements; constraints are checked first, because a row of a deferred one keeps its table from DDL
+
+
 def create(
     connection: Connection,
-    place: TableName,
+    table: TableName,
     name: str,
     columns: Sequence[str],
     *,
@@ -98,27 +240,26 @@ def create(
     nulls: bool,
 ) -> None:
     """Create an index; with `nulls`, nulls are equal to each other."""
-    # A row of a deferred constraint would keep the table from being indexed.
     connection.execute("set constraints all immediate")
     statement = sql.SQL("create {} index {} on {} ({}) {}").format(
         sql.SQL("unique" if unique else ""),
         sql.Identifier(name),
-        place.relation,
+        table.relation,
         sql.SQL(", ").join(map(sql.Identifier, columns)),
         sql.SQL("nulls not distinct" if unique and nulls else ""),
     )
     connection.execute(statement)
 
 
-def drop(connection: Connection, place: TableName, index: Index) -> None:
+def drop(connection: Connection, table: TableName, index: Index) -> None:
     """Drop an index, or the constraint that it belongs to."""
     connection.execute("set constraints all immediate")
     if index.constraint:
         statement = sql.SQL("alter table {} drop constraint {}").format(
-            place.relation, sql.Identifier(index.name)
+            table.relation, sql.Identifier(index.name)
         )
     else:
-        statement = sql.SQL("drop index {}").format(sql.Identifier(place.schema, index.name))
+        statement = sql.SQL("drop index {}").format(sql.Identifier(table.schema, index.name))
     connection.execute(statement)
 
 
@@ -128,38 +269,46 @@ def rename(connection: Connection, schema: str, old: str, new: str) -> None:
     connection.execute(statement.format(sql.Identifier(schema, old), sql.Identifier(new)))
 
 
-def is_free(connection: Connection, schema: str, name: str) -> bool:
-    """Whether no relation of the schema has this name."""
-    text = sql.Identifier(schema, name).as_string(connection)
-    return fetch(connection, "select to_regclass(%s)", [text]) == [(None,)]
+def _available_name(connection: Connection, schema: str, name: str) -> str:
+    """The name, or one with a suffix where another relation of the schema has it."""
+    is_taken = catalog.exists(connection, (schema, name))
+    return _free_name(connection, schema, name, "_sync") if is_taken else name
 
 
-def take_back(
-    connection: Connection, place: TableName, facts: IndexChanges, report: Report
-) -> None:
-    """Undo what an account says was done to indexes; what is no longer so is left."""
-    present = {index.name: index for index in indexes(connection, place)}
-    for name in facts.created:
+def _free_name(connection: Connection, schema: str, name: str, suffix: str) -> str:
+    """The name with a suffix, and a number if need be, that no relation of the schema has."""
+    taken = catalog.relation_names(connection, schema)
+    candidates = (f"{name[:56]}{suffix}{n or ''}" for n in range(len(taken) + 1))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+# -- restore
+
+
+def undo(connection: Connection, table: TableName, changes: IndexChanges, report: Report) -> None:
+    """Drop what a repair created and reverse its renames; what has changed since is left."""
+    present = {index.name: index for index in indexes(connection, table)}
+    for name in changes.created:
         if name in present:
-            drop(connection, place, present[name])
-            report.did(f"index {name} dropped")
+            drop(connection, table, present[name])
+            report.add_repaired(f"index {name} dropped")
         else:
-            report.kept(f"index {name} is no longer there")
-    for former, name in facts.renamed:
-        if name in present and is_free(connection, place.schema, former):
-            rename(connection, place.schema, name, former)
-            report.did(f"index {name} renamed to {former} again")
+            report.add_kept(f"index {name} is no longer there")
+    for former, name in changes.renamed:
+        if name in present and not catalog.exists(connection, (table.schema, former)):
+            rename(connection, table.schema, name, former)
+            report.add_repaired(f"index {name} renamed to {former} again")
         else:
-            report.kept(f"index {name} cannot be renamed to {former} again")
+            report.add_kept(f"index {name} cannot be renamed to {former} again")
 
 
-def make_again(connection: Connection, facts: IndexChanges, report: Report) -> None:
+def recreate(connection: Connection, changes: IndexChanges, report: Report) -> None:
     """Create what a repair dropped, from its own definition.
 
     Raises:
         psycopg.Error: the rows do not allow it.
     """
-    for statement in facts.dropped:
+    for statement in changes.dropped:
         connection.execute("set constraints all immediate")
         connection.execute(statement.encode())
-        report.did(f"made again: {statement}")
+        report.add_repaired(f"created again: {statement}")

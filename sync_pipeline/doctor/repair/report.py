@@ -19,7 +19,7 @@ class Report:
     Attributes:
         table: schema and name.
         entries: each thing that was done (`repaired`) or left (`kept`), with its reason.
-        repair_id: under which it can be taken back; None when nothing was written.
+        repair_id: what `restore` takes; None when nothing was written.
         removed: rows merged into others.
         filled: rows of which a null was filled, survivors of a merge included.
         repointed: rows of other tables that now refer to a survivor.
@@ -49,11 +49,11 @@ class Report:
         """Whether anything was done, or would be."""
         return any(kind == "repaired" for kind, _ in self.entries)
 
-    def did(self, text: str) -> None:
+    def add_repaired(self, text: str) -> None:
         """Something that was done."""
         self.entries.append(("repaired", text))
 
-    def kept(self, text: str) -> None:
+    def add_kept(self, text: str) -> None:
         """Something that was left as it is."""
         self.entries.append(("kept", text))
 

@@ -1,6 +1,6 @@
-"""Rows as JSON that lead back to the very same rows.
+"""Rows as JSON that can be converted back without loss.
 
-`to_jsonb` spells a JSON null like an SQL null, an array without its lower bounds, and a value of type `json`
+`to_jsonb` writes a JSON null like an SQL null, an array without its lower bounds, and a value of type `json`
 without its repeated members. The text of such values is added under the empty name, which no column has.
 """
 
@@ -8,52 +8,57 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from sync_pipeline.doctor.repair.table_layout import Layout
+from sync_pipeline.postgres.catalog import Column, Table
 
-_EXACT = sql.SQL(
-    "(to_jsonb({alias}) || case when num_nonnulls({texts}) = 0 then '{{}}' else"
-    " jsonb_build_object('', jsonb_strip_nulls(jsonb_build_object({pairs}))) end)"
-)
+_EXACT = sql.SQL("""(
+    to_jsonb({alias}) || case
+        when num_nonnulls({texts}) = 0 then '{{}}'
+        else jsonb_build_object('', jsonb_strip_nulls(jsonb_build_object({pairs})))
+    end
+)""")
 
 
-def exact(layout: Layout, alias: str) -> sql.Composable:
+def exact(table: Table, alias: str) -> sql.Composable:
     """A row as JSON, with the text of the values that JSON does not carry."""
-    texts = {name: _text(kind, sql.Identifier(alias, name)) for name, kind in layout.types.items()}
-    odd = {name: text for name, text in texts.items() if text is not None}
-    if not odd:
+    texts = {c.name: _text(c, sql.Identifier(alias, c.name)) for c in table.columns.values()}
+    inexact = {name: text for name, text in texts.items() if text is not None}
+    if not inexact:
         return sql.SQL("to_jsonb({})").format(sql.Identifier(alias))
-    pairs = (sql.SQL("{}::text, {}").format(name, text) for name, text in odd.items())
+    pairs = (sql.SQL("{}::text, {}").format(name, text) for name, text in inexact.items())
     return _EXACT.format(
         alias=sql.Identifier(alias),
-        texts=sql.SQL(", ").join(odd.values()),
+        texts=sql.SQL(", ").join(inexact.values()),
         pairs=sql.SQL(", ").join(pairs),
     )
 
 
-def read_back(layout: Layout, name: str, row: sql.Composable, record: str) -> sql.Composable:
+def read_back(column: Column, row: sql.Composable, record: str) -> sql.Composable:
     """The value of a column in a row of `exact`.
 
     Args:
-        layout: of the table.
-        name: of the column.
+        column: of the table.
         row: the row as JSON.
         record: alias of the record that Postgres makes of it.
     """
-    value = sql.Identifier(record, name)
-    kind = layout.types[name]
-    if _text(kind, value) is None:
+    value = sql.Identifier(record, column.name)
+    if _text(column, value) is None:
         return value
-    # As the catalog spells it, quoted where it must be.
-    type_ = sql.SQL(kind)  # pyright: ignore[reportArgumentType]
-    return sql.SQL("coalesce(({} -> '' ->> {})::{}, {})").format(row, name, type_, value)
+    return sql.SQL("coalesce(({} -> '' ->> {})::{}, {})").format(
+        row, column.name, type_of(column), value
+    )
 
 
-def _text(kind: str, value: sql.Composable) -> sql.Composable | None:
+def type_of(column: Column) -> sql.SQL:
+    """The column's type in SQL, as the catalog spells it, quoted where it must be."""
+    return sql.SQL(column.type)  # pyright: ignore[reportArgumentType]
+
+
+def _text(column: Column, value: sql.Composable) -> sql.Composable | None:
     """The text of a value that JSON does not carry, else null; None where JSON carries all of the type."""
-    if kind == "jsonb":
+    if column.type == "jsonb":
         return sql.SQL("case when {} = 'null' then 'null' end").format(value)
-    if kind == "json":
+    if column.type == "json":
         return sql.SQL("{}::text").format(value)
-    if kind.endswith("[]"):
+    if column.type.endswith("[]"):
         return sql.SQL("case when starts_with({0}::text, '[') then {0}::text end").format(value)
     return None

@@ -1,4 +1,4 @@
-"""How statements are run here: plain tuples, settings for one transaction, errors that people can act on."""
+"""How a repair runs its statements: transaction settings, table locks, errors that people can act on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from sync_pipeline.doctor.repair.unique_key import TableName
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
+from sync_pipeline.postgres.catalog import Table, TableName, read_table
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message, message_with_detail
 
@@ -20,6 +20,7 @@ Statement = LiteralString | sql.SQL | sql.Composed
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 LOCK_TIMEOUT = timedelta(seconds=30)
+_SET = "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) s(name, value)"
 
 
 def fetch(
@@ -36,67 +37,81 @@ def fetch_value(connection: Connection, query: Statement, parameters: Parameters
 
 
 @contextmanager
-def settled(connection: Connection, place: TableName) -> Iterator[None]:
+def transaction(connection: Connection, table: TableName) -> Iterator[None]:
     """A transaction, or a savepoint in the caller's, with the settings that a repair relies on.
 
     Raises:
-        TargetNotPrepared: the rows break a constraint, or something depends on what is dropped.
-        TargetUnavailable: a lock was not to be had in time; nothing was changed.
+        TargetNotPrepared: the rows break a constraint, or an object depends on what is dropped.
+        TargetUnavailable: a lock was not granted in time; nothing was changed.
         TargetRefused: the role lacks a permission.
     """
-    wanted = {
-        "row_security": "off",  # rows that a policy hides would be missed in silence; now it is an error
-        "timezone": "UTC",  # moments in jsonb are spelled in the session's zone, and are compared later
+    settings = {
+        "row_security": "off",  # a policy would hide rows without a word; now that is an error
+        "timezone": "UTC",  # times in jsonb are written in the session's zone, and compared later
     }
-    setting = (
-        "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) s(name, value)"
-    )
-    with _plain(place), connection.transaction():
-        wanted["lock_timeout"] = f"{_patience(connection) // timedelta(milliseconds=1)}ms"
+    with _actionable_errors(table), connection.transaction():
+        settings["lock_timeout"] = f"{_lock_timeout(connection) // timedelta(milliseconds=1)}ms"
         before = {
-            name: fetch_value(connection, "select current_setting(%s)", [name]) for name in wanted
+            name: fetch_value(connection, "select current_setting(%s)", [name]) for name in settings
         }
-        connection.execute(setting, [list(wanted), list(wanted.values())])
+        connection.execute(_SET, [list(settings), list(settings.values())])
         yield
-        # Constraints that the caller deferred speak now, while the tables are known.
+        # Check deferred constraints here, where the error can still name the table.
         connection.execute("set constraints all immediate")
-        connection.execute(setting, [list(before), list(before.values())])
+        connection.execute(_SET, [list(before), list(before.values())])
 
 
-def _patience(connection: Connection) -> timedelta:
-    """How long to wait for a lock; a caller that waits for less has its reasons."""
+def _lock_timeout(connection: Connection) -> timedelta:
+    """The caller's own lock timeout where that is shorter."""
     query = "select setting::integer from pg_settings where name = 'lock_timeout'"
     own = timedelta(milliseconds=fetch_value(connection, query))
     return min(own, LOCK_TIMEOUT) if own else LOCK_TIMEOUT
 
 
 @contextmanager
-def _plain(place: TableName) -> Iterator[None]:
+def _actionable_errors(table: TableName) -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise TargetUnavailable(
-            f"{place}: other sessions held it for too long ({message(error)}). Nothing was changed; try again"
+            f"{table}: other sessions held it for too long ({message(error)}). Nothing was changed; try again"
             " when they are through."
         ) from error
     except psycopg.errors.IntegrityError as error:
         raise TargetNotPrepared(
-            f"{place}: its rows break a constraint: {message_with_detail(error)}. Nothing was"
+            f"{table}: its rows break a constraint: {message_with_detail(error)}. Nothing was"
             " changed; fix these rows, then try again."
         ) from error
     except psycopg.errors.DependentObjectsStillExist as error:
         raise TargetNotPrepared(
-            f"{place}: {message(error)} ({error.diag.message_detail}). Nothing was changed; drop what depends"
+            f"{table}: {message(error)} ({error.diag.message_detail}). Nothing was changed; drop what depends"
             " on it, then try again."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise TargetRefused(
-            f"{place}: {message(error)}. Nothing was changed; repeat it as the owner of the table, or, where"
+            f"{table}: {message(error)}. Nothing was changed; repeat it as the owner of the table, or, where"
             " row security applies to the owner too, as a role with BYPASSRLS."
         ) from error
 
 
-def lock(connection: Connection, places: Sequence[TableName]) -> None:
+def lock(connection: Connection, tables: Sequence[TableName]) -> None:
     """Make writers of these tables wait until the transaction ends; readers go on."""
-    tables = sql.SQL(", ").join(sql.SQL("only {}").format(place.relation) for place in places)
-    connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(tables))
+    names = sql.SQL(", ").join(sql.SQL("only {}").format(table.relation) for table in tables)
+    connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(names))
+
+
+def read_plain_table(connection: Connection, name: TableName) -> Table:
+    """Read a table's definition.
+
+    Raises:
+        TargetNotPrepared: it does not exist, or its rows are spread over several tables.
+    """
+    table = read_table(connection, name)
+    if table is None:
+        raise TargetNotPrepared(f"table {name} does not exist: run sync-pipeline migrate")
+    if table.kind != "r" or table.has_children:
+        raise TargetNotPrepared(
+            f"{name} is no plain table (a view, partitioned, or inherited from): repair the tables"
+            " that hold its rows"
+        )
+    return table

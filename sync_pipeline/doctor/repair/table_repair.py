@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sync_pipeline.doctor.repair.report import Report
-from sync_pipeline.doctor.repair.unique_key import TableName
+from sync_pipeline.postgres.catalog import TableName
 from sync_pipeline.postgres.connect import Connection
 
 

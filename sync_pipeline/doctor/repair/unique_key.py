@@ -1,4 +1,4 @@
-"""What is wanted: a unique key, and the values that complete the rows before it is judged."""
+"""A unique key that a table needs, and the values that complete the rows before it is checked."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-
-@dataclass(frozen=True)
-class TableName:
-    """A table, by schema and name."""
-
-    schema: str
-    table: str
-
-    @property
-    def relation(self) -> sql.Identifier:
-        """The table in SQL."""
-        return sql.Identifier(self.schema, self.table)
-
-    def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
+from sync_pipeline.postgres.catalog import TableName
 
 
 @dataclass(frozen=True)
 class UniqueKey:
-    """A key that a table shall have, backed by a unique index.
+    """A key that a table needs, backed by a unique index.
 
     Attributes:
         schema: of the table.
@@ -34,12 +20,12 @@ class UniqueKey:
         nulls_not_distinct: nulls are equal to each other; otherwise a row with a null in the key has no
             duplicates.
         name: of the index, at most 63 bytes.
-        newest: columns that tell which of several duplicates is the newest, the most telling first; those
-            that the table lacks are passed over, and the physical place decides in the end.
-        null_is_value: columns whose null says something, as that the last sync had no error: a null of
+        newest: columns by which the newest of several duplicates is chosen, the most significant first; those
+            that the table lacks are skipped, and the physical order decides between equals.
+        null_is_value: columns whose null has a meaning, such as that the last sync had no error: a null of
             the newest row stays.
-        apart: columns in which rows of one key must not differ, nulls aside: such rows are not the same
-            thing, and a repair refuses to merge them. Those that the table lacks are passed over.
+        must_match: columns in which rows of one key must not differ, nulls aside: such rows are different
+            things, and a repair refuses to merge them. Those that the table lacks are skipped.
     """
 
     schema: str
@@ -49,10 +35,10 @@ class UniqueKey:
     name: str
     newest: tuple[str, ...] = ()
     null_is_value: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ()
+    must_match: tuple[str, ...] = ()
 
     @property
-    def place(self) -> TableName:
+    def table_name(self) -> TableName:
         """The table."""
         return TableName(self.schema, self.table)
 
@@ -63,7 +49,7 @@ class Fill:
 
     Attributes:
         column: of the table.
-        value: an SQL expression of the row, whose alias is `t`; it is cast to the column's type, and sees
+        value: an SQL expression of the row, whose alias is `t`; it is cast to the column's type, and reads
             the row as it was before any fill.
         why: where the value comes from, for the report.
     """

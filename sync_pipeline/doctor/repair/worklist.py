@@ -1,7 +1,7 @@
-"""The work sheet: a temporary table of the rows that are to be merged, removed or completed.
+"""The worklist: a temporary table of the rows that are to be merged, removed or completed.
 
-One row for each such row of the table: where it is, which group of duplicates it belongs to, its rank there
-(1 is the newest, which survives), what it held before, and the values that it gets.
+One row for each such row of the table: its ctid, its group of duplicates, its rank there (1 is the newest,
+which survives), what it held before, and the values that it gets (`patch`).
 """
 
 from __future__ import annotations
@@ -10,165 +10,224 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from sync_pipeline.doctor.repair.row_json import exact
+from sync_pipeline.doctor.repair.report import listed
+from sync_pipeline.doctor.repair.row_json import exact, type_of
 from sync_pipeline.doctor.repair.session import fetch, fetch_value
-from sync_pipeline.doctor.repair.table_layout import Layout
 from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.catalog import Table
 from sync_pipeline.postgres.connect import Connection
 
-SHEET = sql.Identifier("pg_temp", "repair_sheet")
+WORKLIST = sql.Identifier("pg_temp", "repair_worklist")
 
-_MAKE = sql.SQL("""
-create temporary table repair_sheet on commit drop as
+# `offset 0` keeps the planner from evaluating a fill, which may be a subquery, once for each of its uses.
+_CREATE = sql.SQL("""
+create temporary table repair_worklist on commit drop as
 with complete as (
-    select t.ctid as place, f.fill, {final}, {newest}
+    select t.ctid as row_ctid, f.fill, {key}, {newest}
     from only {table} t
     cross join lateral (select {values} offset 0) v
     cross join lateral (select jsonb_strip_nulls({fill}) as fill) f
 ), ranked as (
-    select *, {counts} as counts, num_nulls({finals}) as nulls, dense_rank() over (order by {finals}) as clan,
-        row_number() over (partition by {finals} order by {order}) as rank,
-        count(*) over (partition by {finals}) as size
+    select
+        *,
+        {counts} as counts,
+        num_nulls({key_columns}) as nulls,
+        dense_rank() over (order by {key_columns}) as key_group,
+        row_number() over (partition by {key_columns} order by {order}) as rank,
+        count(*) over (partition by {key_columns}) as size
     from complete
 )
-select r.place, r.clan, case when counts then r.rank else 1 end as rank,
-    case when counts then r.size else 1 end as size, r.nulls, r.fill as patch, {before} as before,
-    {identity} as row_key
+select
+    r.row_ctid,
+    r.key_group,
+    case when counts then r.rank else 1 end as rank,
+    case when counts then r.size else 1 end as size,
+    r.nulls,
+    r.fill as patch,
+    {before} as before,
+    {row_key} as row_key
 from ranked r
-join only {table} t on t.ctid = r.place
+join only {table} t on t.ctid = r.row_ctid
 where r.counts and r.size > 1 or r.fill <> '{{}}'
 """)
 
-# The older ones give what the newest lacks; of several, the newest that has it.
+# What the newest lacks comes from the next newest that has it. The empty name holds texts of values that
+# JSON cannot carry (see row_json): a JSON null there is a value.
 _INHERIT = sql.SQL("""
-update {sheet} s
-set patch = s.patch || given.patch
+update {worklist} s
+set patch = s.patch || inherited.patch
 from (
-    select clan, jsonb_object_agg(name, value) as patch
+    select key_group, jsonb_object_agg(name, value) as patch
     from (
-        select distinct on (d.clan, e.key) d.clan, e.key as name, e.value
-        from {sheet} d
+        select distinct on (d.key_group, e.key) d.key_group, e.key as name, e.value
+        from {worklist} d
         cross join jsonb_each(d.before) e
         where d.rank > 1 and e.value <> 'null' and e.key = any (%(columns)s)
-        order by d.clan, e.key, d.rank
-    ) donated
-    join {sheet} n using (clan)
+        order by d.key_group, e.key, d.rank
+    ) candidates
+    join {worklist} n using (key_group)
     where n.rank = 1 and n.size > 1 and n.before -> name = 'null'
         and not coalesce(n.before -> '' ? name, false)
-    group by clan
-) given
-where s.clan = given.clan and s.rank = 1 and s.size > 1
+    group by key_group
+) inherited
+where s.key_group = inherited.key_group and s.rank = 1 and s.size > 1
 """)
 
-_EXAMPLES = sql.SQL("""
-select string_agg(coalesce((first.before || first.patch) ->> name, 'null'), ', ' order by u.nth),
-    first.size, first.row_key
-from {sheet} first, unnest(%(columns)s::text[]) with ordinality u (name, nth)
-where first.rank = 1 and first.size > 1
-group by first.clan, first.size, first.row_key
-order by first.size desc, 1
+# A null does not count as a difference.
+_DIFFERENT = sql.SQL("""
+select
+    string_agg(distinct different.name, ', ' order by different.name),
+    string_agg(distinct d.row_key::text, ' and ' order by d.row_key::text)
+from (
+    select key_group, name
+    from {worklist}
+    cross join unnest(%(columns)s::text[]) name
+    where size > 1
+    group by key_group, name
+    having count(distinct (before || patch) ->> name) > 1
+) different
+join {worklist} d using (key_group)
+group by key_group
+order by key_group
 limit 3
 """)
 
+_COUNT_DUPLICATES = sql.SQL("""
+select count(*) filter (where size > 1 and rank = 1), count(*) filter (where rank > 1)
+from {worklist}
+""")
 
-def make(connection: Connection, layout: Layout, key: UniqueKey, fills: Sequence[Fill]) -> None:
-    """Find what is to be done, among the values that the fills lead to.
+_EXAMPLES = sql.SQL("""
+select
+    string_agg(coalesce((s.before || s.patch) ->> name, 'null'), ', ' order by u.position),
+    s.size,
+    s.row_key
+from {worklist} s, unnest(%(columns)s::text[]) with ordinality u (name, position)
+where s.rank = 1 and s.size > 1
+group by s.key_group, s.size, s.row_key
+order by s.size desc, 1
+limit 3
+""")
+
+_COUNT_PATCHED = sql.SQL("""
+select name, count(*)
+from {worklist} s, jsonb_object_keys(s.patch) name
+where rank = 1
+group by name
+order by name
+""")
+
+
+def create(connection: Connection, table: Table, key: UniqueKey, fills: Sequence[Fill]) -> None:
+    """Find duplicates among the values that the fills lead to, and what each survivor gets.
 
     Raises:
         TargetNotPrepared: the table lacks a column of the key or of a fill.
     """
-    wanted = (*key.columns, *(fill.column for fill in fills))
-    lacking = [name for name in dict.fromkeys(wanted) if name not in layout.types]
-    if lacking:
+    required = (*key.columns, *(fill.column for fill in fills))
+    missing = [name for name in dict.fromkeys(required) if name not in table.columns]
+    if missing:
         raise TargetNotPrepared(
-            f"{key.place} has no column {', '.join(lacking)}, which the unique key needs: add it first"
+            f"{key.table_name} has no column {', '.join(missing)}, which the unique key needs: add it first"
         )
     drop(connection)
-    connection.execute(_made(layout, key, fills))
-    connection.execute(sql.SQL("create index on {} (clan)").format(SHEET))
-    connection.execute(sql.SQL("analyze {}").format(SHEET))
-    inherited = [name for name in layout.writable if name not in key.null_is_value]
-    connection.execute(_INHERIT.format(sheet=SHEET), {"columns": inherited})
+    connection.execute(_creation(table, key, fills))
+    connection.execute(sql.SQL("create index on {} (key_group)").format(WORKLIST))
+    connection.execute(sql.SQL("analyze {}").format(WORKLIST))
+    inherited = [name for name in table.insertable if name not in key.null_is_value]
+    connection.execute(_INHERIT.format(worklist=WORKLIST), {"columns": inherited})
 
 
 def drop(connection: Connection) -> None:
-    """Leave no sheet behind; a transaction may repair several tables."""
-    connection.execute(sql.SQL("drop table if exists {}").format(SHEET))
+    """Drop the worklist; a transaction may repair several tables."""
+    connection.execute(sql.SQL("drop table if exists {}").format(WORKLIST))
 
 
-def _made(layout: Layout, key: UniqueKey, fills: Sequence[Fill]) -> sql.Composed:
+def _creation(table: Table, key: UniqueKey, fills: Sequence[Fill]) -> sql.Composed:
     filled = {fill.column: fill for fill in fills}
     comma = sql.SQL(", ")
-    finals = [sql.Identifier(f"final {n}") for n, _ in enumerate(key.columns)]
-    newest = [name for name in key.newest if name in layout.types]
-    moments = [sql.Identifier(f"newest {n}") for n, _ in enumerate(newest)]
-    falling = sql.SQL("{} desc nulls last")
+    key_columns = [sql.Identifier(f"key {n}") for n, _ in enumerate(key.columns)]
+    newest = [name for name in key.newest if name in table.columns]
+    newest_columns = [sql.Identifier(f"newest {n}") for n, _ in enumerate(newest)]
 
-    def final(name: str) -> sql.Composable:
+    def completed(name: str) -> sql.Composable:
         own = sql.Identifier("t", name)
         if name not in filled:
             return own
         return sql.SQL("coalesce({}, {})").format(own, sql.Identifier("v", name))
 
+    def aliased(names: Sequence[str], aliases: Sequence[sql.Identifier]) -> list[sql.Composed]:
+        pairs = zip(names, aliases, strict=True)
+        return [sql.SQL("{} as {}").format(completed(name), alias) for name, alias in pairs]
+
     values = [
-        sql.SQL("({})::{} as {}").format(fill.value, _type(layout, name), sql.Identifier(name))
+        sql.SQL("({})::{} as {}").format(
+            fill.value, type_of(table.columns[name]), sql.Identifier(name)
+        )
         for name, fill in filled.items()
     ]
-    lacking = [
+    patches = [
         sql.SQL("{}, case when {} is null then {} end").format(
             name, sql.Identifier("t", name), sql.Identifier("v", name)
         )
         for name in filled
     ]
-    named = [
-        sql.SQL("{}::text, to_jsonb(t) -> {}").format(name, name) for name in layout.primary_key
-    ] or [
-        sql.SQL("{}::text, {}").format(name, final)
-        for name, final in zip(key.columns, finals, strict=True)
-    ]
-    return _MAKE.format(
-        table=key.place.relation,
+    descending = [sql.SQL("{} desc nulls last").format(column) for column in newest_columns]
+    all_distinct = sql.SQL("num_nulls({}) = 0").format(comma.join(key_columns))
+    return _CREATE.format(
+        table=key.table_name.relation,
         values=comma.join(values) if values else sql.SQL("null as nothing"),
-        fill=sql.SQL("jsonb_build_object({})").format(comma.join(lacking)),
-        final=comma.join(
-            sql.SQL("{} as {}").format(final(name), alias)
-            for name, alias in zip(key.columns, finals, strict=True)
-        ),
-        finals=comma.join(finals),
-        newest=comma.join(
-            [
-                sql.SQL("{} as {}").format(final(name), alias)
-                for name, alias in zip(newest, moments, strict=True)
-            ]
-            or [sql.SQL("null as unknown")]
-        ),
-        order=comma.join([*(falling.format(m) for m in moments), sql.SQL("place desc")]),
-        before=exact(layout, "t"),
-        counts=sql.SQL("true")
-        if key.nulls_not_distinct
-        else sql.SQL("num_nulls({}) = 0").format(comma.join(finals)),
-        identity=sql.SQL("jsonb_build_object({})").format(comma.join(named)),
+        fill=sql.SQL("jsonb_build_object({})").format(comma.join(patches)),
+        key=comma.join(aliased(key.columns, key_columns)),
+        key_columns=comma.join(key_columns),
+        newest=comma.join(aliased(newest, newest_columns) or [sql.SQL("null as unknown")]),
+        order=comma.join([*descending, sql.SQL("row_ctid desc")]),
+        before=exact(table, "t"),
+        counts=sql.SQL("true") if key.nulls_not_distinct else all_distinct,
+        row_key=_row_key(table, key, key_columns),
     )
 
 
-def _type(layout: Layout, name: str) -> sql.SQL:
-    # As the catalog spells it, quoted where it must be.
-    return sql.SQL(layout.types[name])  # pyright: ignore[reportArgumentType]
+def _row_key(table: Table, key: UniqueKey, key_columns: Sequence[sql.Identifier]) -> sql.Composed:
+    """What identifies a row in reports and in the log: its primary key, else the key that it gets."""
+    pairs = [
+        sql.SQL("{}::text, to_jsonb(t) -> {}").format(name, name) for name in table.primary_key
+    ] or [
+        sql.SQL("{}::text, {}").format(name, column)
+        for name, column in zip(key.columns, key_columns, strict=True)
+    ]
+    return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
+
+
+def refuse_different(connection: Connection, table: Table, key: UniqueKey) -> None:
+    """Let no rows be merged that differ in a column of `key.must_match`, values of fills included.
+
+    Raises:
+        TargetNotPrepared: there are such rows; the message names them.
+    """
+    columns = [name for name in key.must_match if name in table.columns]
+    if not columns:
+        return
+    different = fetch(connection, _DIFFERENT.format(worklist=WORKLIST), {"columns": columns})
+    if different:
+        rows = "; ".join(f"{rows} differ in {listed([names])}" for names, rows in different)
+        raise TargetNotPrepared(
+            f"{key.table_name}: rows share {listed(key.columns)} and are not the same thing: {rows}. Nothing"
+            f" was changed; fill what distinguishes them in {listed(key.columns)}, or remove those that are"
+            " of no use, then try again."
+        )
 
 
 def duplicates(connection: Connection) -> tuple[int, int]:
-    """How many keys are held by several rows, and how many rows are too many."""
-    query = sql.SQL(
-        "select count(*) filter (where size > 1 and rank = 1), count(*) filter (where rank > 1) from {}"
-    )
-    keys, surplus = fetch(connection, query.format(SHEET))[0]
+    """How many keys several rows hold, and how many rows are surplus."""
+    keys, surplus = fetch(connection, _COUNT_DUPLICATES.format(worklist=WORKLIST))[0]
     return keys, surplus
 
 
 def examples(connection: Connection, key: UniqueKey) -> list[tuple[str, int, str]]:
-    """Up to three keys that are held by several rows: the key, how many, and the survivor's identity."""
-    rows = fetch(connection, _EXAMPLES.format(sheet=SHEET), {"columns": list(key.columns)})
+    """Up to three keys that several rows hold: the key, how many, and the survivor's identity."""
+    rows = fetch(connection, _EXAMPLES.format(worklist=WORKLIST), {"columns": list(key.columns)})
     return [
         (values, size, ", ".join(f"{name} {value}" for name, value in row_key.items()))
         for values, size, row_key in rows
@@ -177,14 +236,10 @@ def examples(connection: Connection, key: UniqueKey) -> list[tuple[str, int, str
 
 def patched(connection: Connection) -> dict[str, int]:
     """Columns of surviving rows that get a value, with the number of rows."""
-    query = sql.SQL(
-        "select name, count(*) from {} s, jsonb_object_keys(s.patch) name where rank = 1"
-        " group by name order by name"
-    )
-    return dict(fetch(connection, query.format(SHEET)))
+    return dict(fetch(connection, _COUNT_PATCHED.format(worklist=WORKLIST)))
 
 
 def patched_rows(connection: Connection) -> int:
     """How many surviving rows get a value."""
     query = sql.SQL("select count(*) from {} where rank = 1 and patch <> '{{}}'")
-    return fetch_value(connection, query.format(SHEET))
+    return fetch_value(connection, query.format(WORKLIST))

@@ -18,7 +18,7 @@ from sync_pipeline.orchestration.partitions import Partition
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.systems.integrations.error_codes import Code, code_of, coded
-from sync_pipeline.systems.integrations.keys import repair
+from sync_pipeline.systems.integrations.keys.short_indexes import colliding_indexes
 
 log = logging.getLogger(__name__)
 MAX_ERROR_LENGTH = 2000  # characters
@@ -44,7 +44,7 @@ def record_sync(target: TargetDatabase, run_id: UUID, part: Partition) -> Iterat
     """
     with closing(target.connect()) as connection:
         entry = _begin(connection, part)
-        short_indexes = repair.colliding(connection)
+        short_indexes = colliding_indexes(connection)
     if short_indexes:
         error = coded(_short_indexes_error(short_indexes))
         _fail(target, entry, part, str(error))

@@ -84,13 +84,13 @@ def test_readers_see_whole_tables_and_never_wait_for_the_merge(database: str) ->
 
 
 def test_a_repair_whose_session_dies_leaves_all_as_it_was(database: str) -> None:
-    with shelf(database, BOOKS) as connection, connect(database) as victim:
+    with shelf(database, BOOKS) as connection, connect(database) as killed:
         before = column(connection, BOOK_ROWS), column(connection, INDEX_NAMES)
-        victim.execute("begin")
-        repair(victim, KEY)
-        connection.execute("select pg_terminate_backend(%s, 5000)", [victim.info.backend_pid])
+        killed.execute("begin")
+        repair(killed, KEY)
+        connection.execute("select pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
         with pytest.raises(psycopg.OperationalError):
-            victim.execute("commit")
+            killed.execute("commit")
 
         assert (column(connection, BOOK_ROWS), column(connection, INDEX_NAMES)) == before
         assert column(connection, "select count(*) from sync.repair") == [0]

@@ -8,12 +8,12 @@ from psycopg import sql
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.doctor.repair import session
 from sync_pipeline.doctor.repair.deduplicate import repair
-from sync_pipeline.doctor.repair.key_status import survey
+from sync_pipeline.doctor.repair.indexes import add_index, faults, indexes
 from sync_pipeline.doctor.repair.restore import restore
-from sync_pipeline.doctor.repair.secondary_indexes import add_index
-from sync_pipeline.doctor.repair.unique_key import Fill, TableName, UniqueKey
+from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
-from sync_pipeline.postgres.connect import connect
+from sync_pipeline.postgres.catalog import TableName
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline_tests.doctor.repair.sample_table import (
     BOOK_ROWS,
     BOOKS,
@@ -24,6 +24,11 @@ from sync_pipeline_tests.doctor.repair.sample_table import (
     rows,
     shelf,
 )
+
+
+def backing(connection: Connection) -> list[str]:
+    """Names of the indexes that back the key."""
+    return [i.name for i in indexes(connection, KEY.table_name) if not faults(i, KEY)]
 
 
 def test_duplicates_merge_into_the_newest_and_nothing_is_lost(every_server: EmbeddedServer) -> None:
@@ -50,12 +55,12 @@ def test_duplicates_merge_into_the_newest_and_nothing_is_lost(every_server: Embe
                 "1 key was held by several rows: 2 rows merged into the newest of their key and kept in"
                 " sync.removed_row, such as (a, one) 3 times, of which id 2 survived"
             ),
-            "2 rows of public.loan led to the survivor by loan_book_fkey",
+            "2 rows of public.loan repointed to the survivor by loan_book_fkey",
             "pages filled in 1 row: from older duplicates, which had a value",
             "tags filled in 1 row: from older duplicates, which had a value",
             "unique index on (shelf, title): book_shelf_title_key created",
         ]
-        assert survey(connection, KEY).is_sound
+        assert not repair(connection, KEY, dry_run=True).changed
 
 
 def test_repairing_again_changes_nothing_and_says_so(database: str) -> None:
@@ -90,11 +95,14 @@ def test_rows_with_a_null_in_the_key_are_duplicates_only_where_nulls_are_equal(
     database: str,
 ) -> None:
     with shelf(database, BOOKS) as connection:
-        looked = survey(connection, KEY)
-        assert (looked.duplicate_keys, looked.surplus_rows, looked.null_key_rows) == (1, 2, 2)
-        assert looked.examples == ("(a, one) in 3 rows",)
+        planned = repair(connection, KEY, dry_run=True)
+        assert planned.lines[0].startswith("1 key was held by several rows: 2 rows merged")
+        assert "such as (a, one) 3 times" in planned.lines[0]
+        assert planned.removed == 2
+        nulls = "select count(*) from book where num_nulls(shelf, title) > 0"
+        assert column(connection, nulls) == [2]
         equal = UniqueKey("public", "book", KEY.columns, True, "book_equal_key", KEY.newest)
-        assert survey(connection, equal).surplus_rows == 3
+        assert repair(connection, equal, dry_run=True).removed == 3
 
         repair(connection, KEY)
         assert column(connection, "select id from book where shelf is null order by 1") == [5, 6]
@@ -183,7 +191,7 @@ def test_an_index_is_judged_by_its_definition_and_a_wrong_one_loses_the_name(
         )
         assert "index later is deferrable, so it does not do" in lines
         assert "index some_books covers only rows where (id > 3), so it does not do" in lines
-        assert survey(connection, KEY).serving == ["book_shelf_title_key"]
+        assert backing(connection) == ["book_shelf_title_key"]
 
 
 def test_the_leftover_of_a_failed_build_is_dropped(database: str) -> None:
@@ -214,7 +222,7 @@ def test_an_index_of_another_table_keeps_its_name(database: str) -> None:
     with shelf(database, BOOKS, other) as connection:
         repair(connection, KEY)
 
-        assert survey(connection, KEY).serving == ["book_shelf_title_key_sync"]
+        assert backing(connection) == ["book_shelf_title_key_sync"]
 
 
 def test_a_further_index_is_built_once_and_only_where_rows_allow_it(database: str) -> None:
@@ -263,7 +271,7 @@ def test_a_reference_to_itself_follows_too(database: str) -> None:
         assert report.removed == 2
 
 
-def test_a_family_of_duplicates_is_led_together_and_taken_apart_again(database: str) -> None:
+def test_references_between_duplicates_are_repointed_and_restored(database: str) -> None:
     own = "alter table book add column part_of integer references book on delete cascade"
     more = "insert into book (id, shelf, title, edited) values (7, 'a', 'two', '2026-04-01')"
     # 2 survives and refers to a row that goes; 7 inherits a reference to one; 5 is no duplicate.
@@ -290,7 +298,7 @@ create trigger swallow before {} on {} for each row execute function swallow()
     [
         ("delete", "book", "0 of 2 rows were removed"),
         ("update", "book", "0 of 1 row were changed"),
-        ("update", "loan", "0 of 2 rows were led to survivors"),
+        ("update", "loan", "0 of 2 rows were repointed to survivors"),
     ],
 )
 def test_a_trigger_that_swallows_writes_stops_it(
@@ -321,8 +329,8 @@ def test_a_trigger_that_alters_a_value_stops_it(database: str) -> None:
         repair(connection, KEY)
 
 
-def test_rows_that_have_to_stay_apart_are_named_and_not_merged(database: str) -> None:
-    key = UniqueKey("public", "book", KEY.columns, False, KEY.name, apart=("pages", "colour"))
+def test_rows_that_must_match_and_differ_are_named_and_not_merged(database: str) -> None:
+    key = UniqueKey("public", "book", KEY.columns, False, KEY.name, must_match=("pages", "colour"))
     with shelf(database, BOOKS, "update book set pages = 30 where id = 1") as connection:
         repair(connection, key, dry_run=True)
         connection.execute("update book set pages = 10 where id = 1")
@@ -336,7 +344,7 @@ def test_rows_that_have_to_stay_apart_are_named_and_not_merged(database: str) ->
             assert named in str(caught.value)
         assert column(connection, BOOK_ROWS) == before
 
-        # A fill tells too.
+        # Values of fills count too.
         fill = Fill("pages", sql.SQL("t.id"), "a test")
         connection.execute("update book set pages = null")
         with pytest.raises(TargetNotPrepared, match=r"differ in \(pages\)"):
@@ -371,7 +379,7 @@ def test_a_caller_that_waits_less_for_a_lock_is_not_made_to_wait_longer(database
         for own, within in (("5s", "5s"), ("1min", "30s"), ("0", "30s")):
             with connection.transaction():
                 connection.execute("select set_config('lock_timeout', %s, true)", [own])
-                with session.settled(connection, KEY.place):
+                with session.transaction(connection, KEY.table_name):
                     assert column(connection, wait) == [within]
                 assert column(connection, wait) == [own]
 

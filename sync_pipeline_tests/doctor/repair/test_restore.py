@@ -9,10 +9,11 @@ from psycopg import sql
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.doctor.repair.deduplicate import repair
+from sync_pipeline.doctor.repair.indexes import add_index, drop_indexes
 from sync_pipeline.doctor.repair.restore import restore
-from sync_pipeline.doctor.repair.secondary_indexes import add_index, drop_indexes
-from sync_pipeline.doctor.repair.unique_key import Fill, TableName
+from sync_pipeline.doctor.repair.unique_key import Fill
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.postgres.catalog import TableName
 from sync_pipeline_tests.doctor.repair.sample_table import (
     BOOK_ROWS,
     BOOKS,
@@ -72,7 +73,7 @@ def test_what_people_have_changed_since_stays_and_is_reported(database: str) -> 
         assert [text for kind, text in report.entries if kind == "kept"] == [
             (
                 "1 row of public.book not put back: duplicate key value violates unique constraint"
-                ' "book_pkey" Key (id)=(1) already exists'
+                ' "book_pkey": Key (id)=(1) already exists'
             ),
             # Another book has the number now, which nobody has borrowed.
             "1 row of public.loan not put back: what they referred to is not back",
@@ -93,7 +94,7 @@ def test_what_could_not_be_put_back_is_kept_and_tried_again(database: str) -> No
 
         assert (report.left, report.removed) == (0, 1)
         assert column(connection, BOOK_ROWS) == books
-        assert restore(connection, "public.book").lines == ["no repair of it is left to take back"]
+        assert restore(connection, "public.book").lines == ["it has no repair left to restore"]
 
 
 def test_indexes_that_were_dropped_are_made_again_where_the_rows_allow_it(database: str) -> None:
