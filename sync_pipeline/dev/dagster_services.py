@@ -27,6 +27,7 @@ GRACE_SECONDS = (
     20  # to end by themselves, runs under way included; after that they are told, then killed
 )
 INSIST_SECONDS = 5
+DEV_MARK = "_SYNC_DAGSTER_DEV"
 PORTS_TRIED = 50
 LOG_LIMIT = 1_000_000  # bytes
 QUIET = ["--code-server-log-level", "warning", "--log-level", "warning"]
@@ -65,6 +66,42 @@ def _facts(home: Path) -> dict[str, object]:
         return orjson.loads((home / "up.json").read_bytes())
     except (OSError, ValueError):
         return {}
+
+
+@contextmanager
+def marked_processes(home: Path) -> Iterator[None]:
+    """End what `dagster dev` leaves running: processes that were started in the block, and their own.
+
+    A code server that hears Ctrl-C waits for its runs, and may wait for ever once their database is stopped.
+    The processes are found by a mark in their environment, where there is a `/proc`.
+    """
+    mark = str(home)
+    _end_marked(mark)  # what one that was killed has left
+    os.environ[DEV_MARK] = mark
+    try:
+        yield
+    finally:
+        del os.environ[DEV_MARK]
+        _end_marked(mark)
+
+
+def _end_marked(mark: str) -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for process in _marked(mark):
+            with suppress(ProcessLookupError):
+                os.kill(process, how)
+        deadline = time.monotonic() + INSIST_SECONDS
+        while time.monotonic() < deadline and _marked(mark):
+            time.sleep(0.05)
+
+
+def _marked(mark: str) -> list[int]:
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another user's, or ended meanwhile
+            if f"{DEV_MARK}={mark}\0".encode() in (directory / "environ").read_bytes():
+                found.append(int(directory.name))
+    return found
 
 
 def serve(home: Path, port: int, *, say: Say, as_json: bool) -> int:

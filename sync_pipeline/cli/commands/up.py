@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import click
 
 from sync_pipeline.cli import framework
@@ -36,10 +40,19 @@ def up(*, port: int, as_json: bool) -> int:
     from sync_pipeline.dev import dagster_services
 
     home = Settings.read().home
+    with environment_to_serve(home):
+        return dagster_services.serve(home, port, say=say, as_json=as_json)
+
+
+@contextmanager
+def environment_to_serve(home: Path) -> Iterator[None]:
+    """All that Dagster's web server and daemon need, migrated, for the only one who serves this home."""
+    from sync_pipeline.dev import dagster_services
+
     options = {"sources": SYSTEM_NAMES, "migrates": True, "executes": False}
     with dagster_services.alone(home, say=say), sandboxed(**options) as settings:
         _prepare_to_serve(settings)
-        return dagster_services.serve(home, port, say=say, as_json=as_json)
+        yield
 
 
 def _prepare_to_serve(settings: Settings) -> None:
