@@ -18,10 +18,10 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     CUSTOMER,
     ENTITIES,
     INVOICE,
-    SILENT,
     World,
     uid,
 )
+from sync_pipeline_tests.fixtures.dagster_run import SILENT
 from sync_pipeline_tests.fixtures.sample_system import SHOPS, Workbench
 
 GONE = uid(99)
@@ -57,7 +57,7 @@ def test_every_check_passes_on_clean_data(tiny: World, entity: str) -> None:
 
 
 def test_checks_run_with_every_sync(tiny: World) -> None:
-    run = tiny.run("bubble_sync", "invoice", "payment")
+    run = tiny.run("bubble_sync", "invoice", "payment", checks=True)
 
     assert all(c.passed for c in run.checks("invoice").values())
     assert len(run.checks("invoice")) == len(run.checks("payment")) == 8
@@ -107,7 +107,7 @@ def test_links_to_what_is_synced_later_in_the_run_do_not_dangle(tiny: World) -> 
     tiny.touch_there("invoice", INVOICE, **{"Linked Payment": [payment]})
     tiny.touch_there("agent", AGENT, **{"Linked User Login": user})
 
-    run = tiny.run()
+    run = tiny.run(checks=True)
 
     assert run.checks("invoice")["links"].passed
     assert run.checks("agent")["links"].passed
@@ -167,7 +167,7 @@ def test_a_sync_into_a_table_without_its_unique_index_fails_before_it_writes(tin
     tiny.edit_there("agent", AGENT, Name="Someone else")
     before = tiny.here("agent", AGENT)
 
-    run = tiny.run("bubble_sync", "agent")
+    run = tiny.run("bubble_sync", "agent", checks=True)
 
     assert "no valid, total unique index" in run.failure("agent")
     assert "42P10" not in run.failure("agent")
@@ -195,32 +195,32 @@ def test_a_repeated_key_is_found(tiny: World) -> None:
 
 
 def test_a_table_that_lost_rows_since_the_run_before_is_found(synced: World) -> None:
-    synced.run("bubble_sync", "customer")
+    synced.run("bubble_sync", "customer", checks=True)
     rows = synced.count("customer")
     lost = rows // 10
     synced.db.run(
         f"delete from customer where id in (select id from customer order by id limit {lost})"
     )
 
-    run = synced.run("bubble_sync", "customer")
+    run = synced.run("bubble_sync", "customer", checks=True)
 
     fell = run.checks("customer")["row_count"]
     assert not fell.passed
     assert fell.severity is dg.AssetCheckSeverity.WARN
     assert fell.description == f"row_count fell from {rows} to {rows - lost}"
-    assert synced.run("bubble_sync", "customer").checks("customer")["row_count"].passed
+    assert synced.run("bubble_sync", "customer", checks=True).checks("customer")["row_count"].passed
 
 
 def test_a_table_that_lost_a_few_rows_is_within_bounds(synced: World) -> None:
-    synced.run("bubble_sync", "customer")
+    synced.run("bubble_sync", "customer", checks=True)
     synced.db.run("delete from customer where id = (select min(id) from customer)")
 
-    assert synced.run("bubble_sync", "customer").checks("customer")["row_count"].passed
+    assert synced.run("bubble_sync", "customer", checks=True).checks("customer")["row_count"].passed
 
 
 def test_a_failed_last_run_is_found_with_its_reason(tiny: World) -> None:
     tiny.bubble.options.disabled_types = ("agent",)
-    tiny.run("bubble_sync", "agent")
+    tiny.run("bubble_sync", "agent", checks=True)
 
     stale = check(tiny, "agent")["freshness"]
 
@@ -280,7 +280,7 @@ def test_without_its_table_every_check_of_an_entity_says_what_to_do(tiny: World)
 def test_a_failing_check_of_one_table_does_not_keep_its_children_from_syncing(tiny: World) -> None:
     tiny.edit_here("customer", CUSTOMER, created_by=GONE)
 
-    run = tiny.run()
+    run = tiny.run(checks=True)
 
     assert not run.checks("customer")["links"].passed
     assert run.success

@@ -20,7 +20,8 @@ from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.fixtures.bubble_system import CUSTOMER, SILENT, World
+from sync_pipeline_tests.fixtures.bubble_system import CUSTOMER, World
+from sync_pipeline_tests.fixtures.dagster_run import SILENT
 
 AGENT_KEY = dg.AssetKey(["bubble", "agent"])
 

@@ -24,11 +24,11 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     PAYMENT,
-    SILENT,
     Run,
     World,
 )
 from sync_pipeline_tests.fixtures.daemon import going, tick
+from sync_pipeline_tests.fixtures.dagster_run import SILENT
 from sync_pipeline_tests.fixtures.postgres import fast_storage, passable_directory
 
 # -- schedules
@@ -216,7 +216,7 @@ def request_row(world: World, number: int) -> dict[str, Any]:
 def launched(world: World, request: dg.RunRequest) -> Run:
     """The run that the daemon would make of a sensor's request."""
     return world.launch(
-        "bubble_partial", dict(request.run_config), request.asset_selection, dict(request.tags)
+        "bubble_partial", dict(request.run_config), request.asset_selection, tags=dict(request.tags)
     )
 
 

@@ -47,6 +47,12 @@ def arrive(world: World, entity: str, **fields: Any) -> Run:
     return world.run("bubble_sync", entity)
 
 
+def arrive_checked(world: World, entity: str, **fields: Any) -> Run:
+    """The same, and the asset checks run too."""
+    world.edit_there(entity, KEYS[entity], **fields)
+    return world.run("bubble_sync", entity, checks=True)
+
+
 def arrived(world: World, entity: str, column: str, **fields: Any) -> Any:
     """What a column holds after that."""
     run = arrive(world, entity, **fields)
@@ -135,7 +141,7 @@ def test_a_login_of_any_other_shape_says_nothing_and_breaks_nothing(tiny: World)
 
 @pytest.mark.parametrize("entity", [e for e in ENTITIES if e not in {"agent", "user"}])
 def test_what_the_admin_created_is_stored_and_does_not_dangle(tiny: World, entity: str) -> None:
-    run = arrive(tiny, entity, **{"Created By": ADMIN})
+    run = arrive_checked(tiny, entity, **{"Created By": ADMIN})
 
     assert tiny.here(entity, KEYS[entity])["created_by"] == ADMIN
     assert run.checks(entity)["links"].passed
@@ -266,7 +272,7 @@ def test_texts_are_taken_as_they_are(tiny: World) -> None:
 def test_lists_keep_their_order_their_repetitions_and_what_dangles(tiny: World) -> None:
     listed = [uid(90), PAYMENT, PAYMENT, SUBMITTED, uid(91)]
 
-    run = arrive(tiny, "invoice", **{"Linked Payment": listed})
+    run = arrive_checked(tiny, "invoice", **{"Linked Payment": listed})
 
     assert tiny.here("invoice", INVOICE)["linked_payment"] == listed
     links = run.checks("invoice")["links"]
@@ -284,7 +290,7 @@ def test_a_missing_parent_never_keeps_a_row_from_loading(tiny: World) -> None:
         "payment", **{"Linked Invoice": uid(90), "Linked Customer": uid(91), "Amount": 5}
     )
 
-    run = tiny.run("bubble_sync", "payment")
+    run = tiny.run("bubble_sync", "payment", checks=True)
 
     assert run.counts("payment") == {"read": 1, "inserted": 1}
     assert tiny.here("payment", orphan)["linked_invoice"] == uid(90)

@@ -238,7 +238,7 @@ def test_children_that_are_only_listed_by_the_invoice_are_brought(tiny: World) -
     tiny.edit_there("invoice", INVOICE, **listed)
 
     children = ("payment", "submitted_payment", "invoice_item")
-    run = resync(tiny, INVOICE, only=("invoice", *children))
+    run = resync(tiny, INVOICE, only=("invoice", *children), checks=True)
 
     assert run.status == "completed", run.errors  # an id that dangles is no error of the run
     assert payment in tiny.keys("payment")
@@ -294,7 +294,7 @@ def test_people_are_found_by_their_login_and_through_others(tiny: World) -> None
     customer = tiny.create_there("customer", Name="Dahlara", **{"Created By": login})
     tiny.edit_there("invoice", INVOICE, **{"Linked Agent": login, "Linked Customer": customer})
 
-    run = resync(tiny, INVOICE, only=("agent", "user", "customer", "invoice"))
+    run = resync(tiny, INVOICE, only=("agent", "user", "customer", "invoice"), checks=True)
 
     assert run.status == "completed", run.errors
     assert agent in tiny.keys("agent")

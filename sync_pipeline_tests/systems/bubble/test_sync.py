@@ -23,12 +23,12 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     SEDA,
-    SILENT,
     Run,
     World,
     Worlds,
     uid,
 )
+from sync_pipeline_tests.fixtures.dagster_run import SILENT
 
 # -- what it brings
 
@@ -506,7 +506,7 @@ def test_a_page_that_fails_for_ever_fails_its_table_and_nothing_of_it_is_written
     world.bubble.options.page_limit = 50
     world.bubble.faults.add(Fault(kind="status", type="invoice_item", status=500, nth=5))
 
-    run = world.run()
+    run = world.run(checks=True)
 
     assert world.bubble.faults.fired > 1
     assert run.failed == {"invoice_item"}

@@ -12,7 +12,8 @@ from sync_pipeline.merge.review import resolve
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
-from sync_pipeline_tests.fixtures.desktop_system import Checks, DesktopSystem
+from sync_pipeline_tests.fixtures.dagster_run import Checks
+from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem
 from sync_pipeline_tests.systems.desktop.sample_rows import answer, check, client, job, reminder
 
 JOBS, JOBS_BACK = DESKTOP["jobshead"], REVERSE["jobshead"]
@@ -59,12 +60,12 @@ def test_a_table_that_loses_more_than_a_twentieth_of_its_rows_is_found(
     desktop: DesktopSystem,
 ) -> None:
     enter_jobs(desktop, 40)
-    desktop.run("desktop_sync", JOBS)
+    desktop.run("desktop_sync", JOBS, checks=True)
     desktop.mobile.run("delete from jobshead where job_id <= 2")
-    bearable = desktop.run("desktop_sync", JOBS).checks(JOBS)["row_count"]
+    bearable = desktop.run("desktop_sync", JOBS, checks=True).checks(JOBS)["row_count"]
     desktop.mobile.run("delete from jobshead where job_id <= 4")
 
-    fell = desktop.run("desktop_sync", JOBS).checks(JOBS)["row_count"]
+    fell = desktop.run("desktop_sync", JOBS, checks=True).checks(JOBS)["row_count"]
 
     assert bearable.passed
     assert (fell.passed, fell.description) == (False, "row_count fell from 38 to 36")
@@ -74,10 +75,10 @@ def test_a_single_mobile_row_that_is_gone_is_found(desktop: DesktopSystem) -> No
     enter_jobs(desktop, 1)
     for number in range(50, 90):
         desktop.mobile.insert("jobshead", **job(number, source="M"))
-    desktop.run("desktop_sync", JOBS)
+    desktop.run("desktop_sync", JOBS, checks=True)
     desktop.mobile.run("delete from jobshead where job_id = 50")
 
-    checks = desktop.run("desktop_sync", JOBS).checks(JOBS)
+    checks = desktop.run("desktop_sync", JOBS, checks=True).checks(JOBS)
 
     assert failed(checks)["owner_rows"] == "rows_of_other_owners fell from 40 to 39"
     assert checks["row_count"].passed

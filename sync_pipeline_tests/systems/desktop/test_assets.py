@@ -17,8 +17,9 @@ from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
+from sync_pipeline_tests.fixtures.dagster_run import DagsterRun
 from sync_pipeline_tests.fixtures.desktop import Practice, Side, copied
-from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem, Launched, under_dagster
+from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem, under_dagster
 from sync_pipeline_tests.systems.desktop.sample_rows import job, task
 
 ASIDE = 70000  # a job that is entered on the desktop while a run reads there
@@ -51,11 +52,11 @@ class Loop:
 
     system: DesktopSystem
     before: State
-    first: Launched
+    first: DagsterRun
     between: State
-    back: Launched
+    back: DagsterRun
     after: State
-    again: Launched = field(init=False)
+    again: DagsterRun = field(init=False)
     aside: int = -1  # rows entered during the last run that came to mobile with it
 
 
@@ -90,14 +91,14 @@ def loop(
         under_dagster(practice, tmp_path_factory.mktemp("home")) as system,
     ):
         before = state(practice)
-        first = system.run("desktop_full")
+        first = system.run("desktop_full", checks=True)
         between = state(practice)
-        back = system.run("desktop_reverse")
+        back = system.run("desktop_reverse", checks=True)
         loop = Loop(system, before, first, between, back, after=state(practice))
         with pytest.MonkeyPatch.context() as patch:
             enter_during_the_read(patch, practice)
             move_a_client(practice)
-            loop.again = system.run("desktop_sync")
+            loop.again = system.run("desktop_sync", checks=True)
         loop.aside = entered_aside(practice.mobile)
         yield loop
 
@@ -143,7 +144,7 @@ def moved(practice: Practice) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("way", ["first", "back", "again"])
 def test_a_run_takes_every_table_and_balances_each(loop: Loop, way: str) -> None:
-    run: Launched = getattr(loop, way)
+    run: DagsterRun = getattr(loop, way)
     system = REVERSE if way == "back" else DESKTOP
     assert run.success, run.failures
     assert run.materialized == {asset_key(e).to_user_string() for e in system.entities}
@@ -292,7 +293,7 @@ EXPECTED_TO_FAIL = {
 def test_the_checks_find_the_dirt_of_the_practice_and_nothing_else(
     loop: Loop, way: str, system: System, expected: dict[str, set[str]]
 ) -> None:
-    run: Launched = getattr(loop, way)
+    run: DagsterRun = getattr(loop, way)
     failed: dict[str, set[str]] = {}
     for entity in system.entities:
         for name, result in run.checks(entity).items():

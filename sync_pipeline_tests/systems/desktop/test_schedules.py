@@ -18,9 +18,9 @@ from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.desktop.reverse import REVERSE
 from sync_pipeline_tests.fixtures import daemon
-from sync_pipeline_tests.fixtures.bubble_system import SILENT
+from sync_pipeline_tests.fixtures.dagster_run import SILENT, DagsterRun
 from sync_pipeline_tests.fixtures.desktop import Side
-from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem, Launched
+from sync_pipeline_tests.fixtures.desktop_system import DesktopSystem
 from sync_pipeline_tests.systems.desktop.sample_rows import check, job
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -57,14 +57,16 @@ def request_row(desktop: DesktopSystem, number: int) -> dict[str, Any]:
     return desktop.mobile.row("select * from sync.request where id = %s", number)
 
 
-def launched(desktop: DesktopSystem, request: dg.RunRequest) -> Launched:
+def launched(desktop: DesktopSystem, request: dg.RunRequest) -> DagsterRun:
     """The run that the daemon would make of a sensor's request."""
     assert request.job_name
     selection = list(request.asset_selection or ())
-    return desktop.launch(request.job_name, dict(request.run_config), selection, dict(request.tags))
+    return desktop.launch(
+        request.job_name, dict(request.run_config), selection, tags=dict(request.tags)
+    )
 
 
-def ended(desktop: DesktopSystem, run: Launched) -> None:
+def ended(desktop: DesktopSystem, run: DagsterRun) -> None:
     """What the daemon does when a run has ended."""
     sensor = "close_history" if run.success else "close_history_of_failed"
     daemon.notice(desktop.instance, run.result.dagster_run, sensor)

@@ -7,16 +7,14 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from sync_pipeline.definitions import defs
 from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.assets import ENTITY
-from sync_pipeline_tests.fixtures.bubble_system import SILENT
-from sync_pipeline_tests.fixtures.desktop_system import Launched
+from sync_pipeline_tests.fixtures.dagster_run import DagsterRun, launchpad, run_job
 from sync_pipeline_tests.fixtures.meta_assets import NORTH, SOUTH, Messenger
 
-Run = Callable[..., Launched]
+Run = Callable[..., DagsterRun]
 
 
 @pytest.fixture
@@ -25,20 +23,17 @@ def run(messenger: Messenger) -> Run:
     messenger.connect_account("north", NORTH, TOKENS[NORTH])
     messenger.connect_account("south", SOUTH, TOKENS[SOUTH])
 
-    def launched(job: str = "meta_assets_sync", **scope: object) -> Launched:
-        config = {"resources": {"scope": {"config": scope}}} if scope else {}
+    def launched(
+        job: str = "meta_assets_sync", *, checks: bool = False, **scope: object
+    ) -> DagsterRun:
         with dg.DagsterInstance.ephemeral() as instance:
-            return Launched(
-                defs.resolve_job_def(job).execute_in_process(
-                    instance=instance, run_config=config | SILENT, raise_on_error=False
-                )
-            )
+            return run_job(instance, job, launchpad(scope), checks=checks)
 
     return launched
 
 
 def test_every_workspace_is_synced_and_the_checks_agree(messenger: Messenger, run: Run) -> None:
-    found = run()
+    found = run(checks=True)
 
     assert found.success
     assert found.materialized == {asset_key(ENTITY).to_user_string()}
@@ -55,7 +50,7 @@ def test_a_bad_token_is_told_of_and_leaves_the_others_synced(
     meta.accounts.break_token(TOKENS[NORTH])
     meta.accounts.rename(PHONES[SOUTH][0], "Harbour Grill")
 
-    found = run()
+    found = run(checks=True)
 
     assert found.success
     names = {row["verified_name"] for row in messenger.cached("south")}
@@ -81,7 +76,7 @@ def test_rows_without_a_number_are_nobodys_duplicates(messenger: Messenger, run:
             business,
         )
 
-    found = run()
+    found = run(checks=True)
 
     assert found.checks(ENTITY)["no_duplicate_keys"].passed
     # The question of the product's own document counts them as duplicates, which the index allows.
@@ -105,7 +100,7 @@ def test_an_upsert_that_would_fail_is_found_before_a_program_tries(
     )
     before = messenger.cached()
 
-    check = run().checks(ENTITY)["upsert_works"]
+    check = run(checks=True).checks(ENTITY)["upsert_works"]
 
     assert not check.passed
     assert "no more numbers" in (check.description or "")
