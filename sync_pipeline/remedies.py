@@ -8,10 +8,14 @@ PROGRAM = "sync-pipeline"
 
 
 def typed(words: str, *, reverse: bool = False) -> str:
-    """A command as it is typed; with `reverse` about the way back of a system that goes both ways."""
+    """A command as it is typed; with `reverse` about the reverse of a system with two directions."""
     return f"{PROGRAM} {words}{' --reverse' if reverse else ''}"
 
 
+MIGRATE = f"run: {typed('migrate')}"
+FIX = f"run: {typed('doctor --fix')}"
+
+
 def is_reverse(place: Sequence[str]) -> bool:
-    """Whether a system or an entity that stands at this place in the graph is a way back."""
+    """Whether a system or an entity with this key prefix belongs to the reverse of a system."""
     return len(place) > 1

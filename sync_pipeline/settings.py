@@ -1,7 +1,8 @@
-"""Every environment variable, read in one place.
+"""Environment variables: those of the project itself, read in one place, and what a variable is.
 
-All are optional: where a source or the target is not named, the embedded server and the simulators
-stand in. Nothing but these variables differs between the demo and production.
+All are optional: where a source or the target is not named, the embedded server and the simulators take
+its place. Nothing but these variables differs between the demo and production. Each system declares the
+variables of its source in `systems/<name>/settings.py`.
 """
 
 from __future__ import annotations
@@ -19,46 +20,80 @@ SANDBOXED = "_SYNC_SANDBOXED"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the environment says.
+class Variable:
+    """An environment variable, as data: checks, `--help` and the table of the docs follow from it.
 
     Attributes:
-        home: where the embedded data, Dagster's home and logs live.
+        name: as it is spelled in the environment.
+        meaning: what it is for.
+        example: what it looks like; one that is a URL or a DSN asks for a value of that kind.
+        default: of a whole number above zero; None: the value is text.
+        secret: never shown.
+        optional: of a source's variables, one that it can be read without.
+    """
+
+    name: str
+    meaning: str
+    example: str = ""
+    default: int | None = None
+    secret: bool = False
+    optional: bool = False
+
+
+HOME = Variable("SYNC_HOME", "directory of the embedded data, Dagster's home and logs", ".sync")
+TARGET = Variable(
+    "SYNC_TARGET_DSN",
+    "libpq URI of the target database; unset: the embedded server",
+    "postgresql://sync@db.internal/app",
+    secret=True,
+)
+DAGSTER = Variable(
+    "SYNC_DAGSTER_DSN",
+    "libpq URI of Dagster's own database; unset: the embedded server",
+    "postgresql://sync@db.internal/dagster",
+    secret=True,
+)
+OVERLAP = Variable("SYNC_OVERLAP", "seconds that a source may take to show a change", default=300)
+LOCK_WAIT = Variable(
+    "SYNC_LOCK_WAIT", "seconds to wait for another run of the same entity", default=120
+)
+STATEMENT_TIMEOUT = Variable(
+    "SYNC_STATEMENT_TIMEOUT", "seconds for one statement of a merge", default=600
+)
+OUTAGE = Variable("SYNC_OUTAGE", "seconds to wait for a target that is away", default=120)
+SOURCE_OUTAGE = Variable(
+    "SYNC_SOURCE_OUTAGE", "seconds to retry a call to a source that keeps failing", default=120
+)
+RETENTION = Variable("SYNC_RETENTION_DAYS", "days that runs and before-images are kept", default=90)
+VARIABLES = (
+    *(TARGET, DAGSTER, HOME, OVERLAP, LOCK_WAIT, STATEMENT_TIMEOUT, OUTAGE, SOURCE_OUTAGE),
+    RETENTION,
+)
+"""The project's own."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment's values.
+
+    Attributes:
+        home: directory of the embedded data, Dagster's home and logs.
         target_dsn: libpq URI of the target; None: the embedded server.
         dagster_dsn: libpq URI of Dagster's own database; None: one on the embedded server.
-        bubble_url: root of the Data API; None: the simulator.
-        bubble_token: its token.
-        bubble_requests_per_minute: of the app's limit, what this project may use.
-        desktop_dsn: libpq URI of the desktop database; None: a simulated one.
-        qu_url: root of the point-of-sale gateway, without `/api/v4`; None: the simulator.
-        qu_client_id: names us to it.
-        qu_client_secret: proves it.
-        qu_integration: what the header X-Integration says, where the gateway asks for it.
-        meta_url: root of the Graph API with its version; None: the simulator.
-        meta_token: the system user's token, for workspaces without one of their own.
         overlap: how long a source may take to show a change; the watermark stays this far behind.
         lock_wait: how long a run waits for another run of the same entity.
         statement_timeout: for each statement of a merge.
         outage: how long the target may be away before a run fails.
         source_outage: how long a call to a source is tried before its entity fails.
         retention: how long bookkeeping is kept.
-        standing_in: of the target and the sources, those that are stand-ins; the command line says so to the
-            processes that it starts, and nobody else does.
+        sandboxed: `target` and the systems whose database or source is embedded or simulated; set by the
+            command line for the processes that it starts, and by nobody else.
+        environment: where the variables of systems are read.
     """
 
     home: Path
     target_dsn: str | None = field(repr=False)
     dagster_dsn: str | None = field(repr=False)
-    bubble_url: str | None
-    bubble_token: str | None = field(repr=False)
-    bubble_requests_per_minute: int
-    desktop_dsn: str | None = field(repr=False)
-    qu_url: str | None
-    qu_client_id: str | None = field(repr=False)
-    qu_client_secret: str | None = field(repr=False)
-    qu_integration: str | None
-    meta_url: str | None
-    meta_token: str | None = field(repr=False)
     overlap: timedelta
     lock_wait: timedelta
     statement_timeout: timedelta
@@ -66,122 +101,58 @@ class Settings:
     source_outage: timedelta
     retention: timedelta
     sandboxed: frozenset[str]
+    environment: Mapping[str, str] = field(repr=False, compare=False)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+    def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the environment.
 
         Raises:
             SettingsError: a variable cannot be used; the message names it.
         """
-        env = _Reader(environment)
-        settings = cls(
-            home=Path(env.text("SYNC_HOME") or PROJECT / ".sync").absolute(),
-            target_dsn=env.text("SYNC_TARGET_DSN"),
-            dagster_dsn=env.text("SYNC_DAGSTER_DSN"),
-            bubble_url=env.text("BUBBLE_API_URL"),
-            bubble_token=env.text("BUBBLE_API_TOKEN"),
-            bubble_requests_per_minute=env.number("BUBBLE_REQUESTS_PER_MINUTE", 900),
-            desktop_dsn=env.text("DESKTOP_DSN"),
-            qu_url=env.text("QU_API_URL"),
-            qu_client_id=env.text("QU_CLIENT_ID"),
-            qu_client_secret=env.text("QU_CLIENT_SECRET"),
-            qu_integration=env.text("QU_INTEGRATION"),
-            meta_url=env.text("META_GRAPH_URL"),
-            meta_token=env.text("META_ACCESS_TOKEN"),
-            overlap=env.seconds("SYNC_OVERLAP", 300),
-            lock_wait=env.seconds("SYNC_LOCK_WAIT", 120),
-            statement_timeout=env.seconds("SYNC_STATEMENT_TIMEOUT", 600),
-            outage=env.seconds("SYNC_OUTAGE", 120),
-            source_outage=env.seconds("SYNC_SOURCE_OUTAGE", 120),
-            retention=timedelta(days=env.number("SYNC_RETENTION_DAYS", 90)),
-            sandboxed=frozenset((env.text(SANDBOXED) or "").split()),
+        env = dict(os.environ if environment is None else environment)
+
+        def seconds(variable: Variable) -> timedelta:
+            return timedelta(seconds=_number(env, variable))
+
+        return cls(
+            home=Path(_text(env, HOME.name) or PROJECT / ".sync").absolute(),
+            target_dsn=_text(env, TARGET.name),
+            dagster_dsn=_text(env, DAGSTER.name),
+            overlap=seconds(OVERLAP),
+            lock_wait=seconds(LOCK_WAIT),
+            statement_timeout=seconds(STATEMENT_TIMEOUT),
+            outage=seconds(OUTAGE),
+            source_outage=seconds(SOURCE_OUTAGE),
+            retention=timedelta(days=_number(env, RETENTION)),
+            sandboxed=frozenset((_text(env, SANDBOXED) or "").split()),
+            environment=env,
         )
-        settings.check_pairs()
-        return settings
 
-    def check_pairs(self) -> None:
-        """Refuse a source that is named without what opens it.
+    def text(self, variable: Variable) -> str | None:
+        """The value of a variable; None where it is unset or blank."""
+        return _text(self.environment, variable.name)
 
-        Raises:
-            SettingsError: one of a pair of variables is missing.
-        """
-        if bool(self.bubble_url) != bool(self.bubble_token):
-            missing = "BUBBLE_API_TOKEN" if self.bubble_url else "BUBBLE_API_URL"
-            raise SettingsError(
-                f"{missing} is not set; BUBBLE_API_URL and BUBBLE_API_TOKEN go together"
-            )
-        if self.desktop_dsn and self.desktop_dsn == self.target_dsn:
-            raise SettingsError(
-                "DESKTOP_DSN and SYNC_TARGET_DSN name the same database, whose tables would be synced with"
-                " themselves"
-            )
-        qu = {
-            "QU_API_URL": self.qu_url,
-            "QU_CLIENT_ID": self.qu_client_id,
-            "QU_CLIENT_SECRET": self.qu_client_secret,
-        }
-        if any(qu.values()) and not all(qu.values()):
-            missing = next(name for name, value in qu.items() if not value)
-            raise SettingsError(f"{missing} is not set; {', '.join(qu)} go together")
-        if self.meta_token and not self.meta_url:
-            raise SettingsError("META_GRAPH_URL is not set, but META_ACCESS_TOKEN is")
-        for name, url, example in (
-            ("BUBBLE_API_URL", self.bubble_url, "https://app.example.com/version-live/api/1.1"),
-            ("QU_API_URL", self.qu_url, "https://gateway-api.qubeyond.com"),
-            ("META_GRAPH_URL", self.meta_url, "https://graph.facebook.com/v23.0"),
-        ):
-            if url and not url.startswith(("http://", "https://")):
-                raise SettingsError(f"{name} is not a URL; it looks like {example}")
-
-    def missing(self, system: str) -> str | None:
-        """The variable that would name the source of a system that can be simulated; None where it is set."""
-        variable, value = {
-            "bubble": ("BUBBLE_API_URL", self.bubble_url),
-            "desktop": ("DESKTOP_DSN", self.desktop_dsn),
-            "integrations": ("QU_API_URL", self.qu_url),
-            "meta_assets": ("META_GRAPH_URL", self.meta_url),
-        }.get(system, (None, None))
-        return variable if variable and not value else None
-
-    def check_reverse(self) -> None:
-        """Refuse to merge what the embedded target holds into a desktop database that somebody named.
+    def number(self, variable: Variable) -> int:
+        """The value of a variable that is a number, or its default.
 
         Raises:
-            SettingsError: the target is a stand-in and the desktop database is not.
+            SettingsError: it is no whole number above zero.
         """
-        if "target" in self.sandboxed and self.desktop_dsn and "desktop" not in self.sandboxed:
-            raise SettingsError(
-                "SYNC_TARGET_DSN is not set, and what the embedded target holds may be invented: it is not"
-                " written into the database that DESKTOP_DSN names; set SYNC_TARGET_DSN too"
-            )
+        return _number(self.environment, variable)
 
     def database(self, variable: str) -> str:
-        """The DSN of a database by the variable that names it.
+        """The DSN of a database by the name of its variable.
 
         Raises:
             SettingsError: it is not set.
         """
-        known = {"SYNC_TARGET_DSN": self.target, "DESKTOP_DSN": self.desktop}
-        if variable in known:
-            return known[variable]()
-        dsn = os.environ.get(variable, "").strip()
+        if variable == TARGET.name:
+            return self.target()
+        dsn = _text(self.environment, variable)
         if not dsn:
             raise SettingsError(f"{variable} is not set; it is the libpq URI of a source database")
         return dsn
-
-    def desktop(self) -> str:
-        """The desktop database's DSN.
-
-        Raises:
-            SettingsError: there is none, and no simulated one was made for this process.
-        """
-        if self.desktop_dsn:
-            return self.desktop_dsn
-        raise SettingsError(
-            "DESKTOP_DSN is not set and no simulated desktop was made here; set it, or start through"
-            " `sync-pipeline up`, `demo` or `sync`"
-        )
 
     def target(self) -> str:
         """The target's DSN.
@@ -192,25 +163,20 @@ class Settings:
         if self.target_dsn:
             return self.target_dsn
         raise SettingsError(
-            "SYNC_TARGET_DSN is not set and no embedded server was started here; set it, or start through"
+            f"{TARGET.name} is not set and no embedded server was started here; set it, or start through"
             " `sync-pipeline up`, `demo` or `sync`"
         )
 
 
-class _Reader:
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+def _text(environment: Mapping[str, str], name: str) -> str | None:
+    return environment.get(name, "").strip() or None
 
-    def text(self, name: str) -> str | None:
-        return self._environment.get(name, "").strip() or None
 
-    def number(self, name: str, default: int) -> int:
-        value = self.text(name)
-        if value is None:
-            return default
-        if not value.isdecimal() or int(value) == 0:
-            raise SettingsError(f"{name} must be a whole number above zero; it is {value!r}")
-        return int(value)
-
-    def seconds(self, name: str, default: int) -> timedelta:
-        return timedelta(seconds=self.number(name, default))
+def _number(environment: Mapping[str, str], variable: Variable) -> int:
+    value = _text(environment, variable.name)
+    if value is None:
+        assert variable.default
+        return variable.default
+    if not value.isdecimal() or int(value) == 0:
+        raise SettingsError(f"{variable.name} must be a whole number above zero; it is {value!r}")
+    return int(value)

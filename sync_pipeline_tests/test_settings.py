@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sync_pipeline import settings as module
+from sync_pipeline.cli.variables import by_user, markdown_table
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
+from sync_pipeline.systems.bubble import settings as bubble
+from sync_pipeline.systems.desktop.connection import check_reverse
 from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import SYSTEMS
@@ -23,11 +25,17 @@ QU = {
 }
 
 
+def check(environment: dict[str, str]) -> None:
+    settings = Settings.read(environment)
+    for system in SYSTEMS:
+        system.source.check(settings)
+
+
 def test_an_empty_environment_is_complete() -> None:
     settings = Settings.read({})
     assert settings.home == PROJECT / ".sync"
-    assert settings.target_dsn is settings.dagster_dsn is settings.bubble_url is None
-    assert settings.bubble_requests_per_minute == 900
+    assert settings.target_dsn is settings.dagster_dsn is settings.text(bubble.URL) is None
+    assert settings.number(bubble.REQUESTS_PER_MINUTE) == 900
     assert settings.overlap == timedelta(minutes=5)
     assert settings.outage == settings.source_outage == timedelta(minutes=2)
     assert settings.retention == timedelta(days=90)
@@ -55,8 +63,8 @@ def test_values_are_taken_as_written() -> None:
     assert settings.outage == timedelta(seconds=5)
     assert settings.source_outage == timedelta(seconds=7)
     assert settings.retention == timedelta(days=3)
-    assert settings.bubble_requests_per_minute == 120
-    assert settings.bubble_url == BUBBLE["BUBBLE_API_URL"]
+    assert settings.number(bubble.REQUESTS_PER_MINUTE) == 120
+    assert settings.text(bubble.URL) == BUBBLE["BUBBLE_API_URL"]
 
 
 def test_a_relative_home_does_not_move_with_the_working_directory(
@@ -76,23 +84,23 @@ def test_a_number_that_is_none_names_its_variable(value: str) -> None:
 def test_half_a_source_is_refused_by_the_name_of_the_other_half(missing: str) -> None:
     half = {name: value for name, value in BUBBLE.items() if name != missing}
     with pytest.raises(SettingsError, match=f"^{missing} is not set; .* go together"):
-        Settings.read(half)
+        check(half)
 
 
 def test_a_url_without_a_scheme_is_refused_with_an_example() -> None:
     with pytest.raises(SettingsError, match=r"BUBBLE_API_URL is not a URL; .*https://app"):
-        Settings.read(BUBBLE | {"BUBBLE_API_URL": "app.test/api/1.1"})
+        check(BUBBLE | {"BUBBLE_API_URL": "app.test/api/1.1"})
 
 
 @pytest.mark.parametrize("missing", QU)
 def test_the_credentials_of_a_gateway_go_together(missing: str) -> None:
     with pytest.raises(SettingsError, match=f"{missing} is not set; QU_API_URL, QU_CLIENT_ID"):
-        Settings.read({name: value for name, value in QU.items() if name != missing})
+        check({name: value for name, value in QU.items() if name != missing})
 
 
 def test_a_token_without_the_api_that_it_opens_is_refused() -> None:
     with pytest.raises(SettingsError, match="META_GRAPH_URL is not set, but META_ACCESS_TOKEN is"):
-        Settings.read({"META_ACCESS_TOKEN": "x"})
+        check({"META_ACCESS_TOKEN": "x"})
 
 
 def test_a_target_that_nobody_named_says_what_to_set() -> None:
@@ -105,22 +113,22 @@ DESKTOP = {"DESKTOP_DSN": "postgresql://u:hidden@h/desktop"}
 
 def test_a_source_that_could_be_simulated_knows_the_variable_that_would_name_it() -> None:
     nothing = Settings.read({})
-    assert {s.name: nothing.missing(s.name) for s in SYSTEMS} == {
+    assert {s.name: s.source.missing(nothing) for s in SYSTEMS} == {
         "bubble": "BUBBLE_API_URL",
         "desktop": "DESKTOP_DSN",
         "integrations": "QU_API_URL",
         "meta_assets": "META_GRAPH_URL",
     }
     named = Settings.read(BUBBLE | DESKTOP | QU | {"META_GRAPH_URL": "https://graph.test/v23.0"})
-    assert {named.missing(s.name) for s in SYSTEMS} == {None}
+    assert {s.source.missing(named) for s in SYSTEMS} == {None}
 
 
 def test_what_a_stand_in_holds_is_not_written_into_a_desktop_that_somebody_named() -> None:
     stand_ins = {SANDBOXED: "target bubble"}
     with pytest.raises(SettingsError, match=r"SYNC_TARGET_DSN is not set, .* set SYNC_TARGET_DSN"):
-        Settings.read(DESKTOP | stand_ins).check_reverse()
-    Settings.read(DESKTOP | {SANDBOXED: "target desktop"}).check_reverse()
-    Settings.read(DESKTOP | {"SYNC_TARGET_DSN": "postgresql://u@h/mobile"}).check_reverse()
+        check_reverse(Settings.read(DESKTOP | stand_ins))
+    check_reverse(Settings.read(DESKTOP | {SANDBOXED: "target desktop"}))
+    check_reverse(Settings.read(DESKTOP | {"SYNC_TARGET_DSN": "postgresql://u@h/mobile"}))
 
 
 def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +152,23 @@ def test_no_setting_shows_a_secret() -> None:
     assert "hidden" not in repr(Settings.read(given))
 
 
-def test_the_readme_explains_every_variable() -> None:
-    read = set(
-        re.findall(
-            r'"((?:SYNC|BUBBLE|DESKTOP|QU|META)_[A-Z_]+)"', Path(module.__file__).read_text()
-        )
-    )
-    explained = (PROJECT / "README.md").read_text()
-    assert len(read) > 8
-    assert {name for name in read if f"`{name}`" not in explained} == set()
+def test_the_documents_explain_every_variable() -> None:
+    names = {variable.name for _, variable in by_user()}
+    assert len(names) > 15
+    documents = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
+    explained = "".join(document.read_text() for document in documents)
+    assert {name for name in names if f"`{name}`" not in explained} == set()
+
+
+def test_the_table_of_variables_has_a_row_for_each_and_marks_secrets() -> None:
+    rows = markdown_table().splitlines()[2:]
+    assert len(rows) == len(list(by_user()))
+    [token] = [row for row in rows if "`META_ACCESS_TOKEN`" in row]
+    assert token.startswith("| `META_ACCESS_TOKEN` | `meta_assets` | a system user's token")
+    assert "(optional, secret)" in token
+
+
+def test_a_database_is_never_synced_with_itself() -> None:
+    same = {"SYNC_TARGET_DSN": "postgresql://u@h/d", "DESKTOP_DSN": "postgresql://u@h/d"}
+    with pytest.raises(SettingsError, match="DESKTOP_DSN and SYNC_TARGET_DSN name the same"):
+        check(same)

@@ -1,4 +1,4 @@
-"""How people name things on the command line: entities, keys, runs, days."""
+"""Parsing of what people type: names of entities, keys, runs, days."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import click
 
-from sync_pipeline.cli.databases import TARGET, Database, reverse_runs
+from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 
 def names_of(system: System) -> set[str]:
-    """What people may call a system: its name, and of a way back that of the whole."""
+    """What people may call a system: its name, or for a reverse the name of the system that it reverses."""
     return {system.name, system.key_prefix[0]}
 
 
-def find_entity(account: Database, name: str) -> tuple[System, Entity]:
+def find_entity(database: Database, name: str) -> tuple[System, Entity]:
     """The entity of a name such as invoice or bubble/invoice.
 
     Raises:
         UsageError: there is none, or several systems have one.
     """
     system_name, _, entity_name = name.rpartition("/")
-    everything = [(s, e) for s in account.systems for e in s.entities]
+    declared = [(s, e) for s in database.systems for e in s.entities]
     found = [
         (s, e)
-        for s, e in everything
+        for s, e in declared
         if e.name == entity_name and (not system_name or system_name in names_of(s))
     ]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(f"{s.key_prefix[0]}/{e.name}" for s, e in found or everything)
-    wrong = f"several systems have {name!r}" if found else f"there is no entity {name!r}"
-    raise click.UsageError(f"{wrong}; there are: {known}")
+    known = ", ".join(f"{s.key_prefix[0]}/{e.name}" for s, e in found or declared)
+    problem = f"several systems have {name!r}" if found else f"there is no entity {name!r}"
+    raise click.UsageError(f"{problem}; there are: {known}")
 
 
-def filters(account: Database, name: str | None) -> dict[str, str]:
+def filters(database: Database, name: str | None) -> dict[str, str]:
     """What lists are filtered by when an entity is named; by its system too, when that is."""
     if not name:
         return {}
-    system, entity = find_entity(account, name)
+    system, entity = find_entity(database, name)
     return {"entity": entity.name} | ({"system": system.name} if "/" in name else {})
 
 
@@ -74,22 +74,22 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     """The keys that somebody typed, each once.
 
     Keys of one column are separated by commas or blanks. Of keys of several columns commas separate the
-    parts, the last of which may hold some itself, and semicolons the keys. Of what is read in parts a key
-    names a part, or a record in words of the system's own.
+    columns, the last of which may hold some itself, and semicolons the keys. A key of a partitioned system
+    names a partition, or a record in a notation of the system's own.
 
     Raises:
-        UsageError: nothing is named, or a key has too few parts.
+        UsageError: nothing is named, or a key has too few values.
     """
     if text is None:
         return []
-    parts = len(system[entities[0]].key) if len(entities) == 1 else 1
+    columns = len(system[entities[0]].key) if len(entities) == 1 else 1
     if system.is_partitioned:  # whose names may hold blanks
         keys = [key.strip() for key in text.split(",") if key.strip()]
-    elif parts == 1:
+    elif columns == 1:
         keys = text.replace(",", " ").split()
     else:
         whole = system[entities[0]]
-        keys = [",".join(key_parts(whole, key)) for key in text.split(";") if key.strip()]
+        keys = [",".join(key_values(whole, key)) for key in text.split(";") if key.strip()]
     if not keys:
         # Without keys the run would be another one than was asked for.
         raise click.BadParameter(
@@ -98,20 +98,20 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
     return list(dict.fromkeys(keys))
 
 
-def key_parts(entity: Entity, key: str) -> list[str]:
-    """The parts of a key; one that is empty stands for null.
+def key_values(entity: Entity, key: str) -> list[str]:
+    """The values of a key of one or several columns; an empty one means null.
 
     Raises:
         UsageError: there are too few.
     """
-    wanted = len(entity.key)
-    parts = key.split(",", wanted - 1)
-    if len(parts) != wanted:
+    columns = len(entity.key)
+    values = key.split(",", columns - 1)
+    if len(values) != columns:
         raise click.UsageError(
-            f"{key!r} is no key of {entity.name}, whose key has {wanted} parts, separated by commas:"
+            f"{key!r} is no key of {entity.name}, whose key has {columns} parts, separated by commas:"
             f" {', '.join(entity.key)}"
         )
-    return [part.strip() for part in parts] if wanted > 1 else parts
+    return [value.strip() for value in values] if columns > 1 else values
 
 
 def day(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -135,7 +135,7 @@ def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> s
     return value and value.lower()
 
 
-def run_named(account: Database, connection: Connection, beginning: str) -> UUID:
+def run_named(database: Database, connection: Connection, beginning: str) -> UUID:
     """The run whose id begins so.
 
     Raises:
@@ -148,9 +148,9 @@ def run_named(account: Database, connection: Connection, beginning: str) -> UUID
         return ids[0]
     found = "several runs begin" if ids else "no run begins"
     elsewhere = ""
-    if not ids and account is TARGET and reverse_runs():
+    if not ids and database is TARGET and count_reverse_runs():
         elsewhere = ", and for runs into the desktop database add --reverse"
-    raise SyncError(f"{found} with {beginning!r}; see: {account.typed('history')}{elsewhere}")
+    raise SyncError(f"{found} with {beginning!r}; see: {database.typed('history')}{elsewhere}")
 
 
 def limit(default: int) -> Any:

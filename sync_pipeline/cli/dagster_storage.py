@@ -148,12 +148,12 @@ def _sandbox_to_serve() -> Iterator[None]:
 def _sandbox_to_execute() -> Iterator[None]:
     """What runs in this process need. A target that is named is not migrated unasked."""
     from sync_pipeline.cli.databases import sandboxed
-    from sync_pipeline.cli.migration import prepare
+    from sync_pipeline.cli.migration import migrate_all
     from sync_pipeline.systems.registry import SYSTEMS
 
     with sandboxed(sources=[system.name for system in SYSTEMS], migrates=True) as settings:
         if "target" in settings.sandboxed:
-            prepare(settings, without_desktop=True)
+            migrate_all(settings, reverse_may_fail=True)
         yield
 
 
@@ -171,7 +171,7 @@ def _start(sandbox: AbstractContextManager[None]) -> None:
     try:
         stack.enter_context(sandbox)
     except Exception as error:  # `dagster` and `dg` print the line and exit with 1
-        raise click.ClickException(framework.explained(error)) from error
+        raise click.ClickException(framework.error_line(error)) from error
     atexit.register(_stop, stack)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         # A closed terminal would end the process without exit handlers. Dagster does this with SIGTERM.

@@ -1,4 +1,4 @@
-"""The databases that commands look at and act on: the target, and those of systems that go both ways."""
+"""The databases that commands read and write: the target, and that of reverse runs."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sync_pipeline.cli.framework import say
+from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.errors import SettingsError, SyncError
 from sync_pipeline.model.system import System
 from sync_pipeline.remedies import typed
+from sync_pipeline.settings import TARGET as TARGET_VARIABLE
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.postgres.connect import Connection
 
-HINT_PATIENCE = timedelta(seconds=3)  # a hint is not worth more
+HINT_TIMEOUT = timedelta(seconds=3)  # a hint is not worth a longer wait
 
 Options = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database that runs are merged into, and the account that is kept there of them.
+    """A database that runs are merged into, which also holds their bookkeeping.
 
     Attributes:
-        database: what it is called in messages.
+        name: for messages.
         systems: what is merged into it.
         sources: systems that have to be configured before it can be reached.
     """
 
-    database: str
+    name: str
     systems: tuple[System, ...]
     sources: tuple[str, ...] = ()
 
     @property
     def reverse(self) -> bool:
         """Whether commands about it need `--reverse`."""
-        return self is DESKTOP_DATABASE
+        return self is REVERSE_DATABASE
 
     @property
-    def preposition_phrase(self) -> str:
-        """Where its rows are, in words."""
-        return f"in the {self.database}" if self.reverse else f"on the {self.database}"
+    def location(self) -> str:
+        """Where its rows are, for messages."""
+        return f"in the {self.name}" if self.reverse else f"on the {self.name}"
 
     def typed(self, words: str) -> str:
         """A command about it, as it is typed."""
         return typed(words, reverse=self.reverse)
 
     def title(self, system: str) -> str:
-        """What heads a run of a system into it."""
-        return f"{system}, reverse (into the {self.database})" if self.reverse else system
+        """The heading of a run of a system into it."""
+        return f"{system}, reverse (into the {self.name})" if self.reverse else system
 
     def system(self, name: str) -> System:
         """The system of that name."""
@@ -64,19 +65,17 @@ class Database:
     def connect(self, settings: Settings) -> Connection:
         """Open a session on it."""
         if self.reverse:
-            from sync_pipeline.systems.desktop.connection import open_desktop
-
-            return open_desktop(settings)
+            return REVERSE_TARGET.open(settings)
         from sync_pipeline.postgres.connect import connect
 
         return connect(settings.target())
 
     @contextmanager
     def connected(self, settings: Settings) -> Iterator[Connection]:
-        """A session on it, which is known to hold bookkeeping tables.
+        """A session on it, once it has bookkeeping tables.
 
         Raises:
-            SyncError: it holds none.
+            SyncError: it has none.
         """
         from sync_pipeline.merge.bookkeeping import runs
 
@@ -84,16 +83,16 @@ class Database:
             if not runs.has_bookkeeping(connection):
                 tables = "" if self.reverse else " tables"
                 raise SyncError(
-                    f"the {self.database} has no bookkeeping{tables} yet; run: {typed('migrate')}"
+                    f"the {self.name} has no bookkeeping{tables} yet; run: {typed('migrate')}"
                 )
             yield connection
 
     @contextmanager
     def session(self, *, sources: Collection[str] = ()) -> Iterator[Connection]:
-        """A session on it, whatever stands in for it.
+        """A session on it, in the sandbox where the environment does not name it.
 
         Args:
-            sources: systems whose sources the command asks, where they are configured.
+            sources: systems whose sources the command reads, where they are configured.
         """
         for name in self.sources:
             check_source_named(name)
@@ -105,14 +104,31 @@ class Database:
 
 
 TARGET = Database("target", SYSTEMS)
-DESKTOP_DATABASE = Database("desktop database", tuple(REVERSES.values()), tuple(REVERSES))
+REVERSE_DATABASE = Database(REVERSE_TARGET.title, tuple(REVERSES.values()), tuple(REVERSES))
+
+
+def read_settings() -> Settings:
+    """Read the environment, the variables of every system included.
+
+    Raises:
+        SettingsError: a variable cannot be used; the message names it.
+    """
+    settings = Settings.read()
+    for system in SYSTEMS:
+        system.source.check(settings)
+    return settings
 
 
 def sandboxed(**options: Any) -> AbstractContextManager[Settings]:
-    """Stand-ins for what the environment does not name; see `standins.stand_ins`."""
+    """The sandbox for what the environment does not name; see `environment.sandbox`."""
     from sync_pipeline.dev.environment import sandbox
 
-    return sandbox(Settings.read(), say=say, **options)
+    return sandbox(read_settings(), report=log_progress, **options)
+
+
+def missing_variable(system: str, settings: Settings) -> str | None:
+    """The variable that would name the source of a system; None where it is set."""
+    return TARGET.system(system).source.missing(settings)
 
 
 def check_source_named(system: str) -> None:
@@ -121,36 +137,35 @@ def check_source_named(system: str) -> None:
     Raises:
         SettingsError: the target is named and the source is not.
     """
-    settings = Settings.read()
-    variable = settings.missing(system)
+    settings = read_settings()
+    variable = missing_variable(system, settings)
     if variable and settings.target_dsn:
         raise SettingsError(
-            f"{variable} is not set, and a target that is named (SYNC_TARGET_DSN) is not synced from invented"
-            f" data; set {variable}"
+            f"{variable} is not set, and a target that is named ({TARGET_VARIABLE.name}) is not synced from"
+            f" invented data; set {variable}"
         )
 
 
-def reverse_runs() -> int | None:
-    """How many runs the desktop database knows; None where there is none that keeps account."""
+def count_reverse_runs() -> int | None:
+    """The number of runs into the reverse target; None where it is not named or holds no bookkeeping."""
     import psycopg
 
     from sync_pipeline.merge.bookkeeping import runs
-    from sync_pipeline.systems.desktop.connection import open_desktop
 
     settings = Settings.read()
-    if not settings.desktop_dsn:
+    if REVERSE_TARGET.system.source.missing(settings):
         return None
     try:
-        with open_desktop(settings, connect_timeout=HINT_PATIENCE) as connection:
+        with REVERSE_TARGET.open(settings, connect_timeout=HINT_TIMEOUT) as connection:
             return runs.count(connection) if runs.has_bookkeeping(connection) else None
     except (SyncError, psycopg.Error):
         return None
 
 
 def reverse_option(help_text: str) -> Options:
-    """`--reverse`, which hands the command the account that it is about."""
+    """`--reverse`, which chooses the database that the command is about."""
 
-    def account(_: click.Context, __: click.Parameter, value: Any) -> Database:
-        return DESKTOP_DATABASE if value else TARGET
+    def choose(_: click.Context, __: click.Parameter, value: Any) -> Database:
+        return REVERSE_DATABASE if value else TARGET
 
-    return click.option("--reverse", "account", is_flag=True, callback=account, help=help_text)
+    return click.option("--reverse", "database", is_flag=True, callback=choose, help=help_text)

@@ -1,4 +1,4 @@
-"""The installed script: imports the command line, and says a mistake in a declaration in one line."""
+"""The installed script: imports the commands; a wrong declaration of an entity becomes one line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sync_pipeline.errors import DeclarationError
 def main() -> None:
     """Run the command line."""
     try:
-        from sync_pipeline.cli import commands, framework
+        from sync_pipeline.cli import commands, framework  # noqa: F401  commands register themselves
     except DeclarationError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
-    framework.main(commands.cli)
+    framework.main()

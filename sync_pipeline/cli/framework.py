@@ -23,46 +23,48 @@ import click
 import psycopg
 
 from sync_pipeline.cli import output
+from sync_pipeline.cli.variables import help_rows
 from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.remedies import PROGRAM
-from sync_pipeline.settings import Settings
+from sync_pipeline.settings import TARGET, Settings
+from sync_pipeline.systems.registry import REVERSE_TARGET
 
-LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
 
 
-def main(cli: click.Group) -> None:
+def main() -> None:
     """Run a command and end the process with its exit code."""
-    _hear_signals()
+    _raise_on_signals()
     as_json = "--json" in sys.argv[1:]
     try:
         code = cli.main(prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         _show_example(error)
-        code = _told(error.format_message(), 2, as_json=as_json, on_stderr=False)
+        code = _fail(error.format_message(), 2, as_json=as_json, on_stderr=False)
     except (KeyboardInterrupt, click.Abort):
-        code = _told("interrupted", 128 + signal.SIGINT, as_json=as_json)
+        code = _fail("interrupted", 128 + signal.SIGINT, as_json=as_json)
     sys.exit(code or 0)
 
 
-def _hear_signals() -> None:
+def _raise_on_signals() -> None:
     # Signals become exceptions, so that our context managers stop the embedded server, the simulators and
     # Dagster. A second one must not keep them from it.
     def leave(number: int, _: FrameType | None) -> None:
-        for heard in LEAVING:
-            signal.signal(heard, signal.SIG_IGN)
+        for ignored in END_SIGNALS:
+            signal.signal(ignored, signal.SIG_IGN)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
 
-    # Also SIGINT, to which a shell that starts us in the background makes us deaf.
-    for number in LEAVING:
+    # SIGINT too: a background shell job starts with it ignored.
+    for number in END_SIGNALS:
         signal.signal(number, leave)
 
 
-class _Exampled(click.Command):
+class _Command(click.Command):
     """A command whose help ends with examples."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
@@ -77,8 +79,41 @@ class _Exampled(click.Command):
                 formatter.write(f"{'':{formatter.current_indent}}{PROGRAM} {example}\n")
 
 
-class ExampledGroup(_Exampled, click.Group):
-    """A group whose help ends with examples."""
+class _Group(_Command, click.Group):
+    """A group whose help ends with the environment variables and examples."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What click shows, then the variables, then the examples."""
+        super().format_help(ctx, formatter)
+        with formatter.section("Environment, all optional"):
+            formatter.write_dl(help_rows())
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=(
+        "demo                          # sync everything once, from simulated sources",
+        "sync bubble                   # what changed since the last run",
+        "sync bubble --keys ID         # one invoice with all that belongs to it",
+        "sync bubble --full --dry-run  # what a full sync would do",
+        "sync desktop --reverse        # what mobile users entered, to the desktop",
+        "doctor                        # what keeps a target or source from being synced",
+    ),
+)
+@click.version_option(package_name="sync-pipeline")
+def cli() -> None:
+    """Sync Postgres tables that people also edit with the systems around them.
+
+    Every record is merged three ways: the source's value, the one that it delivered last, and the table's.
+    Neither side's edits are lost, and undo reverses a run.
+
+    Where no environment variable names a target or a source, an embedded Postgres and simulated sources
+    are used, so every command works on a fresh machine. A named target is never synced from invented data,
+    unless by demo.
+
+    Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard, 4 partial success.
+    """
 
 
 def _show_example(error: click.ClickException) -> None:
@@ -90,12 +125,11 @@ def _show_example(error: click.ClickException) -> None:
 
 
 def command(
-    group: click.Group, *, examples: Sequence[str] = (), **attributes: Any
+    *, examples: Sequence[str] = (), **attributes: Any
 ) -> Callable[[CommandFunction], click.Command]:
-    """Add a command to a group; whatever goes wrong in it becomes one line and an exit code.
+    """Register a command; whatever goes wrong in it becomes one line and an exit code.
 
     Args:
-        group: which it joins.
         examples: of its use, without the program's name; the first one is shown with usage errors.
         attributes: for click, such as `name` and `help`.
     """
@@ -110,19 +144,19 @@ def command(
                 raise
             except Exception as error:  # noqa: BLE001  a person gets one line, whatever it was
                 code = 3 if isinstance(error, StoppedByGuard) else 1
-                return _told(explained(error), code, as_json=options["as_json"])
+                return _fail(error_line(error), code, as_json=options["as_json"])
 
         option = click.option(
             "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."
         )
-        register = group.command(cls=_Exampled, examples=examples, **attributes)
+        register = cli.command(cls=_Command, examples=examples, **attributes)
         return register(option(guarded))
 
     return decorate
 
 
-def _told(message: str, code: int, *, as_json: bool, on_stderr: bool = True) -> int:
-    """Say what went wrong, to programs and to people."""
+def _fail(message: str, code: int, *, as_json: bool, on_stderr: bool = True) -> int:
+    """Print an error for programs and people; returns the exit code."""
     if as_json:
         output.print_json({"status": "failed", "errors": [message]})
     if on_stderr:
@@ -130,29 +164,28 @@ def _told(message: str, code: int, *, as_json: bool, on_stderr: bool = True) -> 
     return code
 
 
-def explained(error: Exception) -> str:
-    """An error as a line that says what failed, why, and what to do."""
+def error_line(error: Exception) -> str:
+    """An error as one line: what failed, why, and what to do."""
     if isinstance(error, SyncError | DeclarationError):
         return str(error)
     # What SQLAlchemy raises holds the driver's own error; both name the cause in the first line.
     cause = getattr(error, "orig", None) or error
-    said = one_line(cause)
+    message = one_line(cause)
     if isinstance(cause, psycopg.Error) or type(cause).__module__.startswith("psycopg2"):
-        variable = "DESKTOP_DSN" if "--reverse" in sys.argv[1:] else "SYNC_TARGET_DSN"
-        return (
-            f"The database failed: {said}. Check {variable} and the server's log, then try again."
-        )
+        reverse = "--reverse" in sys.argv[1:]
+        variable = REVERSE_TARGET.variable if reverse else TARGET.name
+        return f"The database failed: {message}. Check {variable} and the server's log, then try again."
     if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
         home = "Set SYNC_HOME to a directory that this user may write to."
         return f"{error.strerror}: {error.filename}. {home}"
     return (
-        f"This is a defect: {type(error).__name__}: {said[:300]}. Nothing is half done; what to report is at"
-        f" the end of {_kept(error)}"
+        f"This is a defect: {type(error).__name__}: {message[:300]}. Nothing is half done; what to report is"
+        f" at the end of {_log_defect(error)}"
     )
 
 
-def _kept(error: Exception) -> Path:
-    """Write the stack trace where a developer finds it."""
+def _log_defect(error: Exception) -> Path:
+    """Append the stack trace to a file, and return its path."""
     try:
         home = Settings.read().home
         home.mkdir(parents=True, exist_ok=True)
@@ -162,11 +195,11 @@ def _kept(error: Exception) -> Path:
     with path.open("a") as log:
         moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         trace = "".join(traceback.format_exception(error))
-        log.write(f"{moment} {' '.join(map(_harmless, sys.argv))}\n{trace}\n")
+        log.write(f"{moment} {' '.join(map(_without_password, sys.argv))}\n{trace}\n")
     return path
 
 
-def _harmless(word: str) -> str:
+def _without_password(word: str) -> str:
     """A word of the command without the password that it may hold."""
     from sync_pipeline.postgres.connect import redact  # it is slow to import
 
@@ -178,8 +211,8 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # In a run, Dagster puts the names of job, run and step before the message.
-        said = getattr(record, "dagster_meta", {}).get("orig_message") or record.getMessage()
-        return f"{self.formatTime(record, '%H:%M:%S')} {' '.join(said.split())}"
+        message = getattr(record, "dagster_meta", {}).get("orig_message") or record.getMessage()
+        return f"{self.formatTime(record, '%H:%M:%S')} {' '.join(message.split())}"
 
 
 def _log_to_stderr(*, as_json: bool) -> None:
@@ -191,6 +224,6 @@ def _log_to_stderr(*, as_json: bool) -> None:
     logging.getLogger("sync_pipeline").setLevel(logging.WARNING if as_json else logging.INFO)
 
 
-def say(message: str) -> None:
-    """Tell a person what is going on."""
+def log_progress(message: str) -> None:
+    """Write progress to stderr."""
     logging.getLogger(__name__).info("%s", message)

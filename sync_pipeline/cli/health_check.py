@@ -1,16 +1,18 @@
-"""The doctor: everything that a run needs, looked at before it is needed."""
+"""The health check of `doctor`: target, sources, Dagster's database, and the reverse target."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import psycopg
 import sqlalchemy as sa
 
-from sync_pipeline.cli.migration import DESKTOP_BOOKKEEPING
+from sync_pipeline.cli.migration import REVERSE_BOOKKEEPING
 from sync_pipeline.doctor.database import examine as examine_database
 from sync_pipeline.doctor.findings import Finding, joined
 from sync_pipeline.doctor.fix import FixReport, dry_run_bookkeeping, dry_run_migration, fix
 from sync_pipeline.errors import SyncError
+from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.schema.adopt import differences
 from sync_pipeline.merge.schema.metadata import (
     BOOK_SCHEMA,
@@ -20,16 +22,15 @@ from sync_pipeline.merge.schema.metadata import (
 )
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
-from sync_pipeline.settings import Settings
+from sync_pipeline.remedies import MIGRATE
+from sync_pipeline.settings import DAGSTER, Settings
 from sync_pipeline.sources.field_coverage import column_like
 from sync_pipeline.systems.definitions import source_of
-from sync_pipeline.systems.desktop.connection import VARIABLE, open_desktop
-from sync_pipeline.systems.desktop.resource import DesktopDatabase
-from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
 
-# What the records of a source are kept in, and how one that is missing is mended.
-_KINDS = {"bubble": ("type", "enable it in the source's API settings")}
+# What a source keeps its records in, and the remedy where one is missing.
+_TYPE = ("type", "enable it in the source's API settings")
 _TABLE = ("table", "create it there, name its database, or let the role use its schema")
 
 
@@ -38,7 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
     found = [*_target(settings), *_dagster(settings)]
     is_broken = any(f.severity == "error" for f in found)
     for system in SYSTEMS:
-        variable = settings.missing(system.name)
+        variable = system.source.missing(settings)
         if variable:
             problem = f"{variable} is not set: its runs are skipped"
             found.append(Finding("note", system.name, problem, "set it to sync this system"))
@@ -47,14 +48,14 @@ def examine(settings: Settings) -> list[Finding]:
         found += at_source
         reverse = REVERSES.get(system.name)
         if reverse and not any(f.where == _source_of(system) for f in at_source):
-            found += _way_back(settings, reverse)
-            # What is wrong with the target has been said; there it is the source.
+            found += _reverse_target(settings, reverse)
+            # The target is the source of the reverse; its own errors are reported already.
             found += () if is_broken else _source(reverse, unmapped=False)
     return found
 
 
 def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[FixReport]:
-    """Repair the target's keys that the findings name, an entity at a time; or say what that would do.
+    """Repair the target's keys that the findings name, an entity at a time; or report what that would do.
 
     Raises:
         SyncError: the target cannot be reached.
@@ -66,11 +67,12 @@ def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) ->
 
 
 def planned_migrations(settings: Settings) -> list[FixReport]:
-    """What a migration would do to the target and the desktop database; it is taken back."""
+    """What a migration would do to the target and the reverse target; it is rolled back."""
     planned = [dry_run_migration(settings.target(), metadata(SYSTEMS), AFTER_MIGRATION)]
-    if settings.desktop_dsn:
+    if not REVERSE_TARGET.system.source.missing(settings):
         own = bookkeeping_metadata(REVERSES.values())
-        planned.append(dry_run_bookkeeping(settings.desktop(), own, where=DESKTOP_BOOKKEEPING))
+        dsn = settings.database(REVERSE_TARGET.variable)
+        planned.append(dry_run_bookkeeping(dsn, own, where=REVERSE_BOOKKEEPING))
     return planned
 
 
@@ -93,26 +95,35 @@ def _target(settings: Settings) -> Iterator[Finding]:
 def _dagster(settings: Settings) -> Iterator[Finding]:
     if settings.dagster_dsn:
         try:
-            connect(settings.dagster_dsn, variable="SYNC_DAGSTER_DSN").close()
+            connect(settings.dagster_dsn, variable=DAGSTER.name).close()
         except SyncError as error:
             remedy = "set SYNC_DAGSTER_DSN, or unset it to use the embedded server"
             yield Finding("error", "dagster", str(error), remedy)
 
 
-def _way_back(settings: Settings, system: System) -> Iterator[Finding]:
-    """Whether runs can go back into the desktop database."""
+def _reverse_target(settings: Settings, system: System) -> Iterator[Finding]:
+    """Whether reverse runs can be merged into their database."""
     where = f"{system.key_prefix[0]}, reverse"
     try:
-        settings.check_reverse()
+        REVERSE_TARGET.check(settings)
     except SyncError as error:
-        yield Finding("note", where, str(error), "until then only the way back is skipped")
+        yield Finding("note", where, str(error), "until then only reverse runs are skipped")
         return
-    if DesktopDatabase().keeps_account():
-        with open_desktop(settings) as connection:
+    if _reverse_has_bookkeeping(settings):
+        with REVERSE_TARGET.open(settings) as connection:
             yield from examine_database(connection, [system], public=BOOK_SCHEMA)
     else:
-        problem = f"the database that {VARIABLE} names has no bookkeeping yet, so no run goes back"
-        yield Finding("note", where, problem, "run: sync-pipeline migrate")
+        variable = REVERSE_TARGET.variable
+        problem = f"the database that {variable} names has no bookkeeping yet, so no run goes back"
+        yield Finding("note", where, problem, MIGRATE)
+
+
+def _reverse_has_bookkeeping(settings: Settings) -> bool:
+    try:
+        with REVERSE_TARGET.open(settings) as connection:
+            return runs.has_bookkeeping(connection)
+    except (SyncError, psycopg.Error):  # such as a role that may not use the schema
+        return False
 
 
 def _source_of(system: System) -> str:
@@ -120,17 +131,17 @@ def _source_of(system: System) -> str:
 
 
 def _source(system: System, *, unmapped: bool = True) -> Iterator[Finding]:
-    """What a source lacks that the entities name; and what it has that they do not, if wanted."""
+    """What the entities name and the source lacks; with `unmapped`, what it has that they do not name."""
     source = source_of(system.name)
     try:
         described = source.fields()
     except SyncError as error:
-        remedy = "mend what the message names; until then no run reads this source"
+        remedy = "fix what the message names; until then no run reads this source"
         yield Finding("error", _source_of(system), str(error), remedy)
         return
     finally:
         source.close()
-    kind, remedy = _KINDS.get(system.name, _TABLE)
+    kind, remedy = _TYPE if system.source.api else _TABLE
     for entity in system.entities:
         where = f"{system.name}/{entity.name}"
         fields = described.get(entity.source.lower())
@@ -145,13 +156,13 @@ def _source(system: System, *, unmapped: bool = True) -> Iterator[Finding]:
 def _fields(
     where: str, present: set[str], mapped: set[str], *, unmapped: bool
 ) -> Iterator[Finding]:
-    gone = sorted(mapped - present)
-    if gone:
+    missing = sorted(mapped - present)
+    if missing:
         yield Finding(
             "warning",
             where,
-            f"the source no longer describes {', '.join(gone)}",
-            "renamed or hidden there? mend the entity's field",
+            f"the source no longer describes {', '.join(missing)}",
+            "renamed or hidden there? change the entity's field",
         )
     rest = sorted(present - mapped)
     if rest and unmapped:

@@ -8,16 +8,14 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
-from sync_pipeline.cli.group import cli
 
 
 def listing_command(
     kind: str, names: Sequence[str], *, heading: int, empty: str, short: str, more: str
 ) -> None:
-    """A command that lists what waits to be settled."""
+    """Register a command that lists open records."""
 
     @framework.command(
-        cli,
         name=kind,
         examples=(kind, f"{kind} --entity bubble/invoice --limit 10", f"{kind} --reverse"),
         short_help=short,
@@ -26,11 +24,11 @@ def listing_command(
     @click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
     @arguments.limit(50)
     @reverse_option("Those of runs into the desktop database.")
-    def show(*, entity: str | None, limit: int, account: Database, as_json: bool) -> int:
+    def show(*, entity: str | None, limit: int, database: Database, as_json: bool) -> int:
         from sync_pipeline.merge.bookkeeping import listings
 
-        chosen = arguments.filters(account, entity)
-        with account.session() as connection:
+        chosen = arguments.filters(database, entity)
+        with database.session() as connection:
             rows = getattr(listings, kind)(connection, limit, **chosen)
         if as_json:
             output.print_json({kind: rows})

@@ -1,4 +1,4 @@
-"""Bringing databases to what runs need: the target by migrations, others by an account of our own in them."""
+"""Migration of all databases: the target's tables, and the bookkeeping in the reverse target."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from sync_pipeline.cli.databases import DESKTOP_DATABASE
+from sync_pipeline.cli.databases import REVERSE_DATABASE
 from sync_pipeline.errors import SyncError
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.merge.schema.adopt import MigrationNote
 
-DESKTOP_BOOKKEEPING = "bookkeeping in the desktop database"
+REVERSE_BOOKKEEPING = f"bookkeeping in the {REVERSE_TARGET.title}"
 """Where reports about that database belong."""
 
 
 @dataclass
-class Opened:
-    """What opening the account in the desktop database came to.
+class BookkeepingReport:
+    """What creating the bookkeeping in the reverse target did.
 
     Attributes:
         notes: what was created there.
@@ -34,24 +34,34 @@ class Opened:
 
 
 @dataclass
-class Prepared:
+class MigrationReport:
     """What a migration did.
 
     Attributes:
         notes: about the target.
-        desktop: about the desktop database; None where there is none.
+        reverse: about the reverse target; None where there is none.
     """
 
     notes: list[MigrationNote]
-    desktop: Opened | None
+    reverse: BookkeepingReport | None
+
+    def repairs(self, *, short: bool = False) -> list[str]:
+        """What was repaired, and what the data refused: a line per table, without reasons if `short`."""
+        lines: dict[str, list[str]] = {}
+        for note in self.notes:
+            if note.kind in {"repaired", "refused"}:
+                repair, _, _ = note.text.partition(": ")
+                text = repair if short and note.kind == "repaired" else note.text
+                lines.setdefault(note.table, []).append(text)
+        return [f"{table}: {'; '.join(texts)}" for table, texts in lines.items()]
 
 
-def prepare(settings: Settings, *, without_desktop: bool = False) -> Prepared:
-    """Migrate the target, and open the account in the desktop database where there is one.
+def migrate_all(settings: Settings, *, reverse_may_fail: bool = False) -> MigrationReport:
+    """Migrate the target, and create the bookkeeping in the reverse target where there is one.
 
     Args:
         settings: where they are.
-        without_desktop: a desktop database that cannot be reached is a problem to tell, no failure.
+        reverse_may_fail: report a reverse target that cannot be reached, instead of raising.
 
     Raises:
         SyncError: one of them cannot be reached; then nothing has been done to either.
@@ -61,37 +71,38 @@ def prepare(settings: Settings, *, without_desktop: bool = False) -> Prepared:
     from sync_pipeline.postgres.connect import connect
     from sync_pipeline.systems.repairs import AFTER_MIGRATION
 
-    # SQLAlchemy would say at length what is wrong.
+    # Connect first: SQLAlchemy's own errors are pages long.
     connect(settings.target()).close()
-    opened = None
-    if settings.desktop_dsn:
+    reverse = None
+    source = REVERSE_TARGET.system.source
+    if not source.missing(settings):
         try:
-            DESKTOP_DATABASE.connect(settings).close()
+            REVERSE_DATABASE.connect(settings).close()
         except SyncError as error:
-            if not without_desktop:
+            if not reverse_may_fail:
                 raise
-            opened = Opened(problem=str(error))
+            reverse = BookkeepingReport(problem=str(error))
     notes = migrate(settings.target(), metadata(SYSTEMS), AFTER_MIGRATION)
-    if settings.desktop_dsn and not opened:
-        opened = _open_account(settings)
-    return Prepared(notes, opened)
+    if not source.missing(settings) and not reverse:
+        reverse = _create_bookkeeping(settings)
+    return MigrationReport(notes, reverse)
 
 
-def _open_account(settings: Settings) -> Opened:
+def _create_bookkeeping(settings: Settings) -> BookkeepingReport:
     from sqlalchemy.exc import ProgrammingError
 
     from sync_pipeline.merge.schema.metadata import bookkeeping_metadata
     from sync_pipeline.merge.schema.migrate import create_bookkeeping
-    from sync_pipeline.systems.desktop.connection import VARIABLE
 
     try:
-        meta = bookkeeping_metadata(DESKTOP_DATABASE.systems)
-        return Opened(create_bookkeeping(settings.desktop(), meta, variable=VARIABLE))
+        meta = bookkeeping_metadata(REVERSE_DATABASE.systems)
+        dsn = settings.database(REVERSE_TARGET.variable)
+        return BookkeepingReport(create_bookkeeping(dsn, meta, variable=REVERSE_TARGET.variable))
     except ProgrammingError as error:
         if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise
-        said = one_line(error.orig)
-        return Opened(
+        owner = f"Let the owner grant the role in {REVERSE_TARGET.variable} CREATE on the database"
+        return BookkeepingReport(
             problem="reverse runs need the schemas sync and sync_base there, which this role may not create:"
-            f" {said}. Let the owner grant the role in {VARIABLE} CREATE on the database, then migrate again"
+            f" {one_line(error.orig)}. {owner}, then migrate again"
         )

@@ -1,4 +1,4 @@
-"""From what people typed to a run: its scope, the job that serves it, and the run itself."""
+"""From typed options to a run: its scope, the job that serves it, and its execution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sync_pipeline.cli.framework import say
+from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
@@ -20,7 +20,7 @@ def scope_of(**config: Any) -> Scope:
     """The scope of a run, from what the launchpad would call its configuration.
 
     Raises:
-        UsageError: its parts contradict each other.
+        UsageError: the options contradict each other.
     """
     from sync_pipeline.orchestration.resources import SyncScope
 
@@ -48,16 +48,16 @@ def job_request(system: System, entities: Sequence[str], scope: Scope) -> JobReq
         raise click.UsageError(str(error)) from error
 
 
-def run(wanted: JobRequest, trigger: str) -> RunReport:
+def run(request: JobRequest, trigger: str) -> RunReport:
     """Run it in this process."""
     from sync_pipeline.definitions import defs
     from sync_pipeline.orchestration import launch
 
-    say(f"running {wanted.job}: {_described(wanted.scope)}")
-    return launch.execute(defs, wanted, trigger=trigger)
+    log_progress(f"running {request.job}: {_description(request.scope)}")
+    return launch.execute(defs, request, trigger=trigger)
 
 
-def _described(scope: Scope) -> str:
+def _description(scope: Scope) -> str:
     records = "1 record" if len(scope.keys) == 1 else f"{len(scope.keys):,} records"
     what = {
         "delta": "what changed since the last run",
@@ -65,5 +65,5 @@ def _described(scope: Scope) -> str:
         "keys": f"{records} by key",
         "range": f"what was modified from {scope.since} to {scope.until or 'now'}",
     }[scope.mode]
-    wishes = [what, *["forcing the source"] * scope.force, *["only planning"] * scope.dry_run]
-    return ", ".join(wishes)
+    options = [what, *["forcing the source"] * scope.force, *["only planning"] * scope.dry_run]
+    return ", ".join(options)

@@ -1,4 +1,4 @@
-"""What the source holds of one row, right now; for `explain`."""
+"""One row as its source has it right now; for `explain`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class AtSource:
     problem: str | None = None
 
 
-def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
-    """Ask the source for a record, and convert it as a merge would.
+def read_record(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
+    """Read a record from the source, and convert it as a merge would.
 
     Args:
-        connection: to the target, which knows how its types spell a value.
+        connection: to the target, which formats the values by its types.
         system: whose entity it is.
         entity: what the record is.
         key: its id at the source.
@@ -54,38 +54,38 @@ def ask(connection: Connection, system: System, entity: Entity, key: str) -> AtS
         source.close()
     if not records:
         return AtSource(problem="; ".join(stream.outcome.problems) or "it has no such record")
-    return AtSource(_spelled(connection, entity, records[0]))
+    return AtSource(_formatted(connection, entity, records[0]))
 
 
 def _scope(entity: Entity, key: str) -> Scope:
     if not entity.partition_by:
         return Scope(mode="keys", keys=(key,))
-    # What is read in parts is asked by the part, and by the row in the words of its source.
+    # A partitioned source is asked by partition, and for the row by its key in the source's notation.
     values = key.split(",", len(entity.key) - 1)
-    part = dict(zip(entity.key, values, strict=False)).get(entity.partition_by, "")
-    return Scope(mode="keys", keys=(":".join(values),), partition=part)
+    partition = dict(zip(entity.key, values, strict=False)).get(entity.partition_by, "")
+    return Scope(mode="keys", keys=(":".join(values),), partition=partition)
 
 
 def _has(entity: Entity, record: Any, key: str) -> bool:
-    """Whether a record is the one; of what is read in parts, the source may deliver all of them."""
+    """Whether a record is the one; a partitioned source may deliver its whole partition."""
     if not entity.partition_by:
         return True
     own = [_converted(f, record) for f in entity.key_fields]
     return ",".join("" if value is None else str(value) for value in own) == key
 
 
-def _spelled(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:
-    """The values as the target spells them, so that the same value looks the same."""
+def _formatted(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:
+    """The values as the target formats them, so that equal values look equal."""
     values = {f.column: _converted(f, record) for f in entity.fields}
-    spelled = [
+    expressions = [
         sql.SQL("to_jsonb({}::{})").format(sql.Placeholder(), sql.SQL(_type_name(f)))
         if not isinstance(values[f.column], ConversionError)
         else sql.SQL("to_jsonb({}::text)").format(sql.Placeholder())
         for f in entity.fields
     ]
-    query = sql.SQL("select {}").format(listed(spelled))
-    given = [str(v) if isinstance(v, ConversionError) else v for v in values.values()]
-    row = connection.execute(query, given).fetchone() or ()
+    query = sql.SQL("select {}").format(listed(expressions))
+    parameters = [str(v) if isinstance(v, ConversionError) else v for v in values.values()]
+    row = connection.execute(query, parameters).fetchone() or ()
     return dict(zip(values, row, strict=True))
 
 

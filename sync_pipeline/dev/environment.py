@@ -1,38 +1,42 @@
-"""What stands in where the environment names nothing: the embedded Postgres and the simulated sources.
+"""The sandbox: an embedded Postgres and simulated sources for what the environment does not name.
 
-Inside `stand_ins` the environment is complete, so that everything below reads it as it would in
-production. Commands that run at the same time share their stand-ins; the last one out stops them, and
-what a killed one left running is used by the next.
+Inside `sandbox` the environment is complete, so that everything below reads it as it would in production.
+Commands that run at the same time share the server and the simulators; the last one out stops them, and
+what a killed command left running is used by the next.
 
-Invented data never meets a target that somebody named, unless by a demo, which is asked for.
+Invented data never meets a target that somebody named, unless by a demo, which is asked for. The size of
+the simulated companies is remembered in the home, so that later commands meet the same ones.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline.dev.simulator_processes import SIMULATORS, simulator
+from sync_pipeline.dev.simulator_processes import simulator
+from sync_pipeline.model.source_settings import SimulatedTables
+from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.postgres.dagster_pool import keeping
-from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
+from sync_pipeline.settings import DAGSTER, PROJECT, SANDBOXED, TARGET, Settings
+from sync_pipeline.systems.registry import SYSTEMS
 
-Say = Callable[[str], None]
-DESKTOP = "desktop"
-"""Name of the simulated desktop's database, and of its system."""
+Report = Callable[[str], None]
+SCALE_FILE = "simulated-scale"
 
 
 @contextmanager
 def sandbox(
     settings: Settings,
     *,
-    say: Say,
+    report: Report,
     sources: Collection[str] = (),
     dagster: bool = True,
-    scale: float = 1.0,
+    scale: float | None = None,
     executes: bool = True,
     migrates: bool = False,
     demo: bool = False,
@@ -41,13 +45,14 @@ def sandbox(
 
     Args:
         settings: what the environment names.
-        say: told what is being started.
+        report: called with what is being started.
         sources: the systems whose sources are needed; commands that only read the target need none.
         dagster: provide Dagster's home and storage too.
-        scale: size of the simulated company and practice, if this makes them.
+        scale: size of the simulated companies; None: that of the home, which a demo has chosen.
         executes: this process executes runs itself, and may keep Dagster's connections.
-        migrates: the target is about to be migrated; a mobile app has used a stand-in for it before.
-        demo: sources get stand-ins even where the target is named.
+        migrates: the target is about to be migrated; an embedded one gets the tables of the programs that
+            have used it before.
+        demo: sources are simulated even where the target is named.
 
     Yields:
         Settings that are complete, but for sources that stay unnamed.
@@ -56,49 +61,65 @@ def sandbox(
         TargetUnavailable: the embedded server does not start, or Dagster's database does not answer.
         SourceUnavailable: a simulator does not start.
     """
-    wanted = to_simulate(settings, sources, demo=demo)
-    own_target = not settings.target_dsn
+    simulated = to_simulate(settings, sources, demo=demo)
+    databases = [s for s in simulated if s.source.database]
+    embedded_target = not settings.target_dsn
     with ExitStack() as stack:
         environment: dict[str, str] = {}
         server = None
-        if own_target or (dagster and not settings.dagster_dsn) or DESKTOP in wanted:
-            say("starting the embedded Postgres")
+        if embedded_target or (dagster and not settings.dagster_dsn) or databases:
+            report("starting the embedded Postgres")
             server = stack.enter_context(EmbeddedServer(settings.home / "postgres"))
-        if own_target:
-            assert server
-            environment["SYNC_TARGET_DSN"] = server.create_database("sync")
-            if not settings.desktop_dsn:
-                environment |= _desktop_of_before(server)
+        if server and embedded_target:
+            environment[TARGET.name] = server.create_database("sync")
+            environment |= _earlier_databases(settings, server)
         if dagster:
             environment |= _dagster(settings, server, executes=executes)
-        if DESKTOP in wanted:
-            assert server
-            with file_locks.held(settings.home / "practice.lock"):
-                environment |= _desktop(server, scale, say)
-                if own_target and migrates:
-                    _use_mobile_app(environment["SYNC_TARGET_DSN"], scale, say)
-        if own_target and migrates:
-            with file_locks.held(settings.home / "products.lock"):
-                _use_products(environment["SYNC_TARGET_DSN"], wanted, scale, say)
-        for app in (app for app in SIMULATORS if app.system in wanted):
-            environment |= stack.enter_context(simulator(app, settings.home, scale, say))
-        stack.enter_context(_set(environment | _told(environment)))
+        if simulated:
+            scale = _remembered_scale(settings.home, scale)
+        if server:
+            product = environment[TARGET.name] if embedded_target and migrates else None
+            with file_locks.held(settings.home / "simulated-tables.lock"):
+                environment |= _tables(simulated, server, scale, report, product=product)
+        for system in simulated:
+            if system.source.api:
+                process = simulator(
+                    system.name, system.source.api, settings.home, scale or 1.0, report
+                )
+                environment |= stack.enter_context(process)
+        stack.enter_context(_set(environment | _sandboxed(environment)))
         yield Settings.read()
 
 
 def to_simulate(
     settings: Settings, sources: Collection[str], *, demo: bool = False
-) -> frozenset[str]:
-    """Of these systems, those whose sources get a stand-in."""
+) -> Sequence[System]:
+    """The systems among these whose sources are simulated."""
     if settings.target_dsn and not demo:
-        return frozenset()
-    return frozenset(name for name in sources if settings.missing(name))
+        return ()
+    return [
+        system
+        for system in SYSTEMS
+        if system.name in sources
+        and (system.source.api or system.source.database)
+        and system.source.missing(settings)
+    ]
 
 
-def _told(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the processes that we start are told of our stand-ins."""
-    names = {"SYNC_TARGET_DSN": "target", "DESKTOP_DSN": DESKTOP}
-    names |= {next(iter(app.variables)): app.system for app in SIMULATORS}
+def _remembered_scale(home: Path, chosen: float | None) -> float:
+    """The chosen size of the simulated companies, which the home remembers; without one, the remembered."""
+    file = home / SCALE_FILE
+    if chosen is None:
+        return float(file.read_text()) if file.exists() else 1.0
+    home.mkdir(parents=True, exist_ok=True)
+    file.write_text(str(chosen))
+    return chosen
+
+
+def _sandboxed(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable that names, for the processes that we start, what is embedded or simulated."""
+    names = {TARGET.name: "target"}
+    names |= {s.source.variable: s.name for s in SYSTEMS if s.source.variables}
     return {SANDBOXED: " ".join(names[name] for name in names if name in environment)}
 
 
@@ -107,12 +128,12 @@ def _dagster(
 ) -> dict[str, str]:
     dsn = settings.dagster_dsn
     if dsn:
-        # Dagster would try for a while, and then say it with a stack trace.
-        connect(dsn, variable="SYNC_DAGSTER_DSN").close()
+        # Dagster would retry for a while, and then raise with a stack trace.
+        connect(dsn, variable=DAGSTER.name).close()
     else:
         assert server
         dsn = server.create_database("dagster")
-    url = sqlalchemy_url(dsn, driver="psycopg2", variable="SYNC_DAGSTER_DSN")
+    url = sqlalchemy_url(dsn, driver="psycopg2", variable=DAGSTER.name)
     url = keeping(url) if executes else url
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
@@ -129,44 +150,40 @@ def _dagster(
     }
 
 
-def _desktop(server: EmbeddedServer, scale: float, say: Say) -> dict[str, str]:
-    """The simulated desktop's database, filled the first time."""
-    from sync_pipeline.simulators.desktop.practice import make_desktop  # noqa: PLC0415
+def _tables(
+    simulated: Sequence[System],
+    server: EmbeddedServer,
+    scale: float | None,
+    report: Report,
+    *,
+    product: str | None,
+) -> dict[str, str]:
+    """Create the databases of simulated sources; and in `product` the tables of programs that use it."""
+    dsns = {s.name: server.create_database(s.name) for s in simulated if s.source.database}
+    for system in simulated:
+        if system.source.database:
+            _create(system.source.database, dsns[system.name], scale, report)
+    for system in simulated:
+        if product and system.source.product:
+            _create(system.source.product, product, scale, report)
+    return {s.source.variable: dsns[s.name] for s in simulated if s.name in dsns}
 
-    dsn = server.create_database(DESKTOP)
-    with connect(dsn, variable="DESKTOP_DSN") as connection:
-        if make_desktop(connection, scale=scale):
-            say("made the simulated desktop's database")
-    return {"DESKTOP_DSN": dsn}
+
+def _create(tables: SimulatedTables, dsn: str, scale: float | None, report: Report) -> None:
+    """Make and fill simulated tables, unless an earlier command has."""
+    with connect(dsn) as connection:
+        if tables.create(connection, scale or 1.0):
+            report(f"made the simulated {tables.title}")
 
 
-def _desktop_of_before(server: EmbeddedServer) -> dict[str, str]:
-    """The simulated desktop's database, if an earlier command has made it."""
-    query = "select exists (select from pg_database where datname = %s)"
+def _earlier_databases(settings: Settings, server: EmbeddedServer) -> dict[str, str]:
+    """The simulated source databases that earlier commands have made."""
+    names = {s.name: s.source for s in SYSTEMS if s.source.database and s.source.missing(settings)}
     with connect(server.dsn()) as connection:
-        found = connection.execute(query, [DESKTOP]).fetchone()
-    return {"DESKTOP_DSN": server.dsn(DESKTOP)} if found and found[0] else {}
-
-
-def _use_mobile_app(target_dsn: str, scale: float, say: Say) -> None:
-    """Play the mobile app that was in use before, so that its tables are adopted as they would really be."""
-    from sync_pipeline.simulators.desktop.practice import make_mobile  # noqa: PLC0415
-
-    with connect(target_dsn) as connection:
-        if make_mobile(connection, scale=scale):
-            say("made the simulated mobile app's tables")
-
-
-def _use_products(target_dsn: str, wanted: Collection[str], scale: float, say: Say) -> None:
-    """Play the products that have used their tables for a while, and the state in which this left them."""
-    from sync_pipeline.simulators.integrations.product.database import make_signage  # noqa: PLC0415
-    from sync_pipeline.simulators.meta_assets.product.database import make_messaging  # noqa: PLC0415
-
-    with connect(target_dsn) as connection:
-        if "integrations" in wanted and make_signage(connection, scale=scale):
-            say("made the simulated signage product's tables")
-        if "meta_assets" in wanted and make_messaging(connection):
-            say("made the simulated messaging product's tables")
+        found = connection.execute(
+            "select datname from pg_database where datname = any(%s)", [list(names)]
+        ).fetchall()
+    return {names[name].variable: server.dsn(name) for (name,) in found}
 
 
 @contextmanager

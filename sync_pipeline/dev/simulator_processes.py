@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,75 +16,37 @@ import orjson
 
 from sync_pipeline.dev import file_locks
 from sync_pipeline.errors import SourceUnavailable
+from sync_pipeline.model.source_settings import SimulatedApi
 from sync_pipeline.settings import PROJECT
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 START_SECONDS = 60
 STOP_SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Simulator:
-    """A simulated source.
-
-    Attributes:
-        system: whose source it is; also names its files.
-        module: what is run.
-        title: for messages.
-        variables: the environment variables that name it, each with its key in what the process announces.
-        scales: whether its size can be chosen.
-    """
-
-    system: str
-    module: str
-    title: str
-    variables: dict[str, str]
-    scales: bool = True
-
-
-SIMULATORS = (
-    Simulator(
-        "bubble",
-        "sync_pipeline.simulators.bubble",
-        "Bubble app",
-        {"BUBBLE_API_URL": "url", "BUBBLE_API_TOKEN": "token"},
-    ),
-    Simulator(
-        "integrations",
-        "sync_pipeline.simulators.integrations",
-        "point-of-sale gateway",
-        {"QU_API_URL": "url", "QU_CLIENT_ID": "client_id", "QU_CLIENT_SECRET": "client_secret"},
-    ),
-    Simulator(
-        "meta_assets",
-        "sync_pipeline.simulators.meta_assets",
-        "Graph API",
-        {"META_GRAPH_URL": "url", "META_ACCESS_TOKEN": "token"},
-        scales=False,
-    ),
-)
-"""All of them, by the systems that they stand in for."""
-
-
 @contextmanager
-def simulator(app: Simulator, home: Path, scale: float, say: Say) -> Iterator[dict[str, str]]:
-    """A process of its own, which must not share the interpreter that it is read by; yields its variables.
+def simulator(
+    system: str, api: SimulatedApi, home: Path, scale: float, report: Report
+) -> Iterator[dict[str, str]]:
+    """Run the simulated API of a system as a process, for the length of a block; yields its variables.
+
+    A process, not a thread: it must not share the interpreter of the sync that reads it.
 
     Raises:
         SourceUnavailable: it does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
-    files = home / f"{app.system}-simulator"
+    files = home / f"{system}-simulator"
     ready_file = files.with_suffix(".json")
     lock, users = files.with_suffix(".lock"), files.with_suffix(".users")
     with file_locks.held(lock):
         ready = _answering(ready_file)
         if ready is None:
-            say(f"starting the simulated {app.title}")
-            ready = _start(app, ready_file, scale)
+            report(f"starting the simulated {api.title}")
+            ready = _start(api, ready_file, scale)
         use = file_locks.hold(users, shared=True)
     try:
-        yield {variable: str(ready[key]) for variable, key in app.variables.items()}
+        yield {variable: str(ready[key]) for variable, key in api.announced.items()}
     finally:
         with file_locks.held(lock):
             os.close(use)
@@ -94,12 +55,12 @@ def simulator(app: Simulator, home: Path, scale: float, say: Say) -> Iterator[di
                 ready_file.unlink(missing_ok=True)
 
 
-def _start(app: Simulator, ready_file: Path, scale: float) -> dict[str, Any]:
+def _start(api: SimulatedApi, ready_file: Path, scale: float) -> dict[str, Any]:
     ready_file.unlink(missing_ok=True)
-    options = ["--scale", str(scale)] if app.scales else []
+    options = ["--scale", str(scale)] if api.scales else []
     # Its own session: Ctrl-C is for us, and we stop it when nobody uses it any more.
     process = subprocess.Popen(  # noqa: S603  our own module
-        [sys.executable, "-m", app.module, *options, "--ready-file", str(ready_file)],
+        [sys.executable, "-m", api.module, *options, "--ready-file", str(ready_file)],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
         cwd=PROJECT,
@@ -116,7 +77,7 @@ def _start(app: Simulator, ready_file: Path, scale: float) -> dict[str, Any]:
         process.wait()
         raise
     process.kill()
-    raise SourceUnavailable(f"The simulated {app.title} did not start; its messages are above.")
+    raise SourceUnavailable(f"The simulated {api.title} did not start; its messages are above.")
 
 
 def _stop(pid: int) -> None:

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sync_pipeline.doctor import catalog
 from sync_pipeline.doctor.checks import column_types, foreign_keys, key, privileges, unique_indexes
 from sync_pipeline.doctor.checks import tables as shapes
-from sync_pipeline.doctor.findings import MIGRATE, EntityCheck, Finding, joined, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, joined, listed
 from sync_pipeline.doctor.repair.table_repair import TableRepair
 from sync_pipeline.doctor.table_facts import Table
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name, bookkeeping
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.remedies import MIGRATE
 
 
 def examine(

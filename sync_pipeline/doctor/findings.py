@@ -12,13 +12,9 @@ from sync_pipeline.doctor.table_facts import Column, Table
 from sync_pipeline.merge.preflight import written
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-from sync_pipeline.remedies import typed
 
 Severity = Literal["error", "warning", "note"]
 Mend = Literal["", "migrate", "repair"]
-
-MIGRATE = f"run: {typed('migrate')}"
-FIX = f"run: {typed('doctor --fix')}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.remedies import typed
+from sync_pipeline.remedies import FIX, MIGRATE, typed
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,7 @@ class Finding:
     mended: bool = False
 
 
-_MIGRATE = f"run: {typed('migrate')}"
-_FIX = f"run: {typed('doctor --fix')}"
-_INDEX = f"{_MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
+_INDEX = f"{MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
 _NOT_OURS = (
     "the table belongs to another program: add it there, or take its field out of the entity"
 )
@@ -73,7 +71,7 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         text = relation.as_string(connection)
         # A table that may lack a unique index is not ours to migrate.
         is_ours = relation is rel.base or entity.unique_key
-        remedy = _MIGRATE if is_ours else _NOT_OURS
+        remedy = MIGRATE if is_ours else _NOT_OURS
         types.append(_columns(connection, text))
         if not types[-1]:
             yield Finding(name, f"{what} {text} does not exist", remedy, mended=is_ours)
@@ -82,7 +80,7 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         for column in (c for c in wanted if c not in types[-1]):
             yield Finding(name, f"{what} {text} has no column {column}", remedy, mended=is_ours)
         if is_ours:
-            remedy = _MIGRATE if relation is rel.base else _INDEX
+            remedy = MIGRATE if relation is rel.base else _INDEX
             yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
     for column in rel.mapped_columns:
         found, declared = types[0].get(column), types[1].get(column)
@@ -154,7 +152,7 @@ def _index_findings(
         yield Finding(name, problem, remedy, mended=True)
     elif not any(nulls for *_, nulls in usable):
         problem = f"{what} has a unique index on ({key}) that lets a null repeat"
-        yield Finding(name, problem, _FIX, mended=True)
+        yield Finding(name, problem, FIX, mended=True)
     for index in (index for _, index, immediate, _ in usable if not immediate):
         yield Finding(
             name,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sync_pipeline.errors import DeclarationError
 from sync_pipeline.model.entity import Entity, Link
 from sync_pipeline.model.patch import Patch
+from sync_pipeline.model.source_settings import SourceSettings
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class System:
         patches: repairs of links, after every sync.
         place: where its assets stand in the graph: their group, and the first parts of their keys; its
             name unless it is one direction of two.
+        source: how its source is named in the environment.
         levels: depth of each entity in the link graph, by name.
 
     Raises:
@@ -36,6 +38,7 @@ class System:
     groups: tuple[tuple[str, ...], ...] = ()
     patches: tuple[Patch, ...] = ()
     key_prefix: tuple[str, ...] = ()
+    source: SourceSettings = field(default_factory=SourceSettings)
     levels: dict[str, int] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

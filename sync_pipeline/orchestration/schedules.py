@@ -54,7 +54,7 @@ def unnamed_source(system: System) -> Unready:
     """Asks which variable would name the source of a system, where that is not set."""
 
     def unready() -> str | None:
-        variable = Settings.read().missing(system.name)
+        variable = system.source.missing(Settings.read())
         return f"{variable} is not set" if variable else None
 
     return unready

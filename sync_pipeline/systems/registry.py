@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 from sync_pipeline.model.system import System
+from sync_pipeline.settings import Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
@@ -12,11 +17,48 @@ from sync_pipeline.systems.meta_assets.embedded_signup import EMBEDDED_SIGNUP
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 from sync_pipeline.systems.meta_assets.webhook import WHATSAPP_WEBHOOK
 
+if TYPE_CHECKING:
+    from sync_pipeline.postgres.connect import Connection
+
+
+@dataclass(frozen=True)
+class ReverseTarget:
+    """The database of a source, into which the reverse of its system is merged.
+
+    Attributes:
+        title: for messages.
+        system: the system whose source it is.
+        open: opens a session on it; takes the settings, and options of `connect`.
+    """
+
+    title: str
+    system: System
+    open: Callable[..., Connection]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names it."""
+        return self.system.source.variable
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings with which nothing may be merged into it; see `SourceSettings.check_reverse`."""
+        self.system.source.check_reverse(settings, self.system.name)
+
+
+def _open_desktop(settings: Settings, **options: Any) -> Connection:
+    # SQLAlchemy takes its time to import, which `--help` need not spend.
+    from sync_pipeline.systems.desktop.connection import open_desktop  # noqa: PLC0415
+
+    return open_desktop(settings, **options)
+
+
 SYSTEMS: tuple[System, ...] = (BUBBLE, DESKTOP, INTEGRATIONS, META_ASSETS)
 """Merged into the target."""
 
 REVERSES: dict[str, System] = {DESKTOP.name: REVERSE}
-"""The way back of systems that go both ways, by their names; merged into the source's own database."""
+"""The reverse of systems that go both ways, by their names; merged into `REVERSE_TARGET`."""
+
+REVERSE_TARGET = ReverseTarget("desktop database", DESKTOP, _open_desktop)
 
 EVENTS: tuple[Event, ...] = (WHATSAPP_WEBHOOK, EMBEDDED_SIGNUP)
 """Messages of other programs that request partial resyncs."""

@@ -12,8 +12,8 @@ import pytest
 
 from sync_pipeline.cli import arguments, framework
 from sync_pipeline.cli.commands import up
-from sync_pipeline.cli.databases import DESKTOP_DATABASE, TARGET
-from sync_pipeline.cli.migration import Opened, Prepared
+from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, missing_variable
+from sync_pipeline.cli.migration import BookkeepingReport, MigrationReport
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.system import System
 from sync_pipeline.settings import SANDBOXED, Settings
@@ -61,11 +61,11 @@ def test_an_entity_is_found_by_its_name_and_by_its_systems() -> None:
     assert arguments.find_entity(TARGET, "jobshead") == (DESKTOP, DESKTOP["jobshead"])
     assert arguments.find_entity(TARGET, "desktop/jobshead") == (DESKTOP, DESKTOP["jobshead"])
     for name in ("jobshead", "desktop/jobshead", "desktop_reverse/jobshead"):
-        assert arguments.find_entity(DESKTOP_DATABASE, name) == (REVERSE, REVERSE["jobshead"])
+        assert arguments.find_entity(REVERSE_DATABASE, name) == (REVERSE, REVERSE["jobshead"])
     with pytest.raises(click.UsageError, match="no entity 'bubble/jobshead'; there are: bubble/ag"):
         arguments.find_entity(TARGET, "bubble/jobshead")
     with pytest.raises(click.UsageError, match="there are: desktop/orgmaster"):
-        arguments.find_entity(DESKTOP_DATABASE, "invoice")
+        arguments.find_entity(REVERSE_DATABASE, "invoice")
 
 
 def test_a_list_is_filtered_by_system_where_one_is_named() -> None:
@@ -73,7 +73,7 @@ def test_a_list_is_filtered_by_system_where_one_is_named() -> None:
     assert arguments.filters(TARGET, "jobshead") == {"entity": "jobshead"}
     both = {"entity": "jobshead", "system": "desktop"}
     assert arguments.filters(TARGET, "desktop/jobshead") == both
-    assert arguments.filters(DESKTOP_DATABASE, "desktop/jobshead")["system"] == "desktop_reverse"
+    assert arguments.filters(REVERSE_DATABASE, "desktop/jobshead")["system"] == "desktop_reverse"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_named_target_is_not_synced_from_a_source_that_nobody_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     monkeypatch.setenv("SYNC_TARGET_DSN", "postgresql://nobody@127.0.0.1:1/target")
-    variable = Settings.read().missing(system)
+    variable = missing_variable(system, Settings.read())
     error = invoke("sync", system, code=1).error
     assert error == (
         f"{variable} is not set, and a target that is named (SYNC_TARGET_DSN) is not synced from invented"
@@ -155,8 +155,8 @@ def test_up_says_what_will_not_run_and_serves_the_rest(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     named = {"SYNC_TARGET_DSN": "t", "BUBBLE_API_URL": "https://a.test", "BUBBLE_API_TOKEN": "t"}
-    prepared = Prepared([], Opened(problem="reverse runs need a schema"))
-    monkeypatch.setattr(up, "prepare", lambda _, **__: prepared)
+    report = MigrationReport([], BookkeepingReport(problem="reverse runs need a schema"))
+    monkeypatch.setattr(up, "migrate_all", lambda _, **__: report)
     caplog.set_level(logging.INFO, "sync_pipeline")
     up._prepare_to_serve(Settings.read(named))
     assert caplog.messages == [
@@ -177,7 +177,7 @@ def test_a_defect_is_kept_without_the_password_that_was_typed(
     monkeypatch.setenv("SYNC_HOME", str(tmp_path))
     typed = ["sync-pipeline", "inspect", "postgresql://me:never-shown@host/shop"]
     monkeypatch.setattr(sys, "argv", typed)
-    said = framework.explained(ZeroDivisionError("oh"))
+    said = framework.error_line(ZeroDivisionError("oh"))
     kept = (tmp_path / "defects.log").read_text()
     assert str(tmp_path / "defects.log") in said
     assert "inspect postgresql://me@host/shop" in kept

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sync_pipeline.cli.migration import prepare
+from sync_pipeline.cli.migration import migrate_all
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.merge import guard
 from sync_pipeline.merge.relations import Relations
@@ -355,9 +355,9 @@ def test_a_desktop_that_cannot_be_reached_is_named_by_its_variable(
         assert error.startswith("No connection to 127.0.0.1:1/desktop: ")
         assert error.endswith("Connection refused. Check DESKTOP_DSN.")
     assert practice.mobile.value("select count(*) from pg_class") == before
-    opened = prepare(Settings.read(), without_desktop=True).desktop  # as `up` does
-    assert opened
-    assert "Check DESKTOP_DSN" in (opened.problem or "")
+    reverse = migrate_all(Settings.read(), reverse_may_fail=True).reverse  # as `up` does
+    assert reverse
+    assert "Check DESKTOP_DSN" in (reverse.problem or "")
     found = doctor(invoke, code=1)["error", "desktop source"]
     assert "Check DESKTOP_DSN" in found["problem"]
     assert "never-shown" not in found["problem"]

@@ -20,6 +20,8 @@ from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.dev.environment import sandbox, to_simulate
 from sync_pipeline.settings import SANDBOXED, Settings
+from sync_pipeline.systems.bubble.entities import BUBBLE
+from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.dev.test_dagster_services import processes
 from sync_pipeline_tests.fixtures.command_line import Command, until
 
@@ -112,12 +114,15 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers(settings: Settings) -> bool:
-    assert settings.bubble_url
     try:
-        httpx2.get(settings.bubble_url, trust_env=False, timeout=5)
+        httpx2.get(app_of(settings), trust_env=False, timeout=5)
     except httpx2.HTTPError:
         return False
     return True
+
+
+def app_of(settings: Settings) -> str:
+    return BUBBLE.source.require(settings)["BUBBLE_API_URL"]
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def simulated(home: Path) -> Iterator[tuple[Settings, list[str]]]:
     named = {"SYNC_HOME": str(home), "SYNC_TARGET_DSN": "postgresql://nobody@127.0.0.1:1/x"}
     said: list[str] = []
     options = {"sources": ["bubble"], "dagster": False, "scale": 0.01, "demo": True}
-    with sandbox(Settings.read(named), say=said.append, **options) as settings:
+    with sandbox(Settings.read(named), report=said.append, **options) as settings:
         yield settings, said
 
 
@@ -136,7 +141,7 @@ def test_commands_share_a_simulator_and_the_last_one_stops_it(tmp_path: Path) ->
             assert said_first == ["starting the simulated Bubble app"]
             second, said_second = later.enter_context(simulated(tmp_path))
             assert said_second == []
-            assert second.bubble_url == first.bubble_url
+            assert app_of(second) == app_of(first)
         assert answers(second)
     assert not answers(second)
     assert not (tmp_path / "bubble-simulator.json").exists()
@@ -144,9 +149,9 @@ def test_commands_share_a_simulator_and_the_last_one_stops_it(tmp_path: Path) ->
 
 KILLED = """
 import os, pathlib, sys
-from sync_pipeline_tests.dev.test_environment import simulated
+from sync_pipeline_tests.dev.test_environment import app_of, simulated
 with simulated(pathlib.Path(sys.argv[1])) as (settings, _):
-    print(settings.bubble_url, flush=True)
+    print(app_of(settings), flush=True)
     os.kill(os.getpid(), 9)
 """
 
@@ -155,7 +160,7 @@ def test_a_simulator_that_a_killed_command_left_is_used_and_stopped(tmp_path: Pa
     script = [sys.executable, "-c", KILLED, str(tmp_path)]
     left = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
     with simulated(tmp_path) as (settings, said):
-        assert settings.bubble_url == left
+        assert app_of(settings) == left
         assert said == []
     assert not answers(settings)
 
@@ -166,8 +171,8 @@ def test_the_environment_is_as_before_when_the_stand_ins_are_gone(
     monkeypatch.delenv("BUBBLE_API_URL")
     monkeypatch.setenv("BUBBLE_API_TOKEN", "before")
     with simulated(tmp_path) as (settings, _):
-        assert os.environ["BUBBLE_API_URL"] == settings.bubble_url
-        assert os.environ["BUBBLE_API_TOKEN"] == settings.bubble_token
+        assert os.environ["BUBBLE_API_URL"] == app_of(settings)
+        assert os.environ["BUBBLE_API_TOKEN"] == BUBBLE.source.require(settings)["BUBBLE_API_TOKEN"]
     assert "BUBBLE_API_URL" not in os.environ
     assert os.environ["BUBBLE_API_TOKEN"] == "before"
 
@@ -196,11 +201,12 @@ GATEWAY = {"QU_API_URL": "https://pos.test", "QU_CLIENT_ID": "i", "QU_CLIENT_SEC
 def test_a_source_stands_in_where_it_is_needed_and_neither_it_nor_the_target_is_named(
     named: dict[str, str], asked: tuple[str, ...], stand_in: set[str]
 ) -> None:
-    assert to_simulate(Settings.read(named), asked) == stand_in
+    assert {s.name for s in to_simulate(Settings.read(named), asked)} == stand_in
 
 
 def test_only_a_demo_fills_a_named_target_from_invented_data() -> None:
-    assert to_simulate(Settings.read(TARGET | APP), EVERY, demo=True) == set(EVERY) - {"bubble"}
+    simulated = to_simulate(Settings.read(TARGET | APP), EVERY, demo=True)
+    assert {s.name for s in simulated} == set(EVERY) - {"bubble"}
 
 
 def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_desktop(
@@ -214,10 +220,10 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
         settings = Settings.read({"SYNC_HOME": str(directory / "home"), **named})
         options = {"sources": sources, "dagster": False, "scale": 0.01, "migrates": True}
         said.clear()
-        return sandbox(settings, say=said.append, **options)
+        return sandbox(settings, report=said.append, **options)
 
     with begun(()) as nothing_made:
-        assert nothing_made.desktop_dsn is None
+        assert DESKTOP.source.missing(nothing_made) == "DESKTOP_DSN"
         elsewhere = EmbeddedServer(directory / "home" / "postgres").create_database("real")
         with begun(("desktop",), DESKTOP_DSN=elsewhere) as real_desktop:
             assert said == ["starting the embedded Postgres"]
@@ -230,11 +236,12 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
             ]
             assert said[1:] == made
             assert both.sandboxed == {"target", "desktop"}
-            assert tables(both.target()) == tables(both.desktop()) == 15
+            assert tables(both.target()) == tables(both.database("DESKTOP_DSN")) == 15
         with begun(("desktop",)):
             assert said[1:] == []
         with begun(()) as later:
-            assert later.desktop_dsn == both.desktop_dsn  # what looks at the target finds it again
+            # a command that only reads the target finds it again
+            assert later.database("DESKTOP_DSN") == both.database("DESKTOP_DSN")
 
 
 def tables(dsn: str) -> int:

@@ -20,7 +20,7 @@ from sync_pipeline.cli.commands import (
     undo,
     up,
 )
-from sync_pipeline.cli.group import cli
+from sync_pipeline.cli.framework import cli
 
 __all__ = [
     "cli",

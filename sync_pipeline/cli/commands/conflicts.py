@@ -9,7 +9,6 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
-from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import SyncError
 
 if TYPE_CHECKING:
@@ -17,20 +16,20 @@ if TYPE_CHECKING:
 
 
 @framework.command(
-    cli,
     examples=(
         "conflicts",
         "conflicts --take source 17",
         "conflicts --take local 17",
         "conflicts --reverse --entity desktop/jobshead",
     ),
-    short_help="List what both sides changed; settle one with --take.",
-    help="What both sides changed, or the source wanted and did not get. With --take, settle one.\n\n"
-    "CONFLICT_ID is the number that the list shows. Settling is a run of its own, which undo takes back.",
+    short_help="List what both sides changed; resolve one with --take.",
+    help="List fields that both sides changed, and rows that a sync withheld, such as those of another owner."
+    " With --take, resolve one.\n\n"
+    "CONFLICT_ID is the number that the list shows. A resolution is a run of its own, which undo reverses.",
 )
 @click.argument("conflict_id", type=int, required=False)
 @click.option(
-    "--take", type=click.Choice(["source", "local"]), help="Settle the conflict for this side."
+    "--take", type=click.Choice(["source", "local"]), help="Resolve the conflict for this side."
 )
 @click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
 @arguments.limit(50)
@@ -41,31 +40,31 @@ def conflicts(
     take: Any,
     entity: str | None,
     limit: int,
-    account: Database,
+    database: Database,
     as_json: bool,
 ) -> int:
-    """List conflicts, or settle one."""
+    """List conflicts, or resolve one."""
     if (conflict_id is None) != (take is None):
         raise click.UsageError(
-            f"name the conflict and the side: {account.typed('conflicts --take source 17')}"
+            f"name the conflict and the side: {database.typed('conflicts --take source 17')}"
         )
     from sync_pipeline.merge.bookkeeping import listings
 
-    chosen = arguments.filters(account, entity)
-    with account.session() as connection:
+    chosen = arguments.filters(database, entity)
+    with database.session() as connection:
         if conflict_id is not None:
-            return _resolve(account, connection, conflict_id, take, as_json=as_json)
+            return _resolve(database, connection, conflict_id, take, as_json=as_json)
         rows = listings.conflicts(connection, limit, **chosen)
     if as_json:
         output.print_json({"conflicts": rows})
     else:
-        output.conflicts(output.to_stdout(), rows, reverse=account.reverse)
+        output.conflicts(output.to_stdout(), rows, reverse=database.reverse)
         output.cut_short(output.to_stdout(), len(rows), limit)
     return 0
 
 
 def _resolve(
-    account: Database, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
+    database: Database, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
 ) -> int:
     from sync_pipeline.merge.bookkeeping import resolutions
     from sync_pipeline.merge.review import resolve
@@ -74,16 +73,16 @@ def _resolve(
     conflict = resolutions.unresolved(connection, conflict_id)
     if conflict is None:
         raise SyncError(
-            f"conflict {conflict_id} does not exist or is resolved; see: {account.typed('conflicts')}"
+            f"conflict {conflict_id} does not exist or is resolved; see: {database.typed('conflicts')}"
         )
     try:
-        system = account.system(conflict["system"])
+        system = database.system(conflict["system"])
         did = resolve.resolve(connection, system, conflict_id, take, run_id=run_id)
     except LookupError as error:
         raise SyncError(str(error)) from error
     if as_json:
         output.print_json({"status": "completed", "run_id": run_id, "did": did})
     else:
-        again = account.typed(f"undo {run_id}")
+        again = database.typed(f"undo {run_id}")
         output.to_stdout().print(f"{did}. To take it back: {again}", soft_wrap=True)
     return 0

@@ -8,8 +8,7 @@ import click
 
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import TARGET, sandboxed
-from sync_pipeline.cli.group import cli
-from sync_pipeline.cli.migration import DESKTOP_BOOKKEEPING, prepare
+from sync_pipeline.cli.migration import REVERSE_BOOKKEEPING, migrate_all
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
 
@@ -19,16 +18,15 @@ if TYPE_CHECKING:
 
 
 @framework.command(
-    cli,
     examples=(
         "doctor",
         "doctor --fix --dry-run",
         "doctor --fix",
         "doctor --restore public.invoice",
     ),
-    short_help="Say what keeps runs from succeeding, and mend it.",
-    help="Check connections, tables, unique indexes, foreign keys, permissions and source fields; says what"
-    " each finding costs and how to mend it.\n\n"
+    short_help="Find what keeps runs from succeeding, and fix it.",
+    help="Check connections, tables, unique indexes, foreign keys, permissions and source fields; print what"
+    " each finding costs and how to fix it.\n\n"
     "Exit code 1 if anything keeps a run from succeeding. Writes nothing, unless with --fix.",
 )
 @click.option(
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     " merged into the newest; what is removed is kept.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="With --fix: say what it would do, and write nothing."
+    "--dry-run", is_flag=True, help="With --fix: print what it would do, and write nothing."
 )
 @click.option(
     "--restore",
@@ -86,7 +84,7 @@ def _restored(which: str, *, as_json: bool) -> int:
 
 
 def _fix(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[FixReport]:
-    """Mend what can be mended: first by a migration, then by repairs of what it left."""
+    """Fix what can be fixed: first by a migration, then by repairs of what it left."""
     from sync_pipeline.cli.health_check import examine, planned_migrations, repairs
 
     reports: list[FixReport] = []
@@ -99,7 +97,7 @@ def _fix(settings: Settings, found: list[Finding], *, dry_run: bool) -> list[Fix
 def _migrated(settings: Settings) -> list[FixReport]:
     from sync_pipeline.doctor.fix import migrated
 
-    prepared = prepare(settings)
-    opened = prepared.desktop
-    guest = [migrated(opened.notes, where=DESKTOP_BOOKKEEPING)] if opened and opened.notes else []
-    return [migrated(prepared.notes), *guest]
+    report = migrate_all(settings)
+    created = report.reverse.notes if report.reverse else []
+    reverse = [migrated(created, where=REVERSE_BOOKKEEPING)] if created else []
+    return [migrated(report.notes), *reverse]

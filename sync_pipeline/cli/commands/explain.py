@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import Database, reverse_option
-from sync_pipeline.cli.group import cli
+from sync_pipeline.cli.databases import Database, missing_variable, read_settings, reverse_option
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-from sync_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from sync_pipeline.cli.source_record import AtSource
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 
 @framework.command(
-    cli,
     examples=(
         "explain invoice 1672398191097x872601726695236800",
         "explain bubble/payment ID --no-source",
@@ -34,24 +31,26 @@ if TYPE_CHECKING:
 )
 @click.argument("entity")
 @click.argument("key")
-@click.option("--no-source", is_flag=True, help="Do not ask the source.")
+@click.option("--no-source", is_flag=True, help="Do not read the source.")
 @reverse_option("The row of the desktop database; its source is the target.")
-def explain(*, entity: str, key: str, no_source: bool, account: Database, as_json: bool) -> int:
+def explain(*, entity: str, key: str, no_source: bool, database: Database, as_json: bool) -> int:
     """One row from all sides."""
-    system, declared = arguments.find_entity(account, entity)
-    parts = arguments.key_parts(declared, key)
+    system, declared = arguments.find_entity(database, entity)
+    values = arguments.key_values(declared, key)
     from sync_pipeline.merge.review import explain
 
-    with account.session(sources=() if no_source else system.key_prefix[:1]) as connection:
-        found = explain.explain(connection, declared, tuple(part or None for part in parts))
-        at_source = None if no_source else _ask(connection, system, declared, ",".join(parts))
+    with database.session(sources=() if no_source else system.key_prefix[:1]) as connection:
+        found = explain.explain(connection, declared, tuple(value or None for value in values))
+        at_source = (
+            None if no_source else _at_source(connection, system, declared, ",".join(values))
+        )
     problem = at_source.problem if at_source else None
     for row in found.fields:
         row["source"] = at_source.values.get(row["column"]) if at_source else None
     known = found.on_target or found.in_base or found.rejected
     if not known and not (at_source and at_source.values):
         raise SyncError(
-            f"{declared.name} {key} is not {account.preposition_phrase} and was never delivered."
+            f"{declared.name} {key} is not {database.location} and was never delivered."
             f" The source says: {problem or 'it was not asked'}."
         )
     if as_json:
@@ -62,10 +61,10 @@ def explain(*, entity: str, key: str, no_source: bool, account: Database, as_jso
     return 0
 
 
-def _ask(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
+def _at_source(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
     from sync_pipeline.cli import source_record
 
-    variable = Settings.read().missing(system.key_prefix[0])
+    variable = missing_variable(system.key_prefix[0], read_settings())
     if variable:
         return source_record.AtSource(problem=f"{variable} is not set")
-    return source_record.ask(connection, system, entity, key)
+    return source_record.read_record(connection, system, entity, key)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import click
 
 from sync_pipeline.cli import arguments, framework, output
-from sync_pipeline.cli.databases import TARGET, Database, reverse_option, reverse_runs
-from sync_pipeline.cli.group import cli
+from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs, reverse_option
 
 
 @framework.command(
-    cli,
     examples=(
         "history",
         "history --limit 3 --json",
@@ -24,28 +22,28 @@ from sync_pipeline.cli.group import cli
 @click.argument("run", required=False, callback=arguments.run_beginning)
 @arguments.limit(20)
 @reverse_option("The runs into the desktop database.")
-def history(*, run: str | None, limit: int, account: Database, as_json: bool) -> int:
+def history(*, run: str | None, limit: int, database: Database, as_json: bool) -> int:
     """Recent runs, or one of them."""
     from sync_pipeline.merge.bookkeeping import listings
 
     if run:
-        return _show_run(account, run, as_json=as_json)
-    with account.session() as connection:
+        return _show_run(database, run, as_json=as_json)
+    with database.session() as connection:
         rows = listings.runs(connection, limit)
-        others = reverse_runs() if account is TARGET and not as_json else None
+        others = count_reverse_runs() if database is TARGET and not as_json else None
     if as_json:
         output.print_json({"runs": rows})
     else:
-        output.runs(output.to_stdout(), rows, reverse=account.reverse, others=others or 0)
+        output.runs(output.to_stdout(), rows, reverse=database.reverse, others=others or 0)
     return 0
 
 
-def _show_run(account: Database, beginning: str, *, as_json: bool) -> int:
+def _show_run(database: Database, beginning: str, *, as_json: bool) -> int:
     from sync_pipeline.merge.bookkeeping import runs
     from sync_pipeline.orchestration import launch
 
-    with account.session() as connection:
-        run_id = arguments.run_named(account, connection, beginning)
+    with database.session() as connection:
+        run_id = arguments.run_named(database, connection, beginning)
         row = runs.history_row(connection, run_id)
         assert row
         system, error = row.metadata.get("system"), row.metadata.get("error")
@@ -53,5 +51,5 @@ def _show_run(account: Database, beginning: str, *, as_json: bool) -> int:
     if as_json:
         output.print_json(report)
     else:
-        output.run_report(output.to_stdout(), report, system=account.title(system or "run"))
+        output.run_report(output.to_stdout(), report, system=database.title(system or "run"))
     return 0

@@ -8,13 +8,11 @@ import click
 import psycopg
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import SyncError
 from sync_pipeline.postgres.errors import one_line
 
 
 @framework.command(
-    cli,
     name="inspect",
     examples=(
         "inspect postgresql://me:secret@host/shop > entities.py",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import sandboxed
-from sync_pipeline.cli.group import cli
-from sync_pipeline.cli.migration import prepare
-from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.cli.migration import migrate_all
+from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
 
 @framework.command(
-    cli,
     examples=("migrate",),
     short_help="Bring the target's tables to what the entities need.",
     help="Bring the target to what the entities need; adopts tables that are there already.\n\n"
@@ -21,19 +19,18 @@ from sync_pipeline.systems.registry import REVERSES, SYSTEMS
 )
 def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
-    # Of what is simulated, those systems whose tables somebody has used before.
-    used = [s.name for s in SYSTEMS if s.name in REVERSES or s.is_partitioned]
+    # Of the simulated systems, those whose tables another program has used before.
+    used = [s.name for s in SYSTEMS if s.source.product]
     options = {"sources": used, "dagster": False, "migrates": True}
     with sandboxed(**options) as settings:
-        found = prepare(settings)
+        found = migrate_all(settings)
     refused = any(n.kind == "refused" for n in found.notes)
     if as_json:
         status = "partial_success" if refused else "completed"
-        desktop = {"desktop": found.desktop} if found.desktop else {}
-        output.print_json({"status": status, "notes": found.notes} | desktop)
+        reverse = {REVERSE_TARGET.system.name: found.reverse} if found.reverse else {}
+        output.print_json({"status": status, "notes": found.notes} | reverse)
     else:
         output.migration(output.to_stdout(), found.notes)
-        if found.desktop:
-            opened = found.desktop
-            output.account(output.to_stdout(), len(opened.notes), opened.problem)
+        if found.reverse:
+            output.bookkeeping(output.to_stdout(), len(found.reverse.notes), found.reverse.problem)
     return 4 if refused else 0

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import Database, reverse_option
-from sync_pipeline.cli.group import cli
-from sync_pipeline.settings import Settings
+from sync_pipeline.cli.databases import Database, read_settings, reverse_option
 
 
 @framework.command(
-    cli,
     examples=("purge", "purge --reverse"),
     short_help="Remove old bookkeeping.",
     help="Remove bookkeeping older than SYNC_RETENTION_DAYS; what is unresolved stays.\n\n"
     "With the daemon running this happens every night.",
 )
 @reverse_option("That of the desktop database.")
-def purge(*, account: Database, as_json: bool) -> int:
+def purge(*, database: Database, as_json: bool) -> int:
     """Retention."""
     from sync_pipeline.merge.bookkeeping import retention
 
-    with account.session() as connection:
-        removed = retention.purge(connection, keep=Settings.read().retention)
+    with database.session() as connection:
+        removed = retention.purge(connection, keep=read_settings().retention)
     if as_json:
         output.print_json({"status": "completed", "removed": removed})
         return 0
-    days = Settings.read().retention.days
+    days = read_settings().retention.days
     rows = [{"table": name, "rows removed": n} for name, n in removed.items() if n]
     output.listing(
         output.to_stdout(),

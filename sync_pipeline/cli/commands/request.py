@@ -9,7 +9,6 @@ import orjson
 
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import TARGET
-from sync_pipeline.cli.group import cli
 from sync_pipeline.errors import ConversionError
 from sync_pipeline.systems.registry import EVENTS
 
@@ -27,10 +26,9 @@ def _line(name: str, description: str, subject: str) -> str:
 
 
 @framework.command(
-    cli,
     examples=(
         "request whatsapp-webhook body.json",
-        "request embedded-signup - --for WORKSPACE  # the message on stdin",
+        "request embedded-signup - --for WORKSPACE  # from stdin",
     ),
     short_help="Queue a resync for an event, such as a webhook.",
     help=_HELP + "\n\n".join(_line(e.name, e.description, e.subject) for e in EVENTS),

@@ -8,21 +8,19 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output, run
 from sync_pipeline.cli.databases import (
-    DESKTOP_DATABASE,
+    REVERSE_DATABASE,
     TARGET,
     Database,
     check_source_named,
     sandboxed,
 )
-from sync_pipeline.cli.group import cli
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import REVERSES, SYSTEMS
+from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 
 SYSTEM_NAMES = [s.name for s in SYSTEMS]
 
 
 @framework.command(
-    cli,
     examples=(
         "sync bubble",
         "sync bubble --full --dry-run",
@@ -43,11 +41,11 @@ SYSTEM_NAMES = [s.name for s in SYSTEMS]
 @click.option(
     "--reverse",
     is_flag=True,
-    help="The way back, for systems that have one (desktop): what mobile users entered, from the"
-    " target into the desktop database.",
+    help="The other direction, for systems that have one ("
+    f"{', '.join(REVERSES)}): rows that people own on the target, into the {REVERSE_TARGET.title}.",
 )
 @click.option(
-    "--full", is_flag=True, help="Read everything; also finds what vanished from the source."
+    "--full", is_flag=True, help="Read everything; also finds what is missing from the source."
 )
 @click.option(
     "--keys",
@@ -102,8 +100,8 @@ def sync(
         raise click.UsageError("--full, --keys and --from exclude each other; give one of them")
     if until and not since:
         raise click.UsageError("--to needs --from, such as: --from 2026-01-01 --to 2026-01-31")
-    account = _account(system, reverse=reverse)
-    found = REVERSES[system] if reverse else account.system(system)
+    database = _database(system, reverse=reverse)
+    found = REVERSES[system] if reverse else database.system(system)
     named = arguments.entities_of(found, entities)
     mode = "full" if full else "range" if since else "delta" if keys is None else "keys"
     scope = run.scope_of(
@@ -115,30 +113,32 @@ def sync(
         dry_run=dry_run,
         approve=list(approve),
     )
-    wanted = run.job_request(found, named, scope)
+    request = run.job_request(found, named, scope)
     check_source_named(system)
     with sandboxed(sources=[system]) as settings:
-        _check(settings, account)
-        report = run.run(wanted, "command line")
+        _check(settings, database)
+        report = run.run(request, "command line")
     if as_json:
         output.print_json(report)
     else:
-        output.run_report(output.to_stdout(), report, system=account.title(system))
+        output.run_report(output.to_stdout(), report, system=database.title(system))
         output.approval(output.to_stdout(), report, sys.argv[1:])
     return report.exit_code
 
 
-def _account(system: str, *, reverse: bool) -> Database:
+def _database(system: str, *, reverse: bool) -> Database:
     if reverse and system not in REVERSES:
-        raise click.UsageError(f"{system} has no way back; --reverse is for: {', '.join(REVERSES)}")
-    return DESKTOP_DATABASE if reverse else TARGET
+        raise click.UsageError(
+            f"{system} has no reverse direction; --reverse is for: {', '.join(REVERSES)}"
+        )
+    return REVERSE_DATABASE if reverse else TARGET
 
 
-def _check(settings: Settings, account: Database) -> None:
-    """Say now, and in one line, what would fail in the middle of a run."""
-    if account.reverse:
-        settings.check_reverse()
-        with account.connected(settings):
+def _check(settings: Settings, database: Database) -> None:
+    """Fail before the run, and in one line, where it would fail in the middle."""
+    if database.reverse:
+        REVERSE_TARGET.check(settings)
+        with database.connected(settings):
             pass
     with TARGET.connected(settings):
         pass

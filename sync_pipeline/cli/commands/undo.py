@@ -9,7 +9,6 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
-from sync_pipeline.cli.group import cli
 from sync_pipeline.model.system import System
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @framework.command(
-    cli,
     name="undo",
     examples=(
         "undo 95241c4d",
@@ -30,16 +28,16 @@ if TYPE_CHECKING:
 )
 @click.argument("run", callback=arguments.run_beginning)
 @reverse_option("A run into the desktop database.")
-def undo_run(*, run: str, account: Database, as_json: bool) -> int:
+def undo_run(*, run: str, database: Database, as_json: bool) -> int:
     """Take a run back."""
     from sync_pipeline.merge.review import undo
 
     undo_id = uuid4()
-    with account.session() as connection:
-        run_id = arguments.run_named(account, connection, run)
+    with database.session() as connection:
+        run_id = arguments.run_named(database, connection, run)
         results = {
             f"{system.key_prefix[0]}/{name}": result
-            for system in _concerned(account, connection, run_id)
+            for system in _systems_of(database, connection, run_id)
             for name, result in undo.undo(connection, system, run_id, undo_id=undo_id).items()
         }
     kept = any(r.kept for r in results.values())
@@ -49,14 +47,14 @@ def undo_run(*, run: str, account: Database, as_json: bool) -> int:
             {"status": status, "run_id": undo_id, "undid": run_id, "entities": results}
         )
     else:
-        again = account.typed(f"undo {undo_id}")
+        again = database.typed(f"undo {undo_id}")
         output.undone(output.to_stdout(), results, run_id, again=again)
     return 4 if kept else 0
 
 
-def _concerned(account: Database, connection: Connection, run_id: UUID) -> list[System]:
-    """The systems that a run has to do with; the others need not be held up."""
+def _systems_of(database: Database, connection: Connection, run_id: UUID) -> list[System]:
+    """The systems of a run; runs of the others need not wait."""
     from sync_pipeline.merge.bookkeeping import runs
 
     names = runs.systems(connection, run_id)
-    return [s for s in account.systems if s.name in names] or list(account.systems)
+    return [s for s in database.systems if s.name in names] or list(database.systems)

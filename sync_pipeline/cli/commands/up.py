@@ -9,24 +9,22 @@ from pathlib import Path
 import click
 
 from sync_pipeline.cli import framework
-from sync_pipeline.cli.databases import sandboxed
-from sync_pipeline.cli.framework import say
-from sync_pipeline.cli.group import cli
-from sync_pipeline.cli.migration import prepare
+from sync_pipeline.cli.databases import missing_variable, read_settings, sandboxed
+from sync_pipeline.cli.framework import log_progress
+from sync_pipeline.cli.migration import migrate_all
 from sync_pipeline.errors import SyncError
-from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.settings import TARGET, Settings
+from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
 SYSTEM_NAMES = [s.name for s in SYSTEMS]
 
 
 @framework.command(
-    cli,
     examples=("up", "up --port 3100"),
     short_help="Keep everything running, with the Dagster UI.",
     help="Keep everything running with the Dagster UI and its daemon, until Ctrl-C.\n\n"
-    "Migrates the target first, and says what it repaired. Where SYNC_TARGET_DSN names a target, systems"
-    " whose source is not named are left out.",
+    "Migrates the target first, and logs what it repaired. Where SYNC_TARGET_DSN names a target, schedules of"
+    " systems whose source is not named skip.",
 )
 @click.option(
     "--port",
@@ -39,9 +37,9 @@ def up(*, port: int, as_json: bool) -> int:
     """What `make up` runs."""
     from sync_pipeline.dev import dagster_services
 
-    home = Settings.read().home
+    home = read_settings().home
     with environment_to_serve(home):
-        return dagster_services.serve(home, port, say=say, as_json=as_json)
+        return dagster_services.serve(home, port, say=log_progress, as_json=as_json)
 
 
 @contextmanager
@@ -50,37 +48,40 @@ def environment_to_serve(home: Path) -> Iterator[None]:
     from sync_pipeline.dev import dagster_services
 
     options = {"sources": SYSTEM_NAMES, "migrates": True, "executes": False}
-    with dagster_services.alone(home, say=say), sandboxed(**options) as settings:
+    with dagster_services.alone(home, say=log_progress), sandboxed(**options) as settings:
         _prepare_to_serve(settings)
         yield
 
 
 def _prepare_to_serve(settings: Settings) -> None:
-    """Migrate, and tell what will not run; none of it keeps the rest from running."""
-    prepared = prepare(settings, without_desktop=True)
-    opened = prepared.desktop
-    for note in (n for n in prepared.notes if n.kind in {"repaired", "refused"}):
-        say(f"{note.table}: {note.text}")
+    """Migrate, and report what will not run; none of it keeps the rest from running."""
+    report = migrate_all(settings, reverse_may_fail=True)
+    for line in report.repairs():
+        log_progress(line)
     for system in SYSTEM_NAMES:
-        variable = settings.missing(system)
+        variable = missing_variable(system, settings)
         if variable:
-            say(f"{system} is not configured: {variable} is not set; its schedules skip")
-    if opened and opened.problem:
-        say(f"the desktop database: {opened.problem}")
-    if settings.sandboxed & {"target", "desktop"}:
-        _tell_where(settings)
+            log_progress(f"{system} is not configured: {variable} is not set; its schedules skip")
+    if report.reverse and report.reverse.problem:
+        log_progress(f"the {REVERSE_TARGET.title}: {report.reverse.problem}")
+    _report_databases(settings)
     try:
-        settings.check_reverse()
+        REVERSE_TARGET.check(settings)
     except SyncError as error:
-        say(str(error))
+        log_progress(str(error))
 
 
-def _tell_where(settings: Settings) -> None:
-    """How people reach the embedded databases, which nobody but us has named."""
+def _report_databases(settings: Settings) -> None:
+    """Log where the embedded databases are; nobody but the sandbox has named them."""
     from sync_pipeline.postgres.connect import redact
 
-    for name, dsn in (("target", settings.target_dsn), ("desktop", settings.desktop_dsn)):
-        if name in settings.sandboxed and dsn:
-            say(f"the {name} database is at {redact(dsn)}")
+    variables = {"target": TARGET.name}
+    variables |= {s.name: s.source.variable for s in SYSTEMS if s.source.database}
+    embedded = [name for name in variables if name in settings.sandboxed]
+    for name in embedded:
+        dsn = redact(settings.database(variables[name]))
+        log_progress(f"the {name} database is at {dsn}")
+    if not embedded:
+        return
     password = settings.home / "postgres" / "cluster" / "sync_pipeline.password"
-    say(f"their password is in {password}")
+    log_progress(f"their password is in {password}")

@@ -20,7 +20,7 @@ SIDES = ("local", "base", "source")
 
 
 def conflicts(console: Console, rows: Sequence[Row], *, reverse: bool = False) -> None:
-    """What both sides claim, a paragraph each."""
+    """A paragraph for each conflict."""
     for row in rows:
         where = f"{row['system']}/{row['entity']} {as_text(row['key'])}"
         head = Text(f"{row['id']}  ", style="bold cyan").append(where, style="bold")
@@ -29,7 +29,7 @@ def conflicts(console: Console, rows: Sequence[Row], *, reverse: bool = False) -
         console.print(indented(f"{'  '.join(sides)}  {as_text(row['created_at'])}"))
     if rows:
         command = typed("conflicts --take source ID", reverse=reverse)
-        console.print(f"To settle one: {command}, or --take local ID", style="dim")
+        console.print(f"To resolve one: {command}, or --take local ID", style="dim")
     else:
         console.print("There are no conflicts.")
 

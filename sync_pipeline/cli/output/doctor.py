@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sync_pipeline.cli.output.tables import indented
+from sync_pipeline.systems.registry import REVERSE_TARGET
 
 if TYPE_CHECKING:
     from sync_pipeline.doctor.findings import Finding
@@ -41,18 +42,19 @@ def migration(console: Console, notes: Sequence[MigrationNote]) -> None:
     )
 
 
-def account(console: Console, created: int, problem: str | None) -> None:
-    """What opening the account in the desktop database did, or why it could not."""
+def bookkeeping(console: Console, created: int, problem: str | None) -> None:
+    """What creating the bookkeeping in the reverse target did, or why it failed."""
+    title = REVERSE_TARGET.title
     if problem:
-        console.print(f"The desktop database: {problem}.", style="yellow", soft_wrap=True)
+        console.print(f"The {title}: {problem}.", style="yellow", soft_wrap=True)
     elif created:
-        console.print(f"The desktop database: {created} created in the schemas sync and sync_base.")
+        console.print(f"The {title}: {created} created in the schemas sync and sync_base.")
     else:
-        console.print("The desktop database has its bookkeeping; nothing to do.")
+        console.print(f"The {title} has its bookkeeping; nothing to do.")
 
 
 def fixes(console: Console, reports: Sequence[FixReport]) -> None:
-    """What the doctor mended, or would mend."""
+    """What the doctor fixed, or would fix."""
     styles = {"done": "green", "planned": "yellow", "refused": "red"}
     for report in reports:
         head = Text(f"{report.status:8}", style=styles[report.status])
@@ -62,7 +64,7 @@ def fixes(console: Console, reports: Sequence[FixReport]) -> None:
 
 
 def _alike(found: Iterable[Finding]) -> list[list[Finding]]:
-    """Findings that cost the same and are mended in one way, together: what they say is said once."""
+    """Findings grouped by cost and remedy, so that each of these is printed once."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for f in found:
         groups.setdefault((f.severity, f.kind, f.cost, f.remedy, f.fixed_by), []).append(f)
@@ -89,7 +91,6 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
         )
     else:
         console.print("All is well: target and sources are ready.", style="green")
-    mendable = sum(bool(f.fixed_by) for f in found)
-    if mendable:
-        said = f"doctor --fix mends {mendable} of these; doctor --fix --dry-run shows how."
-        console.print(said)
+    fixable = sum(bool(f.fixed_by) for f in found)
+    if fixable:
+        console.print(f"doctor --fix fixes {fixable} of these; doctor --fix --dry-run shows how.")

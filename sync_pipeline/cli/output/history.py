@@ -1,10 +1,7 @@
-"""The runs so far, what taking one back did, and where to look after a demo."""
+"""The runs so far, and what undoing one did."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -12,11 +9,10 @@ from uuid import UUID
 from rich.console import Console
 
 from sync_pipeline.cli.output.tables import Row, as_text, listing
-from sync_pipeline.remedies import PROGRAM, typed
+from sync_pipeline.remedies import typed
 
 if TYPE_CHECKING:
     from sync_pipeline.merge.review.undo import Undone
-    from sync_pipeline.orchestration.launch import RunReport
 
 
 def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others: int = 0) -> None:
@@ -61,7 +57,7 @@ def _count(number: int) -> str:
 
 
 def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, *, again: str) -> None:
-    """What an undo did, and the command that takes it back."""
+    """What an undo did, and the command that undoes it."""
     names = ("entity", "restored", "deleted", "reinserted", "kept")
     rows = [{"entity": name, **vars(r)} for name, r in results.items()]
     listing(console, rows, names, empty=f"Run {run_id} wrote nothing; nothing to undo.")
@@ -72,32 +68,3 @@ def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, *, aga
         console.print("Rows that hold something newer were kept as they are.", style="yellow")
     if results:
         console.print(f"Run {run_id} was taken back. To redo it: {again}", soft_wrap=True)
-
-
-def hints(console: Console, reports: Mapping[str, RunReport]) -> None:
-    """What to make of a demo, and where to go from it.
-
-    Args:
-        console: where to.
-        reports: what came of its runs, by system.
-    """
-    rejected = sum(counts["rejected"] for r in reports.values() for counts in r.entities.values())
-    shown = {
-        "rejected": "records that could not be merged, and why",
-        "conflicts": "what both sides claim",
-        "history": "the runs so far",
-        "up": "the same with the Dagster UI",
-    }
-    if "desktop_reverse" in reports:
-        shown["history --reverse"] = "the runs back into the desktop database"
-    console.print()
-    if rejected:
-        console.print(
-            f"The simulated sources hold {rejected} records that nobody could convert. They were kept with"
-            " their reasons, and the rest went on."
-        )
-    console.print("Where to look next, on the tables as they are now:")
-    program = PROGRAM if shutil.which(PROGRAM) else os.path.relpath(sys.argv[0])
-    width = max(map(len, shown))
-    for command, what in shown.items():
-        console.print(f"  {program} {command:{width}}  {what}", soft_wrap=True)

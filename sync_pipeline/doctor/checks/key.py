@@ -8,12 +8,13 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import FIX, EntityCheck, Finding, Severity, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, Severity, listed
 from sync_pipeline.doctor.table_facts import Index, Table
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.remedies import FIX
 
 
 def index(case: EntityCheck) -> Iterator[Finding]:

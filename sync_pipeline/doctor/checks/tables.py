@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sync_pipeline.doctor.findings import MIGRATE, EntityCheck, Finding, Mend, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, Mend, listed
 from sync_pipeline.merge.relations import Relations
+from sync_pipeline.remedies import MIGRATE
 
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 _THEIRS = "the table belongs to another program: add it there, or take its field out of the entity"

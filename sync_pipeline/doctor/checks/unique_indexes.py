@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import FIX, EntityCheck, Finding, bytes_of, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, bytes_of, listed
 from sync_pipeline.doctor.repair.table_repair import TableRepair, repair_of
 from sync_pipeline.doctor.table_facts import Index, Table
 from sync_pipeline.merge.relations import ident
@@ -15,6 +15,7 @@ from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.catalog import TableName
 from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.remedies import FIX
 
 
 def second(

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import PrivateAttr
 
-from sync_pipeline.errors import SettingsError
 from sync_pipeline.merge.stream import SourceOutcome
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.http.client import HttpClient
@@ -58,13 +57,3 @@ def traffic_counted(traffic: Traffic, outcome: SourceOutcome) -> Iterator[None]:
     finally:
         outcome.calls = traffic.calls - calls
         outcome.bytes = traffic.bytes - received
-
-
-def source_not_named(*variables: str) -> SettingsError:
-    """The error of a source that is neither named in the environment nor simulated."""
-    names = " and ".join(filter(None, [", ".join(variables[:-1]), variables[-1]]))
-    are, them = ("are", "them") if len(variables) > 1 else ("is", "it")
-    return SettingsError(
-        f"{names} {are} not set and no simulator was started here; set {them}, or start through"
-        " `sync-pipeline up`, `demo` or `sync`"
-    )

@@ -23,6 +23,7 @@ from sync_pipeline.model.types import (
     varchar,
 )
 from sync_pipeline.systems.bubble.patches import PATCHES
+from sync_pipeline.systems.bubble.settings import SOURCE
 
 ADMIN = ("admin_user_",)  # `Created By` of records made with the admin token: no user has this id
 AGENT_IDS = ("bubble_id", "linked_user_login")  # most links hold the agent, some the agent's login
@@ -461,4 +462,5 @@ BUBBLE = System(
     "bubble",
     (AGENT, CUSTOMER, USER, INVOICE, PAYMENT, SUBMITTED_PAYMENT, INVOICE_ITEM, SEDA_REGISTRATION),
     patches=PATCHES,
+    source=SOURCE,
 )

@@ -18,7 +18,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.field_coverage import Coverage
-from sync_pipeline.sources.http.resource import HttpSource, source_not_named, traffic_counted
+from sync_pipeline.sources.http.resource import HttpSource, traffic_counted
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.bubble import packages as package
 from sync_pipeline.systems.bubble.api.client import BubbleClient
@@ -26,6 +26,7 @@ from sync_pipeline.systems.bubble.api.pages import Record
 from sync_pipeline.systems.bubble.api.scan import Scan
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.packages import Known, Packages
+from sync_pipeline.systems.bubble.settings import REQUESTS_PER_MINUTE, SOURCE, TOKEN, URL
 
 log = logging.getLogger(__name__)
 
@@ -159,13 +160,12 @@ class BubbleSource(HttpSource):
 
 
 def _client(settings: Settings, retry_policy: RetryPolicy) -> BubbleClient:
-    if not settings.bubble_url or not settings.bubble_token:
-        raise source_not_named("BUBBLE_API_URL", "BUBBLE_API_TOKEN")
+    named = SOURCE.require(settings)
     return BubbleClient(
-        settings.bubble_url,
-        settings.bubble_token,
+        named[URL.name],
+        named[TOKEN.name],
         retry_policy=retry_policy,
-        requests_per_minute=settings.bubble_requests_per_minute,
+        requests_per_minute=settings.number(REQUESTS_PER_MINUTE),
     )
 
 

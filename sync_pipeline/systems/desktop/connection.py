@@ -7,8 +7,18 @@ from datetime import timedelta
 from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA
 from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.settings import Settings
+from sync_pipeline.systems.desktop.settings import SOURCE
 
-VARIABLE = "DESKTOP_DSN"
+VARIABLE = SOURCE.variable
+
+
+def check_reverse(settings: Settings) -> None:
+    """Refuse to merge what the embedded target holds into a desktop database that somebody named.
+
+    Raises:
+        SettingsError: the target is sandboxed and the desktop database is not.
+    """
+    SOURCE.check_reverse(settings, "desktop")
 
 
 def open_desktop(
@@ -24,7 +34,7 @@ def open_desktop(
         TargetUnavailable: it does not answer.
     """
     connection = connect(
-        settings.desktop(),
+        SOURCE.require(settings)[VARIABLE],
         application_name=name,
         statement_timeout=settings.statement_timeout,
         connect_timeout=connect_timeout,

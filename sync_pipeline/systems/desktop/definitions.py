@@ -10,12 +10,12 @@ import dagster as dg
 
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.asset_keys import asset_key
-from sync_pipeline.settings import Settings
 from sync_pipeline.sources.postgres.system import PostgresSystem
-from sync_pipeline.systems.desktop.connection import VARIABLE
+from sync_pipeline.systems.desktop.connection import VARIABLE, check_reverse
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
+from sync_pipeline.systems.desktop.settings import SOURCE
 
 TIME_ZONE = "Asia/Kolkata"
 
@@ -36,6 +36,6 @@ BACKWARD = PostgresSystem(
     row_filter=ONLY,
     target=DesktopDatabase(patient=True),
     origin=_mobile_table,
-    preconditions=(Settings.desktop, Settings.check_reverse),
+    preconditions=(SOURCE.require, check_reverse),
     delta=REVERSE.name,
 )

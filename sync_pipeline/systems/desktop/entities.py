@@ -24,6 +24,7 @@ from sync_pipeline.model.types import (
     timestamptz,
     varchar,
 )
+from sync_pipeline.systems.desktop.settings import SOURCE
 
 OWNER = Owner("source", ours=("D",), mark="D", source="source")
 
@@ -404,6 +405,7 @@ LEAREQUEST = Entity(
 
 DESKTOP = System(
     name="desktop",
+    source=SOURCE,
     entities=(
         ORGMASTER,
         LOCMASTER,

@@ -7,7 +7,7 @@ from typing import ClassVar
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.desktop.connection import open_desktop
+from sync_pipeline.systems.desktop.connection import check_reverse, open_desktop
 
 
 class DesktopDatabase(TargetDatabase):
@@ -16,5 +16,5 @@ class DesktopDatabase(TargetDatabase):
     key: ClassVar[str] = "desktop_target"
 
     def _open(self, settings: Settings, name: str) -> Connection:
-        settings.check_reverse()
+        check_reverse(settings)
         return open_desktop(settings, name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
+from sync_pipeline.systems.integrations.settings import SOURCE
 
 KEY = ("wand_source_id", "source_config_id", "external_id")
 PARTITION_COLUMN = "source_config_id"
@@ -114,4 +115,5 @@ INTEGRATIONS = System(
     "integrations",
     (PRODUCT, MODIFIER, DISCOUNT),
     groups=(("integration_product", "integration_modifier", "integration_discount"),),
+    source=SOURCE,
 )

@@ -16,12 +16,19 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.http.resource import HttpSource, source_not_named
+from sync_pipeline.sources.http.resource import HttpSource
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.integrations.api import QuClient
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PARTITION_COLUMN
 from sync_pipeline.systems.integrations.menu.formats import KINDS, Kind
 from sync_pipeline.systems.integrations.menu.menu import Menu
+from sync_pipeline.systems.integrations.settings import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    INTEGRATION,
+    SOURCE,
+    URL,
+)
 from sync_pipeline.systems.integrations.source_configs import SourceConfig, configurations
 
 
@@ -158,12 +165,11 @@ class MenuSource(HttpSource):
 
 
 def _client(settings: Settings, retry_policy: RetryPolicy) -> QuClient:
-    if not (settings.qu_url and settings.qu_client_id and settings.qu_client_secret):
-        raise source_not_named("QU_API_URL", "QU_CLIENT_ID", "QU_CLIENT_SECRET")
+    named = SOURCE.require(settings)
     return QuClient(
-        settings.qu_url,
-        settings.qu_client_id,
-        settings.qu_client_secret,
-        integration=settings.qu_integration,
+        named[URL.name],
+        named[CLIENT_ID.name],
+        named[CLIENT_SECRET.name],
+        integration=settings.text(INTEGRATION),
         retry_policy=retry_policy,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import text, timestamptz, uuid
+from sync_pipeline.systems.meta_assets.settings import SOURCE
 
 PHONE_NUMBER = Entity(
     name="meta_phone_number",
@@ -36,4 +37,4 @@ PHONE_NUMBER = Entity(
     ),
 )
 
-META_ASSETS = System("meta_assets", (PHONE_NUMBER,))
+META_ASSETS = System("meta_assets", (PHONE_NUMBER,), source=SOURCE)

@@ -12,12 +12,13 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.http.resource import HttpSource, source_not_named, traffic_counted
+from sync_pipeline.sources.http.resource import HttpSource, traffic_counted
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.systems.meta_assets.api.client import MetaClient, ReadResult
 from sync_pipeline.systems.meta_assets.entities import PHONE_NUMBER
 from sync_pipeline.systems.meta_assets.read_outcome import OutcomeBuilder
 from sync_pipeline.systems.meta_assets.read_plan import ReadPlan, by_keys, every_workspace
+from sync_pipeline.systems.meta_assets.settings import SOURCE, TOKEN, URL
 from sync_pipeline.systems.meta_assets.workspaces import connected, holders
 
 Record = dict[str, Any]
@@ -128,9 +129,8 @@ class MetaSource(HttpSource):
 
 
 def _client(settings: Settings, retry_policy: RetryPolicy) -> MetaClient:
-    if not settings.meta_url:
-        raise source_not_named("META_GRAPH_URL")
-    return MetaClient(settings.meta_url, fields=asked_for(PHONE_NUMBER), retry_policy=retry_policy)
+    url = SOURCE.require(settings)[URL.name]
+    return MetaClient(url, fields=asked_for(PHONE_NUMBER), retry_policy=retry_policy)
 
 
 def asked_for(entity: Entity) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def asked_for(entity: Entity) -> tuple[str, ...]:
 
 def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) -> ReadPlan:
     """What has to be asked; the connection to the target is closed again before anything is."""
-    default = Settings.read().meta_token or ""
+    default = Settings.read().text(TOKEN) or ""
     with TargetDatabase().connect() as connection:
 
         def find(phones: Sequence[str]) -> list[Any]:

@@ -433,7 +433,9 @@ def test_a_row_is_explained_with_what_the_menu_says_now(menus: Menus) -> None:
     config = menus.config("1002")
     key = f"{config.wand_source_id},{config.config_id},{path}"
 
-    found = source_record.ask(menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key)
+    found = source_record.read_record(
+        menus.connection, INTEGRATIONS, INTEGRATIONS[PRODUCT.name], key
+    )
 
     assert found.problem is None
     assert found.values["data"]["price"] == 77.25
