@@ -94,7 +94,7 @@ def _entity_asset(system: System, entity: Entity, wiring: ResourceKeys) -> dg.As
         try:
             scope = context.resources.scope.resolve()
             if wiring.one_at_a_time:
-                target.hold(system.name)
+                target.lock_system(system.name)
             with target.connect() as connection:
                 since = (
                     watermarks.progress(connection, entity) if scope.mode == "delta" else Progress()

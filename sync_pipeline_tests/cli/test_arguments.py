@@ -79,7 +79,7 @@ def test_a_list_is_filtered_by_system_where_one_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["bubble", "--reverse"], "bubble has no way back; --reverse is for: desktop"),
+        (["bubble", "--reverse"], "bubble has no reverse direction; --reverse is for: desktop"),
         (["desktop", "--from", "2026-01-01"], "desktop keeps no modification times"),
         (["desktop", "--reverse", "--from", "2026-01-01"], "desktop keeps no modification times"),
         (["desktop", "--keys", "1"], "such as: sync-pipeline sync desktop "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -64,11 +65,18 @@ def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> i
     if as_json:
         done = {"reports": reports} if fix else {}
         status = "failed" if broken else "completed"
-        output.print_json({"status": status, "findings": findings} | done)
+        shown = [_as_json(finding) for finding in findings]
+        output.print_json({"status": status, "findings": shown} | done)
     else:
         output.fixes(output.to_stdout(), reports)
         output.findings(output.to_stdout(), findings)
     return 1 if broken else 0
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    # Programs read this key since before it was called a fix.
+    values = dataclasses.asdict(finding)
+    return values | {"mended_by": values.pop("fixed_by")}
 
 
 def _restored(which: str, *, as_json: bool) -> int:
