@@ -18,8 +18,14 @@ import psycopg
 import stamina
 from psycopg import errors, sql
 
-from sync_pipeline.errors import EntityBusy, TargetRefused, TargetUnavailable
+from sync_pipeline.errors import TargetRefused, TargetUnavailable
 from sync_pipeline.merge import plan
+from sync_pipeline.merge.advisory_locks import (
+    entities_locked,
+    in_lock_order,
+    lock_entity,
+    milliseconds,
+)
 from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Stage
 from sync_pipeline.model.entity import Entity
@@ -64,7 +70,7 @@ class Session:
 
     def __init__(self, target: Target, entities: Sequence[Entity], name: str) -> None:
         self._target = target
-        self._entities = sorted(entities, key=lambda e: (e.schema, e.table))
+        self._entities = in_lock_order(entities)
         self._name = name
         self.stages: list[Stage] = []
         self.restaged = False
@@ -82,7 +88,7 @@ class Session:
         try:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             for entity in self._entities:
-                _lock(connection, entity, self._target.lock_wait)
+                lock_entity(connection, entity, self._target.lock_wait)
             self._configure(connection)
         except BaseException:
             connection.close()
@@ -91,8 +97,8 @@ class Session:
 
     def _configure(self, connection: Connection) -> None:
         settings = {
-            "statement_timeout": _milliseconds(self._target.statement_timeout),
-            "lock_timeout": _milliseconds(self._target.lock_timeout),
+            "statement_timeout": milliseconds(self._target.statement_timeout),
+            "lock_timeout": milliseconds(self._target.lock_timeout),
             "work_mem": self._target.work_memory,
             "idle_session_timeout": "0",  # between two pages a slow source takes the time it takes
             "temp_buffers": "64MB",
@@ -204,11 +210,6 @@ class Session:
                 )
 
 
-def lock_name(entity: Entity) -> str:
-    """What the advisory lock of an entity is called, before it is hashed."""
-    return f"sync_pipeline {entity.schema}.{entity.table}"
-
-
 def atomically(connection: Connection, entities: Sequence[Entity], work: Callable[[], T]) -> T:
     """Do something to these entities in one go: no sync comes between, and no local writer unseen.
 
@@ -221,7 +222,7 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
         TargetRefused: the target refuses for a lasting reason, such as a constraint.
     """
     before = connection.isolation_level
-    with _holding(connection, entities):
+    with entities_locked(connection, entities):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
             for attempt in stamina.retry_context(on=CONTENTION, attempts=8, timeout=60):
@@ -257,75 +258,3 @@ def lock_tables(connection: Connection, entities: Sequence[Entity]) -> None:
     if tables:
         lock = sql.SQL("lock table {} in share row exclusive mode")
         connection.execute(lock.format(listed(tables)))
-
-
-@contextmanager
-def _holding(connection: Connection, entities: Sequence[Entity]) -> Iterator[None]:
-    held: list[str] = []
-    try:
-        for entity in sorted(entities, key=lambda e: (e.schema, e.table)):
-            name = lock_name(entity)
-            try:
-                connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
-            except errors.LockNotAvailable:
-                raise EntityBusy(
-                    f"{entity.system}/{entity.name} is being synced by another run. Nothing was written;"
-                    " try again when that one is done."
-                ) from None
-            held.append(name)
-        yield
-    finally:
-        if not connection.closed:
-            for name in held:
-                connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
-
-
-def lock_system(connection: Connection, system: str, wait: dt.timedelta) -> None:
-    """Take a system's lock for the length of a session; changes the session's timeouts.
-
-    Raises:
-        EntityBusy: another session holds it.
-    """
-    connection.execute(
-        "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
-        [_milliseconds(wait)],
-    )
-    try:
-        connection.execute(
-            "select pg_advisory_lock(hashtextextended(%s, 0))", [f"sync_pipeline system {system}"]
-        )
-    except errors.LockNotAvailable:
-        raise EntityBusy(
-            f"{system} is being synced by another run, whose snapshot of the source is an older one; waited"
-            f" {wait.total_seconds():g} s. Run it again when that one is done."
-        ) from None
-
-
-def _lock(connection: Connection, entity: Entity, wait: dt.timedelta) -> None:
-    """Take an entity's lock; changes the session's timeouts."""
-    name = lock_name(entity)
-    connection.execute(
-        "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
-        [_milliseconds(wait)],
-    )
-    try:
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
-    except errors.LockNotAvailable:
-        holder = connection.execute(_HOLDER, [name]).fetchone()
-        raise EntityBusy(
-            f"{entity.system}/{entity.name} is being synced by another run"
-            f" ({holder[0] if holder else 'which has just ended'}); waited {wait.total_seconds():g} s. Run it"
-            " again when that one is done."
-        ) from None
-
-
-_HOLDER = """
-select a.application_name from pg_locks l join pg_stat_activity a using (pid)
-where l.locktype = 'advisory' and l.granted
-    and l.database = (select oid from pg_database where datname = current_database())
-    and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
-"""
-
-
-def _milliseconds(span: dt.timedelta) -> str:
-    return str(max(1, int(span.total_seconds() * 1000)))

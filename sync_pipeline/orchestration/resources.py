@@ -16,8 +16,9 @@ import stamina
 from pydantic import Field, PrivateAttr
 
 from sync_pipeline.errors import SettingsError, SyncError, TargetUnavailable
+from sync_pipeline.merge.advisory_locks import lock_system
 from sync_pipeline.merge.bookkeeping import runs
-from sync_pipeline.merge.session import Target, lock_system
+from sync_pipeline.merge.session import Target
 from sync_pipeline.merge.stream import EntityBatches, Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Mode, Scope

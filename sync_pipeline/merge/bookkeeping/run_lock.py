@@ -1,6 +1,6 @@
-"""Whether a run's process lives: it holds a lock named after the run, which ends with it however it ends.
+"""Liveness of runs: each run's process holds an advisory lock named after it. No lock: the process is dead.
 
-The lock is shared and on nothing else, so it blocks nobody; a run may hold it several times over.
+The lock is shared, so a run may hold it several times over.
 """
 
 from __future__ import annotations
@@ -10,28 +10,11 @@ from contextlib import suppress
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
+from sync_pipeline.merge import advisory_locks
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.postgres.connect import Connection
-
-_HOLD = "select pg_advisory_lock_shared(hashtextextended('sync_pipeline run ' || %s, 0))"
-
-# A run that lost its connection to a restart of the target is seen by the sessions it opened since.
-_ABANDONED = """
-with going as materialized (
-    select id from sync_history where status = 'running' and metadata ? 'held'
-)
-select id from going
-where not exists (
-        select from pg_locks l where l.locktype = 'advisory'
-            and l.database = (select oid from pg_database where datname = current_database())
-            and ((l.classid::bigint << 32) | l.objid::bigint)
-                = hashtextextended('sync_pipeline run ' || id, 0)
-    )
-    and not exists (
-        select from pg_stat_activity where application_name like '% run ' || left(id::text, 8)
-    )
-"""
 
 
 class RunLock:
@@ -48,41 +31,60 @@ class RunLock:
         self.release()
 
     def acquire(self, run_id: UUID, sync_type: str, **facts: str) -> None:
-        """Enter the run into the history, and hold its lock; again after the connection was lost."""
-        if self._connection is None or not self._holds(run_id):
+        """Enter the run into the history and take its lock; again after the connection was lost."""
+        if self._connection is None or not self._reacquire(run_id):
             self.release()
             self._connection = self._connect()
-            self._connection.execute(_HOLD, [str(run_id)])
+            advisory_locks.acquire(self._connection, advisory_locks.run_lock(run_id), "shared")
         runs.open_run(self._connection, run_id, sync_type, held=True, **facts)
 
     def release(self) -> None:
-        """Let go; harmless when there is nothing to let go of."""
+        """Close the lock's session; does nothing when there is none."""
         if self._connection:
             self._connection.close()
             self._connection = None
 
-    def _holds(self, run_id: UUID) -> bool:
+    def _reacquire(self, run_id: UUID) -> bool:
+        """Take the lock once more; False when its session was lost, and the lock with it."""
         with suppress(psycopg.OperationalError):
             assert self._connection
-            self._connection.execute(_HOLD, [str(run_id)])
+            advisory_locks.acquire(self._connection, advisory_locks.run_lock(run_id), "shared")
             return True
         return False
 
 
-_CLOSE = """
-update sync_history h set metadata = metadata || jsonb_build_object('error', %(why)s::text),
-    duration_ms = extract(epoch from coalesce(
-        (select max(finished_at) from sync.step where run_id = h.id), h.created_at) - h.created_at) * 1000
-where id = %(run)s
-"""
-
-
 def orphaned(connection: Connection) -> list[UUID]:
-    """Runs that are entered as running although their process is gone."""
-    return [run_id for (run_id,) in connection.execute(_ABANDONED)]
+    """Runs that the history holds as running although their process is dead."""
+    is_held = sql.SQL(advisory_locks.IS_HELD).format(
+        name=sql.SQL("{} || running.id").format(advisory_locks.RUN_PREFIX)
+    )
+    query = sql.SQL("""
+        with running as materialized (
+            select id from sync_history where status = 'running' and metadata ? 'held'
+        )
+        select id
+        from running
+        where not exists (select from pg_locks l where {is_held})
+            -- A run whose lock was lost with a restart of the target has opened other sessions since.
+            and not exists (
+                select from pg_stat_activity
+                where application_name like '% run ' || left(running.id::text, 8)
+            )
+    """).format(is_held=is_held)
+    return [run_id for (run_id,) in connection.execute(query)]
 
 
-def close(connection: Connection, run_id: UUID, why: str) -> None:
-    """Close the history row of an abandoned run; as far as anybody knows it ended with its last step."""
-    connection.execute(_CLOSE, {"run": run_id, "why": why})
+def close(connection: Connection, run_id: UUID, error: str) -> None:
+    """Close the history row of an orphaned run; its end is taken to be that of its last step."""
+    connection.execute(
+        """
+        update sync_history h set
+            metadata = metadata || jsonb_build_object('error', %(error)s::text),
+            duration_ms = 1000 * extract(epoch from coalesce(
+                (select max(finished_at) from sync.step where run_id = h.id), h.created_at
+            ) - h.created_at)
+        where id = %(run)s
+        """,
+        {"run": run_id, "error": error},
+    )
     runs.close_run(connection, run_id, failed=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import cast
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from sync_pipeline.merge.advisory_locks import MIGRATION, acquire
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
 from sync_pipeline.settings import PROJECT
@@ -36,12 +37,17 @@ def migrate(
     """
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        # Two migrations at once would race for the same names.
-        name = sa.literal("sync_pipeline migrate")
-        connection.execute(
-            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
-        )
+        _lock(connection)
         return bring_to_head(connection, meta, after)
+
+
+def _lock(connection: sa.Connection) -> None:
+    """Keep other migrations out until the transaction ends: two would race for the same names."""
+    acquire(_psycopg(connection), MIGRATION, "transaction")
+
+
+def _psycopg(connection: sa.Connection) -> Connection:
+    return cast("Connection", connection.connection.driver_connection)
 
 
 def bring_to_head(
@@ -52,9 +58,8 @@ def bring_to_head(
     settings = config(connection)
     settings.attributes["metadata"] = meta
     command.upgrade(settings, "head")
-    raw: Any = connection.connection.driver_connection
     for step in after:
-        add_notes(settings, step(raw))
+        add_notes(settings, step(_psycopg(connection)))
     created = [
         MigrationNote("created", name, "table")
         for name in sorted(set(_tables(connection)) - before)
@@ -78,10 +83,7 @@ def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Mi
     """
     engine = sa.create_engine(sqlalchemy_url(dsn, variable=variable), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        name = sa.literal("sync_pipeline migrate")
-        connection.execute(
-            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0)))
-        )
+        _lock(connection)
         return adopt(connection, meta)
 
 

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from sync_pipeline.errors import EntityBusy
+from sync_pipeline.merge.advisory_locks import entity_lock
 from sync_pipeline.merge.review import undo
 from sync_pipeline.merge.review.undo import Undone
-from sync_pipeline.merge.session import lock_name
 from sync_pipeline.model.entity import Local
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import boolean
@@ -318,7 +318,7 @@ def test_undoing_waits_for_no_sync_for_ever_and_says_who_is_in_the_way(bench: Wo
     run = synced(bench, shop())
     bench.run("set lock_timeout = '50ms'")
     with bench.open() as app, app.transaction():
-        app.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(SHOP)])
+        app.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [entity_lock(SHOP)])
 
         with pytest.raises(EntityBusy, match="shops/shop is being synced by another run"):
             take_back(bench, run)
