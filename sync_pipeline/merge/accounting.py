@@ -36,18 +36,8 @@ class Counts:
         """The sum of all terms but `read`."""
         return sum(self.as_dict().values()) - self.read
 
-    @property
-    def changed(self) -> int:
-        """Rows of the target that the run wrote or wanted to write."""
-        return self.inserted + self.updated + self.conflicted
-
-    @property
-    def troubled(self) -> int:
-        """Records that did not land although nobody decided so."""
-        return self.rejected + self.parked
-
     def check(self, what: str) -> None:
-        """Hold the identity.
+        """Check the identity.
 
         Raises:
             Imbalance: naming the terms.

@@ -1,7 +1,8 @@
 """Apply: write only the rows and fields that really change, with their before-images, and move the base.
 
-Each bulk statement runs under a savepoint. When one row makes it fail, the statement is split until the
-culprit is alone; it is tried again when the others have landed, and then rejected with the constraint's name.
+Each bulk statement runs under a savepoint. When a row makes it fail, its range of rows is halved until the
+failing row is alone; that row is retried after the others are written, and then rejected with the name of the
+constraint.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ MOVES_BASE = sql.SQL(
     "p._state not in ('parked', 'owned_elsewhere') and not p._stale"
     " and (p._state <> 'conflicted' or p._d is not null)"
 )
-"""The base is what was accepted: of a row that is not ours, or not the only one of its key, nothing is."""
+"""Which records move the base: it holds what was accepted, so not those of other owners' rows, of keys that
+the target repeats, or older than what it holds."""
 
 
 @dataclass
@@ -46,14 +48,14 @@ class _Refused:
     error: psycopg.DatabaseError
 
 
-def is_of_a_row(error: psycopg.DatabaseError) -> bool:
-    """Whether one row can cause the error; what a trigger raises counts as such, whatever its code."""
+def is_row_error(error: psycopg.DatabaseError) -> bool:
+    """Whether a single row can cause the error; whatever a trigger raises counts as such."""
     raised = (error.sqlstate or "").startswith("P0") or type(error) is psycopg.DatabaseError
     return raised or isinstance(error, ROW_ERRORS)
 
 
 class Writer:
-    """Applies one entity's plan within the run's transaction."""
+    """Writes one entity's plan within the run's transaction."""
 
     def __init__(
         self, connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID
@@ -78,23 +80,24 @@ class Writer:
             refused += self._bulk(self._update(), sql.SQL("p._writes"))
         if self._summary.states.get("inserted"):
             refused += self._bulk(self._insert(), sql.SQL("p._state = 'inserted'"))
-        for one in self._again(refused):
-            self._refuse(one.seq, one.error)
-        self._forget_rejected()
+        for row in self._retry(refused):
+            self._reject(row.seq, row.error)
+        self._drop_rejected()
         self._move_base()
 
-    def _again(self, refused: list[_Refused]) -> list[_Refused]:
-        """Try refused rows again as long as that helps.
+    def _retry(self, refused: list[_Refused]) -> list[_Refused]:
+        """Retry refused rows as long as a round writes at least one of them.
 
         A row may need one that was written after it: a parent in the same table, a unique value that
-        another row has given up. Each round goes the other way, so that a chain needs only two.
+        another row has given up. Each round goes in the opposite order, so that a chain of rows, each of
+        which needs the next, takes two rounds and not one for each row.
         """
         landed = 1
         while refused and landed:
             still: list[_Refused] = []
-            for one in reversed(refused):
+            for row in reversed(refused):
                 before = len(still)
-                written = self._split(one.statement, one.seq, one.seq, still)
+                written = self._split(row.statement, row.seq, row.seq, still)
                 self._check_landed(1, written + len(still) - before)
             landed, refused = len(refused) - len(still), still
         return refused
@@ -132,11 +135,11 @@ class Writer:
         return row[0] if row else 0
 
     def _split(self, statement: sql.Composed, low: int, high: int, refused: list[_Refused]) -> int:
-        """Run a range of sequence numbers; on a row's error halve it until the culprit is alone."""
+        """Run a range of sequence numbers; on a row's error halve it until the failing row is alone."""
         try:
             return self._run_range(statement, low, high)
         except psycopg.DatabaseError as error:
-            if not is_of_a_row(error):
+            if not is_row_error(error):
                 raise
             if len(refused) >= MOST_REJECTIONS:
                 raise TargetRefused(
@@ -160,15 +163,22 @@ class Writer:
         for relation in (self._rel.plan, self._rel.rows):
             self._connection.execute(sql.SQL("create index on {} (_seq)").format(relation))
 
-    def _refuse(self, seq: int, error: psycopg.Error) -> None:
+    def _reject(self, seq: int, error: psycopg.Error) -> None:
         query = sql.SQL(
-            "select p._state, {}, coalesce(r._raw, {} || to_jsonb(r.*) - '_seq' - '_absent' - '_raw')"
-            " from {} p join {} r using (_seq) where p._seq = %s"
+            """
+            select
+                p._state,
+                concat_ws(', ', {keys}),
+                coalesce(r._raw, {key} || to_jsonb(r.*) - '_seq' - '_absent' - '_raw')
+            from {plan} p
+            join {rows} r using (_seq)
+            where p._seq = %s
+            """
         ).format(
-            sql.SQL("concat_ws(', ', {})").format(columns(self._rel.entity.key, "p")),
-            self._rel.key_json("p"),
-            self._rel.plan,
-            self._rel.rows,
+            keys=columns(self._rel.entity.key, "p"),
+            key=self._rel.key_json("p"),
+            plan=self._rel.plan,
+            rows=self._rel.rows,
         )
         row = self._connection.execute(query, [seq]).fetchone()
         assert row
@@ -177,23 +187,18 @@ class Writer:
         reason = f"{key}: {message_with_detail(error)}"
         self.rejections[seq] = Rejection(reason, values, seq, error.diag.constraint_name)
 
-    def _forget_rejected(self) -> None:
-        """Take refused records out of the plan, so that base, conflicts and counts leave them alone."""
+    def _drop_rejected(self) -> None:
+        """Remove rejected records from the plan, so that base, conflicts and counts leave them alone."""
         if not self.rejections:
             return
-        refused = list(self.rejections)
-        gone = sql.SQL("delete from {} where _seq = any(%s)").format(self._rel.plan)
-        noted = sql.SQL("update {} set _state = 'rejected' where _seq = any(%s)").format(
-            self._rel.seen
-        )
-        self._connection.execute(gone, [refused])
-        self._connection.execute(noted, [refused])
+        rejected = list(self.rejections)
+        delete = sql.SQL("delete from {} where _seq = any(%s)").format(self._rel.plan)
+        mark = sql.SQL("update {} set _state = 'rejected' where _seq = any(%s)")
+        self._connection.execute(delete, [rejected])
+        self._connection.execute(mark.format(self._rel.seen), [rejected])
 
     def _update(self) -> sql.Composed:
-        """Write the taken fields of rows that exist, and keep what they held before.
-
-        Both happen in one statement: its parts share a snapshot, so the image is of the row before.
-        """
+        """Write the taken fields of rows that exist, with their before-images."""
         rel, entity = self._rel, self._rel.entity
         taken = [(i + 1, entity.values[i].column) for i in self._summary.taken]
         sets = [
@@ -204,12 +209,30 @@ class Writer:
         ]
         sets += [self._stamped(stamp, "t") for stamp in entity.stamps if not stamp.insert_only]
         return sql.SQL(
-            "with written as (update {target} t set {sets} from {plan} p join {rows} r on r._seq = p._seq"
-            " where {same} and p._writes and p._seq between %(low)s and %(high)s returning p._seq),"
-            " image as (insert into sync.change (run_id, system, entity, key, action, before, after)"
-            " select {run}, {system}, {entity}, {key}, 'update', {before}, {after} from written"
-            " join {plan} p using (_seq) join {rows} r using (_seq) join {target} t on {same})"
-            " select count(*) from written"
+            """
+            with written as (
+                update {target} t
+                -- One statement for all rows: a field that a row does not take is set to what it holds.
+                set {sets}
+                from {plan} p
+                join {rows} r on r._seq = p._seq
+                -- Only rows that change: an unchanged row costs no dead tuple and fires no trigger.
+                where {same}
+                    and p._writes
+                    and p._seq between %(low)s and %(high)s
+                returning p._seq
+            ),
+            image as (
+                insert into sync.change (run_id, system, entity, key, action, before, after)
+                select {run}, {system}, {entity}, {key}, 'update', {before}, {after}
+                from written
+                join {plan} p using (_seq)
+                join {rows} r using (_seq)
+                -- All parts of the statement share its snapshot: t is the row as it was before the update.
+                join {target} t on {same}
+            )
+            select count(*) from written
+            """
         ).format(
             target=rel.target,
             sets=listed(sets),
@@ -243,50 +266,76 @@ class Writer:
         if entity.owner:
             names.append(entity.owner.column)
             values.append(sql.Literal(entity.owner.mark))
-        # A row of the same key that was committed since our snapshot makes this fail with 40001, and the
-        # whole plan is made again; it is never overwritten unseen. Without an index the table is locked.
         arbiter = sql.SQL("on conflict ({}) do nothing").format(columns(entity.key))
         return sql.SQL(
-            "with written as (insert into {} ({}) select {} from {} p join {} r on r._seq = p._seq"
-            " where p._state = 'inserted' and p._seq between %(low)s and %(high)s"
-            " {} returning 1) select count(*) from written"
+            """
+            with written as (
+                insert into {target} ({names})
+                select {values}
+                from {plan} p
+                join {rows} r on r._seq = p._seq
+                where p._state = 'inserted'
+                    and p._seq between %(low)s and %(high)s
+                -- Somebody may have committed the same key since our snapshot. Under repeatable read that
+                -- fails with 40001 and the whole plan is made again, so such a row is never overwritten
+                -- unseen. Without a unique index the table is locked instead.
+                {arbiter}
+                returning 1
+            )
+            select count(*) from written
+            """
         ).format(
-            rel.target,
-            columns(names),
-            listed(values),
-            rel.plan,
-            rel.rows,
-            arbiter if entity.unique_key else sql.SQL(""),
+            target=rel.target,
+            names=columns(names),
+            values=listed(values),
+            plan=rel.plan,
+            rows=rel.rows,
+            arbiter=arbiter if entity.unique_key else sql.SQL(""),
         )
 
     def _move_base(self) -> None:
-        """The base becomes what the source delivered, for every record whose fate is settled."""
+        """Set the base to what the source delivered, for every accepted record."""
         self._connection.execute(self._update_base())
         self._connection.execute(self._insert_base())
         rel = self._rel
+        # Records that the base already held are not in the plan, but their rows are no longer missing.
         self._connection.execute(
             sql.SQL(
-                "update {} b set _missing_since = null from {} s"
-                " where b._missing_since is not null and s._state is null and {}"
-            ).format(rel.base, rel.seen, rel.same_key("b", "s"))
+                """
+                update {base} b
+                set _missing_since = null
+                from {seen} s
+                where b._missing_since is not null and s._state is null and {same}
+                """
+            ).format(base=rel.base, seen=rel.seen, same=rel.same_key("b", "s"))
         )
 
     def _update_base(self) -> sql.Composed:
         rel = self._rel
         partial = rel.entity.absent == "unknown"
         sets = [_delivered(c, partial=partial) for c in rel.value_columns]
-        known = sql.SQL(
+        # A field stays unknown until a partial record has it for the first time.
+        unknown = sql.SQL(
             "(select array_agg(name) from unnest(b._unknown) as name where name = any(r._absent))"
         )
         return sql.SQL(
-            "update {base} b set {sets} _digest = p._digest, _modified = p._modified, _run = {run},"
-            " _unknown = {known}, _missing_since = null from {plan} p join {rows} r on r._seq = p._seq"
-            " where {same} and p._has_base and {moves}"
+            """
+            update {base} b
+            set {sets}
+                _digest = p._digest,
+                _modified = p._modified,
+                _run = {run},
+                _unknown = {unknown},
+                _missing_since = null
+            from {plan} p
+            join {rows} r on r._seq = p._seq
+            where {same} and p._has_base and {moves}
+            """
         ).format(
             base=rel.base,
             sets=sql.SQL("").join(sql.SQL("{}, ").format(s) for s in sets),
             run=self._run,
-            known=known if partial else sql.SQL("null"),
+            unknown=unknown if partial else sql.SQL("null"),
             plan=rel.plan,
             rows=rel.rows,
             same=rel.same_key("b", "p"),
@@ -296,10 +345,15 @@ class Writer:
     def _insert_base(self) -> sql.Composed:
         rel = self._rel
         return sql.SQL(
-            "insert into {base} ({names}, _digest, _modified, _run, _unknown, _inserted_by)"
-            " select {keys}, {values} p._digest, p._modified, {run}, r._absent,"
-            " case when p._state = 'inserted' then {run} end"
-            " from {plan} p join {rows} r on r._seq = p._seq where not p._has_base and {moves}"
+            """
+            insert into {base} ({names}, _digest, _modified, _run, _unknown, _inserted_by)
+            select
+                {keys}, {values} p._digest, p._modified, {run}, r._absent,
+                case when p._state = 'inserted' then {run} end
+            from {plan} p
+            join {rows} r on r._seq = p._seq
+            where not p._has_base and {moves}
+            """
         ).format(
             base=rel.base,
             names=columns(rel.mapped_columns),
@@ -313,6 +367,7 @@ class Writer:
 
 
 def _delivered(column: str, *, partial: bool) -> sql.Composed:
+    """The base's new value of a field; what a partial record leaves out stays as it was delivered before."""
     name = ident(column)
     if not partial:
         return sql.SQL("{} = r.{}").format(name, name)
@@ -324,10 +379,10 @@ def _delivered(column: str, *, partial: bool) -> sql.Composed:
 def _image(taken: list[tuple[int, str]], alias: str) -> sql.Composed:
     """The taken fields of one row as jsonb.
 
-    Text put together by concat_ws costs a third of jsonb_object_agg over a lateral join, because it
-    needs no row per field.
+    Concatenated as text, which takes a third of the time of jsonb_object_agg over a lateral join: that
+    needs a row per field.
     """
-    parts = (
+    members = (
         sql.SQL(
             "case when p._d[{}] & 1 = 1 then {} || coalesce(to_json({})::text, 'null') end"
         ).format(
@@ -337,4 +392,4 @@ def _image(taken: list[tuple[int, str]], alias: str) -> sql.Composed:
         )
         for i, column in taken
     )
-    return sql.SQL("('{{' || concat_ws(',', {}) || '}}')::jsonb").format(listed(parts))
+    return sql.SQL("('{{' || concat_ws(',', {}) || '}}')::jsonb").format(listed(members))

@@ -1,4 +1,4 @@
-"""What a read of everything leaves in the base beside what it has delivered, to account for both counts."""
+"""Base rows that a full scan neither delivered nor proved missing: they reconcile source and table counts."""
 
 from __future__ import annotations
 
@@ -12,37 +12,56 @@ from sync_pipeline.postgres.connect import Connection
 
 
 def leftovers(
-    connection: Connection, rel: Relations, parts: Collection[str] | None = None
+    connection: Connection, rel: Relations, partitions: Collection[str] | None = None
 ) -> dict[str, int]:
-    """Rows of the base that no record of a complete read has confirmed, in the transaction of its merge.
+    """Count base rows that no record of a complete read has confirmed.
 
     Args:
-        connection: in that transaction.
+        connection: in the transaction of the merge.
         rel: the entity's tables.
-        parts: those that were read, where it was not the whole.
+        partitions: those that were read; None: all.
 
     Returns:
         `not_accepted`: records that were rejected, parked, another owner's, or of a repeated key;
-        `held_back`: keys of which all records were so, while an earlier one had landed;
-        `undelivered`: no record had their key, and yet they are not concluded to be missing.
+        `held_back`: keys of which all records were so, while an earlier one had been merged;
+        `undelivered`: no record had their key, and yet they are not marked missing.
     """
-    # With set operations, to which null is a value like any other, as it may be in a key.
+    # Set operations compare nulls as equal, which a key column may hold; a join would need more.
     query = sql.SQL(
-        "with live as (select {keys} from {base} b where _missing_since is null and {within}),"
-        " delivered as (select {of_seen}, s._state = 'rejected' or p._state in ('parked', 'owned_elsewhere')"
-        " or (p._state = 'conflicted' and p._d is null) as back"
-        " from {seen} s left join {plan} p using (_seq))"
-        " select (select count(*) from delivered where back),"
-        " (select count(*) from (select {keys} from live intersect select {keys} from delivered where back"
-        " except select {keys} from delivered where back is not true) x),"
-        " (select count(*) from (select {keys} from live except select {keys} from delivered) x)"
+        """
+        with live as (
+            select {keys} from {base} b where _missing_since is null and {within}
+        ),
+        delivered as (
+            select
+                {seen_keys},
+                s._state = 'rejected'
+                    or p._state in ('parked', 'owned_elsewhere')
+                    or (p._state = 'conflicted' and p._d is null) as held_back
+            from {seen} s
+            left join {plan} p using (_seq)
+        )
+        select
+            (select count(*) from delivered where held_back),
+            (
+                select count(*)
+                from (
+                    select {keys} from live
+                    intersect
+                    select {keys} from delivered where held_back
+                    except
+                    select {keys} from delivered where held_back is not true
+                ) x
+            ),
+            (select count(*) from (select {keys} from live except select {keys} from delivered) x)
+        """
     ).format(
         keys=columns(rel.entity.key),
         base=rel.base,
-        of_seen=columns(rel.entity.key, "s"),
+        seen_keys=columns(rel.entity.key, "s"),
         seen=rel.seen,
         plan=rel.plan,
-        within=rel.within(parts, "b"),
+        within=rel.within(partitions, "b"),
     )
     row: Any = connection.execute(query).fetchone()
     return {"not_accepted": row[0], "held_back": row[1], "undelivered": row[2]}

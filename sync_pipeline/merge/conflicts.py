@@ -1,8 +1,9 @@
-"""Conflicts: recorded with all three values when a plan is applied, and settled by a person later.
+"""Conflicts: recorded with all three values when a plan is applied, and resolved by a person later.
 
-Kinds: `field` (both sides changed it), `owner` (the source wants a row of another owner), `deleted` (the
-source changed a row that was deleted locally), `missing` (the source dropped a row with local edits),
-`repeated` (the target has several rows of the key, so nobody can say which one is meant).
+Kinds recorded here: `field` (both sides changed it), `owner` (the source differs from a row of another
+owner), `deleted` (the source changed a row that was deleted locally), `repeated` (the target has several rows
+of the key, so it is unclear which one is meant). `missing` records kind `missing` (a row with local edits
+that the source no longer has), `patches` records kind `patch`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sync_pipeline.postgres.connect import Connection
 def record(
     connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID
 ) -> dict[str, int]:
-    """Record what the plan disputes; to be called before the plan is applied, while local values stand.
+    """Record the plan's conflicts. Call before the plan is applied, while the target holds local values.
 
     Returns:
         How many conflicts of each kind were recorded.
@@ -40,26 +41,46 @@ def record(
 
 
 def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Composed) -> int:
-    """Insert conflicts; an older unresolved one about the same field has been overtaken.
+    """Insert conflicts; they replace older unresolved ones about the same field.
 
-    What is in dispute between the same values already, or was settled for the local side, is not new: a row
-    whose base does not move is found again by every full read.
+    The base of another owner's row, or of a repeated key, does not move, so every full read finds the same
+    conflict again. It is not new while it is open between the same values, or was resolved for local.
 
     Returns:
         How many were inserted.
     """
     statement = sql.SQL(
-        "with found as (select f.* from ({found}) f where f.kind not in ('owner', 'repeated')"
-        " or not exists (select from sync.conflict o where o.system = {system} and o.entity = {entity}"
-        " and o.key = f.key and o.kind = f.kind and o.source is not distinct from f.source"
-        " and o.local is not distinct from f.local"
-        " and (o.resolved_at is null or o.resolution = 'local'))),"
-        " overtaken as (update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from found"
-        " where c.resolved_at is null and c.system = {system}"
-        " and c.entity = {entity} and c.key = found.key and c.kind = found.kind"
-        " and c.field is not distinct from found.field)"
-        " insert into sync.conflict (system, entity, key, kind, field, base, local, source, kept, run_id)"
-        " select {system}, {entity}, key, kind, field, base, local, source, kept, {run} from found"
+        """
+        with found as (
+            select f.*
+            from ({found}) f
+            where f.kind not in ('owner', 'repeated')
+                or not exists (
+                    select from sync.conflict o
+                    where o.system = {system}
+                        and o.entity = {entity}
+                        and o.key = f.key
+                        and o.kind = f.kind
+                        and o.source is not distinct from f.source
+                        and o.local is not distinct from f.local
+                        and (o.resolved_at is null or o.resolution = 'local')
+                )
+        ),
+        overtaken as (
+            update sync.conflict c
+            set resolved_at = now(), resolution = 'overtaken'
+            from found
+            where c.resolved_at is null
+                and c.system = {system}
+                and c.entity = {entity}
+                and c.key = found.key
+                and c.kind = found.kind
+                and c.field is not distinct from found.field
+        )
+        insert into sync.conflict (system, entity, key, kind, field, base, local, source, kept, run_id)
+        select {system}, {entity}, key, kind, field, base, local, source, kept, {run}
+        from found
+        """
     ).format(
         found=found,
         system=sql.Literal(rel.entity.system),
@@ -81,12 +102,22 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
         for i, column in ((i, rel.entity.values[i].column) for i in summary.conflicting)
     )
     return sql.SQL(
-        "select {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,"
-        " case when p._d[v.i] & {take} > 0 then 'source' when p._d[v.i] & {open} > 0 then 'ask'"
-        " else 'local' end as kept"
-        " from {plan} p join {rows} r on r._seq = p._seq left join {base} b on {base_key}"
-        " join {target} t on {target_key}, lateral (values {values}) as v(i, name, base, local, source)"
-        " where p._d && {disputing} and p._d[v.i] = any({disputing})"
+        """
+        select
+            {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,
+            case
+                when p._d[v.i] & {take} > 0 then 'source'
+                when p._d[v.i] & {open} > 0 then 'ask'
+                else 'local'
+            end as kept
+        from {plan} p
+        join {rows} r on r._seq = p._seq
+        left join {base} b on {base_key}
+        join {target} t on {target_key},
+            lateral (values {values}) as v(i, name, base, local, source)
+        -- The first test spares the rows without a conflict the expansion into fields.
+        where p._d && {conflicting} and p._d[v.i] = any({conflicting})
+        """
     ).format(
         key=rel.key_json("p"),
         take=sql.Literal(TAKE),
@@ -98,20 +129,24 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
         target=rel.target,
         target_key=rel.same_key("t", "p"),
         values=values,
-        disputing=CONFLICTING,
+        conflicting=CONFLICTING,
     )
 
 
 def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
     """Fields in which two aliases differ, as a jsonb object of one of them; null when none does.
 
-    What is looked up on the target is no wish of the source, so it is not among them.
+    Looked-up fields are left out: the source does not deliver them.
     """
     looked_up = {f.column for f, _ in rel.entity.lookups}
-    parts = (
+    members = (
         sql.SQL(
-            "case when {given} and {l} is distinct from {r}"
-            " then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null') end"
+            """
+            case
+                when {given} and {l} is distinct from {r}
+                then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null')
+            end
+            """
         ).format(
             given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(c)),
             l=ident(left, c),
@@ -122,20 +157,31 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composa
         for c in rel.value_columns
         if c not in looked_up
     )
-    return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(listed(parts))
+    return sql.SQL("('{{' || nullif(concat_ws(',', {}), '') || '}}')::jsonb").format(
+        listed(members)
+    )
 
 
 def _owner_conflicts(rel: Relations) -> sql.Composed:
-    """Rows of another owner that are not as the source has them.
+    """Rows of another owner that differ from the source.
 
-    A copy of such a row may only lag behind it: then the two agree when the copy has been brought up to date,
-    and the conflict is closed. It is not told from an edit of the copy, because an edit must not be lost.
+    The source may only hold a copy that lags behind the row. That cannot be distinguished from an edit of
+    the copy, and an edit must not be lost: both are conflicts, and one that was a lag closes when they agree.
     """
     return sql.SQL(
-        "select * from (select {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,"
-        " {local} as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r._seq = p._seq join {held} t on {same}"
-        " where p._state = 'owned_elsewhere' and not p._stale) x where source is not null"
+        """
+        select *
+        from (
+            select
+                {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,
+                {local} as local, {source} as source, 'local' as kept
+            from {plan} p
+            join {rows} r on r._seq = p._seq
+            join {held} t on {same}
+            where p._state = 'owned_elsewhere' and not p._stale
+        ) x
+        where source is not null
+        """
     ).format(
         key=rel.key_json("p"),
         local=_differing(rel, "r", "t", "t"),
@@ -148,14 +194,23 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
 
 
 def _resolve_agreed(rel: Relations) -> sql.Composed:
-    """What is no longer in dispute: a row that is as the source wants it, or that has become ours."""
+    """Close owner conflicts of rows that now equal the source's record, or that have become ours."""
     return sql.SQL(
-        "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {plan} p"
-        " join {rows} r on r._seq = p._seq left join {held} t on {same}"
-        " where p._state not in ('parked', 'stale') and not p._stale"
-        " and (p._state <> 'owned_elsewhere' or t.ctid is not null and {differing} is null)"
-        " and c.resolved_at is null and c.kind = 'owner' and c.system = {system}"
-        " and c.entity = {entity} and c.key = {key}"
+        """
+        update sync.conflict c
+        set resolved_at = now(), resolution = 'overtaken'
+        from {plan} p
+        join {rows} r on r._seq = p._seq
+        left join {held} t on {same}
+        where p._state not in ('parked', 'stale')
+            and not p._stale
+            and (p._state <> 'owned_elsewhere' or t.ctid is not null and {differing} is null)
+            and c.resolved_at is null
+            and c.kind = 'owner'
+            and c.system = {system}
+            and c.entity = {entity}
+            and c.key = {key}
+        """
     ).format(
         plan=rel.plan,
         rows=rel.rows,
@@ -170,8 +225,12 @@ def _resolve_agreed(rel: Relations) -> sql.Composed:
 
 def _any_owner_conflict(connection: Connection, rel: Relations) -> bool:
     row = connection.execute(
-        "select exists (select from sync.conflict where resolved_at is null and kind = 'owner'"
-        " and system = %s and entity = %s)",
+        """
+        select exists (
+            select from sync.conflict
+            where resolved_at is null and kind = 'owner' and system = %s and entity = %s
+        )
+        """,
         [rel.entity.system, rel.entity.name],
     ).fetchone()
     return bool(row and row[0])
@@ -179,10 +238,17 @@ def _any_owner_conflict(connection: Connection, rel: Relations) -> bool:
 
 def _repeated_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
-        "select {key} as key, 'repeated' as kind, null::text as field, null::jsonb as base,"
-        " jsonb_build_object('rows', t._times) as local, to_jsonb(r.*) - '_seq' - '_raw' - '_absent'"
-        " as source, 'local' as kept from {plan} p join {rows} r on r._seq = p._seq"
-        " join {held} t on {same} where p._state = 'conflicted' and t._times > 1"
+        """
+        select
+            {key} as key, 'repeated' as kind, null::text as field, null::jsonb as base,
+            jsonb_build_object('rows', t._times) as local,
+            to_jsonb(r.*) - '_seq' - '_raw' - '_absent' as source,
+            'local' as kept
+        from {plan} p
+        join {rows} r on r._seq = p._seq
+        join {held} t on {same}
+        where p._state = 'conflicted' and t._times > 1
+        """
     ).format(
         key=rel.key_json("p"),
         plan=rel.plan,
@@ -194,10 +260,19 @@ def _repeated_conflicts(rel: Relations) -> sql.Composed:
 
 def _deleted_conflicts(rel: Relations) -> sql.Composed:
     return sql.SQL(
-        "select * from (select {key} as key, 'deleted' as kind, null::text as field, {base} as base,"
-        " null::jsonb as local, {source} as source, 'local' as kept from {plan} p"
-        " join {rows} r on r._seq = p._seq join {base_table} b on {same}"
-        " where p._state = 'deleted_locally' and not p._stale) x where source is not null"
+        """
+        select *
+        from (
+            select
+                {key} as key, 'deleted' as kind, null::text as field, {base} as base,
+                null::jsonb as local, {source} as source, 'local' as kept
+            from {plan} p
+            join {rows} r on r._seq = p._seq
+            join {base_table} b on {same}
+            where p._state = 'deleted_locally' and not p._stale
+        ) x
+        where source is not null
+        """
     ).format(
         key=rel.key_json("p"),
         base=_differing(rel, "r", "b", "b"),
@@ -210,33 +285,52 @@ def _deleted_conflicts(rel: Relations) -> sql.Composed:
 
 
 def examples(connection: Connection, rel: Relations, run_id: UUID, limit: int) -> list[str]:
-    """Some conflicts of a run in words, those over rows of other owners first."""
+    """Some conflicts of a run as text, those about rows of other owners first."""
     found = connection.execute(
-        "select format('%%s %%s%%s', kind, (select string_agg(value, ', ') from jsonb_each_text(key)),"
-        " ': ' || coalesce(field, (select string_agg(name, ', ') from jsonb_object_keys("
-        "case when jsonb_typeof(source) = 'object' then source else '{}' end) as name))) from sync.conflict"
-        " where system = %s and entity = %s and run_id = %s and resolved_at is null"
-        " order by kind <> 'owner', id limit %s",
+        """
+        select format(
+            '%%s %%s%%s',
+            kind,
+            (select string_agg(value, ', ') from jsonb_each_text(key)),
+            ': ' || coalesce(
+                field,
+                (
+                    select string_agg(name, ', ')
+                    from jsonb_object_keys(
+                        case when jsonb_typeof(source) = 'object' then source else '{}' end
+                    ) as name
+                )
+            )
+        )
+        from sync.conflict
+        where system = %s and entity = %s and run_id = %s and resolved_at is null
+        order by kind <> 'owner', id
+        limit %s
+        """,
         [rel.entity.system, rel.entity.name, run_id, limit],
     )
     return [text for (text,) in found]
 
 
 def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list[int]) -> None:
-    """Take back this run's conflicts of records that turned out to be rejected.
+    """Remove this run's conflicts of records that the target refused, and reopen those they had replaced.
 
-    To be called in the transaction that recorded them: its moment tells which it had overtaken.
+    Call in the transaction that recorded them: its now() identifies the ones that it replaced.
     """
     if not refused:
         return
-    place = sql.SQL("c.system = %s and c.entity = %s and c.key = {} and s._seq = any(%s)").format(
-        rel.key_json("s")
-    )
+    of_refused = sql.SQL(
+        "c.system = %s and c.entity = %s and c.key = {} and s._seq = any(%s)"
+    ).format(rel.key_json("s"))
     parameters = [rel.entity.system, rel.entity.name, refused]
-    gone = sql.SQL("delete from sync.conflict c using {} s where {} and c.run_id = %s")
-    connection.execute(gone.format(rel.seen, place), [*parameters, run_id])
-    back = sql.SQL(
-        "update sync.conflict c set resolved_at = null, resolution = null from {} s where {}"
-        " and c.resolution = 'overtaken' and c.resolved_at = now()"
+    delete = sql.SQL("delete from sync.conflict c using {} s where {} and c.run_id = %s")
+    connection.execute(delete.format(rel.seen, of_refused), [*parameters, run_id])
+    reopen = sql.SQL(
+        """
+        update sync.conflict c
+        set resolved_at = null, resolution = null
+        from {} s
+        where {} and c.resolution = 'overtaken' and c.resolved_at = now()
+        """
     )
-    connection.execute(back.format(rel.seen, place), parameters)
+    connection.execute(reopen.format(rel.seen, of_refused), parameters)

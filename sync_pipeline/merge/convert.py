@@ -37,7 +37,7 @@ class Rejection:
     Attributes:
         reason: names the field, the value and the rule.
         record: the raw record.
-        seq: its place in `seen`, when its key could be read.
+        seq: its number in `seen`, when its key could be read.
         constraint: the constraint or index that refused it.
     """
 
@@ -56,7 +56,7 @@ class Keyed:
         keys: converted keys, one tuple per record.
         digests: hexadecimal, one per record.
         modified: the source's modification times; None where unknown.
-        elsewhere: whether the record says that another owner's row is meant.
+        elsewhere: whether the record is of another owner's row.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Keyed:
         self.modified += other.modified
         self.elsewhere += other.elsewhere
 
-    def part(self, which: slice) -> Keyed:
+    def subset(self, which: slice) -> Keyed:
         """Some of the records."""
         return Keyed(
             self.records[which],
@@ -85,7 +85,7 @@ class Keyed:
 
 
 class Converter:
-    """Reads records of one entity."""
+    """Converts records of one entity."""
 
     def __init__(self, entity: Entity) -> None:
         self.entity = entity
@@ -96,7 +96,7 @@ class Converter:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Sixteen bytes that name the mapping: columns, types, source names, key, absent."""
+        """Sixteen bytes that identify the mapping: columns, types, source names, key, absent."""
         shape = [
             [f.column, f.type.name, list(f.type.args), list(f.sources)] for f in self.entity.fields
         ]
@@ -105,7 +105,7 @@ class Converter:
 
     @cached_property
     def _hash(self) -> Any:
-        # Copying the keyed state costs half of setting it up again for every record.
+        # Copying the initialized state takes half the time of initializing it for every record.
         return hashlib.blake2b(digest_size=16, key=self.fingerprint)
 
     def keyed(self, records: Sequence[Record]) -> tuple[Keyed, list[Rejection]]:
@@ -122,18 +122,20 @@ class Converter:
             records, keys = [records[i] for i in usable], [keys[i] for i in usable]
         digests = [self._digest(record) for record in records]
         elsewhere = self._elsewhere(records)
-        return Keyed(list(records), keys, digests, self._moments(records), elsewhere), rejections
+        return Keyed(
+            list(records), keys, digests, self._modified_times(records), elsewhere
+        ), rejections
 
     def _rest_of_key(self, record: Record, reason: str) -> str:
-        """What names a record of which a part of the key cannot be used, beside the part in the reason."""
+        """The usable columns of a key of several columns, to identify the record beside the reason."""
         if len(self._key_fields) == 1:
             return ""
-        parts = ((f.column, source_value(f, record)) for f in self._key_fields)
-        named = [f"{c} {shown(v)}" for c, v in parts if v not in {None, ""} and c not in reason]
+        values = ((f.column, source_value(f, record)) for f in self._key_fields)
+        named = [f"{c} {shown(v)}" for c, v in values if v not in {None, ""} and c not in reason]
         return f"{', '.join(named)}: " if named else ""
 
     def _elsewhere(self, records: Sequence[Record]) -> list[bool]:
-        """Whether each record speaks of another owner's row."""
+        """Whether each record is of another owner's row."""
         owner = self.entity.owner
         if owner is None or owner.source is None:
             return [False] * len(records)
@@ -143,7 +145,7 @@ class Converter:
     def _key_column(
         self, f: Field, records: Sequence[Record], failures: dict[int, str]
     ) -> list[Any]:
-        """One column of the key; always converted, because nothing may refuse a key later."""
+        """One column of the key; always converted, because no later step can reject a key."""
         column = _column(f, records, failures, always=True)
         if not f.nulls_not_distinct and (None in column or "" in column):
             reason = f"{f.sources[0]} is empty, and it is part of the key"
@@ -160,7 +162,7 @@ class Converter:
         digest.update(_canonical(values))
         return digest.hexdigest()
 
-    def _moments(self, records: Sequence[Record]) -> list[dt.datetime | None]:
+    def _modified_times(self, records: Sequence[Record]) -> list[dt.datetime | None]:
         """The source's modification times; None where it is absent or cannot be read.
 
         The full conversion rejects what cannot be read, with the reason.
@@ -170,7 +172,7 @@ class Converter:
         return _column(self._modified, records, {})
 
     def rows(self, keyed: Keyed, picked: Sequence[int]) -> tuple[list[tuple], dict[int, str]]:
-        """Converted values of the picked records, as `lines` takes them.
+        """Converted values of the picked records.
 
         Returns:
             Rows in the order of `picked`, each the absent columns (None unless records are partial)
@@ -188,8 +190,8 @@ class Converter:
 
     def _absent(self, record: Record) -> str | None:
         given = (f for f in self.entity.values if not f.lookup)
-        gone = [f.column for f in given if not any(n in record for n in f.sources)]
-        return copy_format.array(gone or None)
+        absent = [f.column for f in given if not any(n in record for n in f.sources)]
+        return copy_format.array(absent or None)
 
 
 def _column(
@@ -258,10 +260,10 @@ def payload(record: Any) -> Any:
 
 
 def record_fingerprint(record: Any) -> str:
-    """Names a record that has no key, so that delivering it again is not a second rejection."""
+    """Identifies a record without a usable key, so that delivering it again is not a second rejection."""
     return hashlib.blake2b(_canonical(payload(record)), digest_size=16).hexdigest()
 
 
 def key_text(key: tuple[Any, ...]) -> str:
-    """A key for people and messages."""
-    return ", ".join(to_text(part) or "∅" for part in key)
+    """A key as messages show it."""
+    return ", ".join(to_text(value) or "∅" for value in key)

@@ -34,7 +34,7 @@ def line(row: Sequence[Any]) -> bytes:
 
 
 def _line_of_texts(row: Sequence[Any]) -> bytes:
-    # The first is the row's number, which has to come back as one.
+    # The first is the row's number, and `values` has to return it as a number.
     texts = [v if v is None or isinstance(v, str) else str(v) for v in row[1:]]
     try:
         return orjson.dumps([row[0], *texts])[1:-1]
@@ -43,12 +43,12 @@ def _line_of_texts(row: Sequence[Any]) -> bytes:
 
 
 def values(of: bytes) -> list[Any]:
-    """What a line holds."""
+    """The values of a line."""
     return orjson.loads(b"[%b]" % of)
 
 
 def block(lines: Iterable[bytes]) -> bytes:
-    """Lines as they are sent."""
+    """Lines as one block of COPY data."""
     data = b"\n".join(lines)
     # An escaped quote, of which array literals are full, is CSV's as well.
     if data.count(b"\\") != data.count(b'\\"'):

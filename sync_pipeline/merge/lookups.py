@@ -1,8 +1,8 @@
 """Lookups: values that records do not hold, taken from rows of other entities on the target.
 
 They are filled in before the plan is made, and so are merged like any value from the source. A row whose
-record has not changed, but whose looked-up value has, is staged again from its base: the rule then sees a
-change at the source.
+record has not changed, but whose looked-up value has, is staged again from its base; by the merge rule, that
+is then a change at the source.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from sync_pipeline.postgres.connect import Connection
 def fill(
     connection: Connection, rel: Relations, parents: Mapping[str, Entity], *, complete: bool
 ) -> int:
-    """Fill in what is looked up, and stage again what has moved.
-
-    To be called within the run's transaction, when repeated keys are settled.
+    """Fill in looked-up values, and stage rows again whose value has moved.
 
     Args:
-        connection: in the run's transaction.
+        connection: in the run's transaction, after `deduplicate`.
         rel: the entity's tables.
         parents: entities in which values are looked up, by name.
         complete: the scan has seen every record: a row that it did not see is missing, and not staged.
@@ -50,7 +48,7 @@ def _found(
     parents: Mapping[str, Entity],
     aliases: Mapping[str, str],
 ) -> tuple[sql.Composable, list[sql.Composed]]:
-    """Outer joins to what is looked up, and the values that they find.
+    """Outer joins to the rows that hold looked-up values, and expressions of these values.
 
     Args:
         rel: the entity's tables.
@@ -63,15 +61,20 @@ def _found(
     for place, (_, lookup) in enumerate(looked_up):
         parent, alias = Relations(parents[lookup.to]), f"_l{place}"
         there = [there for _, there in lookup.by]
-        # Of several rows the lowest key's, so that the answer is the same in every run.
+        # Of several rows the lowest key's, so that the value is the same in every run.
         order = [*there, *(c for c in parent.entity.key if c not in there)]
         same = AND.join(
             sql.SQL("{} = {}").format(ident(alias, b), ident(aliases[a], a)) for a, b in lookup.by
         )
         joins.append(
             sql.SQL(
-                "left join (select distinct on ({by}) {by}, {take} as _taken from {parent}"
-                " order by {order}) {alias} on {same}"
+                """
+                left join (
+                    select distinct on ({by}) {by}, {take} as _taken
+                    from {parent}
+                    order by {order}
+                ) {alias} on {same}
+                """
             ).format(
                 by=columns(there),
                 take=ident(lookup.take),
@@ -95,8 +98,19 @@ def _fill_staged(
     joins, values = _found(rel, looked_up, parents, _aliases(rel, "s", "w"))
     names = [f.column for f, _ in looked_up]
     return sql.SQL(
-        "update {rows} r set {sets} from (select s._seq, {values} from {seen} s join {rows} w"
-        " on w._seq = s._seq {joins} where s._state is null) v where v._seq = r._seq"
+        """
+        update {rows} r
+        set {sets}
+        -- An update cannot outer-join to its own table, hence the second scan of rows.
+        from (
+            select s._seq, {values}
+            from {seen} s
+            join {rows} w on w._seq = s._seq
+            {joins}
+            where s._state is null
+        ) v
+        where v._seq = r._seq
+        """
     ).format(
         rows=rel.rows,
         sets=listed(sql.SQL("{} = v.{}").format(ident(n), ident(n)) for n in names),
@@ -111,7 +125,7 @@ def _fill_staged(
 def _find_moved(
     rel: Relations, looked_up: list[tuple[Field, Lookup]], parents: Mapping[str, Entity]
 ) -> sql.Composed:
-    """Rows of ours as the source delivered them last, with what is looked up now, where that differs."""
+    """Base rows whose looked-up value differs from the present one, with the present one in its place."""
     joins, values = _found(rel, looked_up, parents, _aliases(rel, "b", "b"))
     named = {f.column: value for (f, _), value in zip(looked_up, values, strict=True)}
     given = [
@@ -119,12 +133,20 @@ def _find_moved(
         for c in rel.mapped_columns
     ]
     return sql.SQL(
-        "create temporary table {moved} on commit drop as"
-        " select {given}, b._digest, b._modified, b._unknown,"
-        " row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next"
-        " from {base} b join {held} t on {same} {joins}"
-        " where b._missing_since is null and {ours} and ({differ})"
-        " and not exists (select from {seen} s where s._wide and s._state is null and {seen_key})"
+        """
+        create temporary table {moved} on commit drop as
+        select
+            {given}, b._digest, b._modified, b._unknown,
+            row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next
+        from {base} b
+        join {held} t on {same}
+        {joins}
+        where b._missing_since is null
+            and {ours}
+            and ({differ})
+            -- A record that this run delivers anew has its looked-up value already.
+            and not exists (select from {seen} s where s._wide and s._state is null and {seen_key})
+        """
     ).format(
         moved=rel.moved,
         given=listed(given),
@@ -143,11 +165,14 @@ def _find_moved(
 
 
 def _see_moved(rel: Relations) -> sql.Composed:
-    """Enter the rows that the source did not deliver in this run, as if it had."""
+    """Add rows that the source did not deliver in this run to `seen`, as if it had."""
     return sql.SQL(
-        "insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)"
-        " select _next, {given}, m._digest, m._modified, false, false from {moved} m"
-        " where not exists (select from {seen} s where s._state is null and {same})"
+        """
+        insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)
+        select _next, {given}, m._digest, m._modified, false, false
+        from {moved} m
+        where not exists (select from {seen} s where s._state is null and {same})
+        """
     ).format(
         seen=rel.seen,
         keys=columns(rel.entity.key),
@@ -158,12 +183,22 @@ def _see_moved(rel: Relations) -> sql.Composed:
 
 
 def _stage_moved(rel: Relations) -> sql.Composed:
-    """Give their values to records that were taken for unchanged."""
+    """Give values to records that were staged as unchanged, so without any."""
     return sql.SQL(
-        "with widened as (update {seen} s set _wide = true from {moved} m"
-        " where s._state is null and not s._wide and {same} returning s._seq, {keys})"
-        " insert into {rows} (_seq, _absent, {values}) select s._seq, m._unknown, {given}"
-        " from widened s join {moved} m on {same}"
+        """
+        with widened as (
+            update {seen} s
+            set _wide = true
+            from {moved} m
+            where s._state is null and not s._wide and {same}
+            returning s._seq, {keys}
+        )
+        -- Without _raw: a row from the base is never parked.
+        insert into {rows} (_seq, _absent, {values})
+        select s._seq, m._unknown, {given}
+        from widened s
+        join {moved} m on {same}
+        """
     ).format(
         seen=rel.seen,
         moved=rel.moved,

@@ -1,4 +1,4 @@
-"""Rows that a complete scan no longer found: marked in the base, and what the entity says of the target."""
+"""Rows that a complete scan no longer found: marked in the base; kept, flagged or deleted on the target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.merge.apply import is_of_a_row
+from sync_pipeline.merge.apply import is_row_error
 from sync_pipeline.merge.plan import missing_table
 from sync_pipeline.merge.relations import AND, Relations, ident
 from sync_pipeline.model.entity import Local
@@ -15,7 +15,7 @@ from sync_pipeline.postgres.connect import Connection
 
 
 def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
-    """Act on the missing rows of a plan; the guard has let them pass."""
+    """Mark the plan's missing rows in the base, and flag or delete them as the entity declares."""
     if rel.entity.missing == "flag":
         connection.execute(_flag(rel, run_id))
     elif rel.entity.missing == "delete":
@@ -35,16 +35,28 @@ def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
     flag = rel.entity.missing_flag
     assert flag
     return sql.SQL(
-        "with written as (update {target} t set {flag} = true from {missing} m"
-        " where {same} and {ours} and t.{flag} is distinct from true returning {key} as key)"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select {run}, {system}, {entity}, w.key, 'update', jsonb_build_object({name}, t.{flag}),"
-        " jsonb_build_object({name}, true) from written w join {target} t on {key} = w.key"
+        """
+        with written as (
+            update {target} t
+            set {flag} = true
+            from {missing} m
+            where {same} and {ours} and t.{flag} is distinct from true
+            returning {key} as key
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select
+            {run}, {system}, {entity}, w.key, 'update',
+            -- The statement's snapshot: t is the row before the update.
+            jsonb_build_object({name}, t.{flag}),
+            jsonb_build_object({name}, true)
+        from written w
+        join {target} t on {key} = w.key
+        """
     ).format(**_names(rel, run_id), flag=ident(flag), name=sql.Literal(flag))
 
 
 def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None:
-    """Take back what was concluded of rows that have come back; before the base is moved."""
+    """Clear the missing mark of rows that reappeared. Call before the base is updated."""
     if rel.entity.missing == "delete":
         connection.execute(_resolve_returned(rel))
     if rel.entity.missing != "flag":
@@ -52,33 +64,57 @@ def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None
     flag = rel.entity.missing_flag
     assert flag
     statement = sql.SQL(
-        "with written as (update {target} t set {flag} = false from {seen} s join {base} b on {back}"
-        " where s._state is null and b._missing_since is not null and {same_seen} and {ours} and t.{flag}"
-        " returning {key} as key)"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select {run}, {system}, {entity}, key, 'update', jsonb_build_object({name}, true),"
-        " jsonb_build_object({name}, false) from written"
+        """
+        with written as (
+            update {target} t
+            set {flag} = false
+            from {seen} s
+            join {base} b on {base_seen}
+            where s._state is null
+                and b._missing_since is not null
+                and {same_seen}
+                and {ours}
+                and t.{flag}
+            returning {key} as key
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select
+            {run}, {system}, {entity}, key, 'update',
+            jsonb_build_object({name}, true),
+            jsonb_build_object({name}, false)
+        from written
+        """
     ).format(
         **_names(rel, run_id),
         flag=ident(flag),
         name=sql.Literal(flag),
         seen=rel.seen,
-        back=rel.same_key("b", "s"),
+        base_seen=rel.same_key("b", "s"),
         same_seen=rel.same_key("t", "s"),
     )
     connection.execute(statement)
 
 
 def _resolve_returned(rel: Relations) -> sql.Composed:
-    """A row that the source has again is no longer in dispute."""
+    """Close missing conflicts of rows that the source has again."""
     return sql.SQL(
-        "update sync.conflict c set resolved_at = now(), resolution = 'overtaken' from {seen} s join {base} b"
-        " on {back} where s._state is null and b._missing_since is not null and c.resolved_at is null"
-        " and c.kind = 'missing' and c.system = {system} and c.entity = {entity} and c.key = {key}"
+        """
+        update sync.conflict c
+        set resolved_at = now(), resolution = 'overtaken'
+        from {seen} s
+        join {base} b on {same}
+        where s._state is null
+            and b._missing_since is not null
+            and c.resolved_at is null
+            and c.kind = 'missing'
+            and c.system = {system}
+            and c.entity = {entity}
+            and c.key = {key}
+        """
     ).format(
         seen=rel.seen,
         base=rel.base,
-        back=rel.same_key("b", "s"),
+        same=rel.same_key("b", "s"),
         system=sql.Literal(rel.entity.system),
         entity=sql.Literal(rel.entity.name),
         key=rel.key_json("s"),
@@ -86,13 +122,14 @@ def _resolve_returned(rel: Relations) -> sql.Composed:
 
 
 def is_unedited(rel: Relations) -> sql.Composed:
-    """Whether nobody here has worked on a row: mapped fields as delivered, local ones at their defaults."""
+    """Whether a row has no local edits: mapped fields as delivered, local ones null or at their defaults."""
     mapped = [
         sql.SQL("t.{c} is not distinct from b.{c}").format(c=ident(c)) for c in rel.value_columns
     ]
     ours = {rel.entity.missing_flag, rel.entity.owner.column if rel.entity.owner else None}
     locals_ = [c for c in rel.entity.columns if isinstance(c, Local) and c.column not in ours]
-    # The moment of the insert is in every column that has it by default; an edit moves one of them at most.
+    # A default such as now() cannot be computed again. All columns that have one got the same value when the
+    # row was inserted, and an edit changes at most one of them: compare them with each other.
     moments = [c.column for c in locals_ if c.default and c.default.endswith(")")]
     own = [
         sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
@@ -105,21 +142,21 @@ def is_unedited(rel: Relations) -> sql.Composed:
         )
         for c in locals_
     ]
-    # Of a column that the entity does not declare nobody here knows the default.
-    strange = sql.SQL(
+    # The default of a column that the entity does not declare is unknown: any value counts as an edit.
+    undeclared = sql.SQL(
         "not exists (select from jsonb_each(to_jsonb(t.*) - {}::text[]) x where x.value <> 'null')"
     ).format(sql.Literal([c.column for c in rel.entity.columns]))
-    return AND.join([*mapped, *own, strange])
+    return AND.join([*mapped, *own, undeclared])
 
 
 def _delete_range(connection: Connection, statement: sql.Composed, low: int, high: int) -> None:
-    """Delete a range of the missing rows, all but those that the database holds on to."""
+    """Delete a range of the missing rows; on a row's error halve it, and keep the rows that still fail."""
     try:
         with connection.transaction():
             connection.execute(statement, {"low": low, "high": high})
             return
     except psycopg.DatabaseError as error:
-        if not is_of_a_row(error):
+        if not is_row_error(error):
             raise
     if low < high:
         middle = (low + high) // 2
@@ -128,23 +165,41 @@ def _delete_range(connection: Connection, statement: sql.Composed, low: int, hig
 
 
 def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
-    """Delete rows nobody here has edited, keeping the whole row as its before-image."""
+    """Delete rows without local edits, keeping the whole row as its before-image."""
     return sql.SQL(
-        "with gone as (delete from {target} t using {missing} m, {base} b"
-        " where {same} and {base_same} and {ours} and {unedited}"
-        " and m._seq between %(low)s and %(high)s returning {key} as key, to_jsonb(t.*) as image),"
-        " forgotten as (delete from {base} b using gone where {base_key} = gone.key)"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select {run}, {system}, {entity}, key, 'delete', image, '{{}}' from gone"
+        """
+        with deleted as (
+            delete from {target} t
+            using {missing} m, {base} b
+            where {same}
+                and {base_same}
+                and {ours}
+                and {unedited}
+                and m._seq between %(low)s and %(high)s
+            returning {key} as key, to_jsonb(t.*) as image
+        ),
+        -- With its base: should the source deliver the key again, the row is inserted, not deleted_locally.
+        forgotten as (
+            delete from {base} b using deleted where {base_key} = deleted.key
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select {run}, {system}, {entity}, key, 'delete', image, '{{}}'
+        from deleted
+        """
     ).format(**_names(rel, run_id), unedited=is_unedited(rel), base_key=rel.key_json("b"))
 
 
 def _conflict_kept(rel: Relations, run_id: UUID) -> sql.Composed:
-    """What is left of them: rows that people have edited, or that others still refer to."""
+    """Conflicts for the missing rows that were not deleted: edited here, or referenced by other rows."""
     return sql.SQL(
-        "insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)"
-        " select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}"
-        " from {missing} m join {target} t on {same} join {base} b on {base_same} where {ours}"
+        """
+        insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)
+        select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}
+        from {missing} m
+        join {target} t on {same}
+        join {base} b on {base_same}
+        where {ours}
+        """
     ).format(**_names(rel, run_id))
 
 

@@ -23,7 +23,7 @@ class PatchResult:
 
     Attributes:
         counts: candidates by outcome; `set` is what was written.
-        reports: ties and conflicts in words, a few of each.
+        reports: ties and conflicts as text, a few of each.
     """
 
     counts: dict[str, int]
@@ -40,21 +40,23 @@ def run(
         system: whose entities the patch names.
         patch: the declaration.
         run_id: names the run; its before-images are recorded under it.
-        everything: over all rows, not only over those that this run touched.
+        everything: over all rows, not only over those whose base moved in this run.
 
     Raises:
         EntityBusy: another run is syncing one of the ends.
     """
     started_at = dt.datetime.now(dt.UTC)
     entity, other = Relations(system[patch.entity]), Relations(system[patch.other])
-    whose = _Run(run_id, everything)
+    scope = _Run(run_id, everything)
 
     def work() -> PatchResult:
-        connection.execute("drop table if exists pg_temp.wish")
+        connection.execute(
+            "drop table if exists pg_temp.candidate"
+        )  # of an attempt that is retried
         if isinstance(patch, BackLink):
-            result = _back_link(connection, patch, entity, other, whose)
+            result = _back_link(connection, patch, entity, other, scope)
         else:
-            result = _copy_through(connection, patch, entity, other, whose)
+            result = _copy_through(connection, patch, entity, other, scope)
         result.counts["set"] = _write(connection, patch, entity, run_id)
         facts: dict[str, Any] = result.counts | {"reports": result.reports}
         step = runs.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
@@ -66,13 +68,13 @@ def run(
 
 @dataclass(frozen=True)
 class _Run:
-    """Which run patches, and how far it looks."""
+    """Which run patches, and which rows it covers."""
 
     id: UUID
     everything: bool
 
     def touched(self, rel: Relations, alias: str) -> sql.Composable:
-        """Whether the row of an alias is to be looked at: its base moved in this run."""
+        """The condition that the patch covers the row of an alias: its base moved in this run."""
         if self.everything:
             return sql.SQL("true")
         return sql.SQL("exists (select from {} b where {} and b._run = {})").format(
@@ -88,20 +90,40 @@ def _back_link(
     run: _Run,
 ) -> PatchResult:
     key, other_key = entity.entity.key[0], other.entity.key[0]
-    # Whoever else names an invoice is looked at too, or else the oldest would lose to whoever came last.
-    claims = sql.SQL(
-        "create temporary table wish on commit drop as with claim as materialized ("
-        "select o.{other_key} as other_key, o.{oldest} as oldest, w.wanted, {other_touched} as touched"
-        " from {other} o, unnest(o.{back}) as w(wanted)),"
-        " concerned as (select wanted from claim where touched"
-        " union select t.{key} from {entity} t where {entity_touched})"
-        " select *, case when key is null then 'not_found' when held = other_key then 'same'"
-        " when held is not null or winner <> other_key then 'conflict' else 'set' end as outcome"
-        " from (select distinct on (c.wanted, c.other_key) c.wanted, c.other_key, t.{key} as key,"
-        " nullif(t.{column}, '') as held, first_value(c.other_key) over (partition by c.wanted"
-        " order by c.oldest nulls last, c.other_key) as winner"
-        " from claim c left join {entity} t on t.{key} = c.wanted"
-        " where c.wanted in (select wanted from concerned)) wish"
+    statement = sql.SQL(
+        """
+        create temporary table candidate on commit drop as
+        with claim as materialized (
+            select
+                o.{other_key} as other_key, o.{oldest} as oldest, w.claimed,
+                {other_touched} as touched
+            from {other} o, unnest(o.{back}) as w(claimed)
+        ),
+        -- Every claim on a row that one touched row claims, or the oldest would lose to the latest.
+        concerned as (
+            select claimed from claim where touched
+            union
+            select t.{key} from {entity} t where {entity_touched}
+        )
+        select
+            *,
+            case
+                when key is null then 'not_found'
+                when held = other_key then 'same'
+                when held is not null or winner <> other_key then 'conflict'
+                else 'set'
+            end as outcome
+        from (
+            select distinct on (c.claimed, c.other_key)
+                c.claimed, c.other_key, t.{key} as key, nullif(t.{column}, '') as held,
+                first_value(c.other_key) over (
+                    partition by c.claimed order by c.oldest nulls last, c.other_key
+                ) as winner
+            from claim c
+            left join {entity} t on t.{key} = c.claimed
+            where c.claimed in (select claimed from concerned)
+        ) x
+        """
     ).format(
         key=ident(key),
         column=ident(patch.column),
@@ -113,27 +135,51 @@ def _back_link(
         other_touched=run.touched(other, "o"),
         entity_touched=run.touched(entity, "t"),
     )
-    connection.execute(claims)
-    _record_claims(connection, patch, entity, run.id)
+    connection.execute(statement)
+    _record_conflicts(connection, patch, entity, run.id)
     found = connection.execute(
-        "select format('%s is claimed by %s but holds %s', wanted, other_key, coalesce(held, winner))"
-        " from pg_temp.wish where outcome = 'conflict' order by wanted, other_key limit 5"
+        """
+        select format('%s is claimed by %s but holds %s', claimed, other_key, coalesce(held, winner))
+        from pg_temp.candidate
+        where outcome = 'conflict'
+        order by claimed, other_key
+        limit 5
+        """
     )
     return PatchResult(_outcomes(connection), [text for (text,) in found])
 
 
-def _record_claims(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> None:
-    """Record rival claims as conflicts, each once, and not against what a person has decided."""
+def _record_conflicts(
+    connection: Connection, patch: Patch, entity: Relations, run_id: UUID
+) -> None:
+    """Record competing claims as conflicts, each once, and none that a person has resolved."""
     connection.execute(
         sql.SQL(
-            "insert into sync.conflict (system, entity, key, kind, field, local, source, kept, run_id)"
-            " select {system}, {entity}, key_json, 'patch', {column}, held, source, 'local',"
-            " {run} from (select jsonb_build_object({key}, wanted) as key_json,"
-            " to_jsonb(coalesce(held, winner)) as held, to_jsonb(other_key) as source from pg_temp.wish"
-            " where outcome = 'conflict') c where not exists (select from sync.conflict x"
-            " where x.system = {system} and x.entity = {entity} and x.key = c.key_json and x.kind = 'patch'"
-            " and x.field = {column} and (x.source = c.source"
-            " or (x.resolution = 'source' and x.source = c.held and x.local = c.source)))"
+            """
+            insert into sync.conflict (system, entity, key, kind, field, local, source, kept, run_id)
+            select {system}, {entity}, key_json, 'patch', {column}, held, source, 'local', {run}
+            from (
+                select
+                    jsonb_build_object({key}, claimed) as key_json,
+                    to_jsonb(coalesce(held, winner)) as held,
+                    to_jsonb(other_key) as source
+                from pg_temp.candidate
+                where outcome = 'conflict'
+            ) c
+            where not exists (
+                select from sync.conflict x
+                where x.system = {system}
+                    and x.entity = {entity}
+                    and x.key = c.key_json
+                    and x.kind = 'patch'
+                    and x.field = {column}
+                    and (
+                        x.source = c.source
+                        -- Resolved for the source: the former local value is now the one that competes.
+                        or (x.resolution = 'source' and x.source = c.held and x.local = c.source)
+                    )
+            )
+            """
         ).format(
             system=sql.Literal(entity.entity.system),
             entity=sql.Literal(patch.entity),
@@ -152,13 +198,22 @@ def _copy_through(
     run: _Run,
 ) -> PatchResult:
     statement = sql.SQL(
-        "create temporary table wish on commit drop as"
-        " select t.{key} as key, (array_agg(o.{take} order by o.{oldest} nulls last, o.{other_key}))[1]"
-        " as other_key, count(distinct o.{take}) as candidates, case when count(o.{take}) = 0"
-        " then 'no_candidate' else 'set' end as outcome"
-        " from {entity} t left join {other} o on o.{through} = t.{key} and coalesce(o.{take}, '') <> ''"
-        " where coalesce(t.{column}, '') = '' and ({entity_touched} or t.{key} in"
-        " (select o.{through} from {other} o where {other_touched})) group by t.{key}"
+        """
+        create temporary table candidate on commit drop as
+        select
+            t.{key} as key,
+            (array_agg(o.{take} order by o.{oldest} nulls last, o.{other_key}))[1] as other_key,
+            count(distinct o.{take}) as candidates,
+            case when count(o.{take}) = 0 then 'no_candidate' else 'set' end as outcome
+        from {entity} t
+        left join {other} o on o.{through} = t.{key} and coalesce(o.{take}, '') <> ''
+        where coalesce(t.{column}, '') = ''
+            and (
+                {entity_touched}
+                or t.{key} in (select o.{through} from {other} o where {other_touched})
+            )
+        group by t.{key}
+        """
     ).format(
         key=ident(entity.entity.key[0]),
         other_key=ident(other.entity.key[0]),
@@ -173,7 +228,7 @@ def _copy_through(
     )
     connection.execute(statement)
     ties = connection.execute(
-        "select key, other_key, candidates from pg_temp.wish where candidates > 1 order by key"
+        "select key, other_key, candidates from pg_temp.candidate where candidates > 1 order by key"
     ).fetchall()
     result = PatchResult(_outcomes(connection) | {"ties": len(ties)})
     result.reports = [
@@ -183,7 +238,7 @@ def _copy_through(
 
 
 def _outcomes(connection: Connection) -> dict[str, int]:
-    rows = connection.execute("select outcome, count(*) from pg_temp.wish group by outcome")
+    rows = connection.execute("select outcome, count(*) from pg_temp.candidate group by outcome")
     counts = dict(rows.fetchall())
     return {"candidates": sum(counts.values())} | {
         name: counts.get(name, 0)
@@ -192,22 +247,33 @@ def _outcomes(connection: Connection) -> dict[str, int]:
 
 
 def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> int:
-    """Set what is to be set, if the row is ours and still empty there, and keep before-images.
-
-    Both happen in one statement: its parts share a snapshot, so the image is of the row before.
+    """Fill the empty links of rows that are ours, with before-images.
 
     Returns:
         Rows written.
     """
     cursor = connection.execute(
         sql.SQL(
-            "with written as (update {target} t set {column} = w.other_key from pg_temp.wish w"
-            " where t.{key} = w.key and w.outcome = 'set' and coalesce(t.{column}, '') = '' and {ours}"
-            " returning w.key, w.other_key)"
-            " insert into sync.change (run_id, system, entity, key, action, before, after)"
-            " select {run}, {system}, {entity}, jsonb_build_object({key_name}, w.key), 'update',"
-            " jsonb_build_object({name}, t.{column}), jsonb_build_object({name}, w.other_key)"
-            " from written w join {target} t on t.{key} = w.key"
+            """
+            with written as (
+                update {target} t
+                set {column} = c.other_key
+                from pg_temp.candidate c
+                where t.{key} = c.key
+                    and c.outcome = 'set'
+                    and coalesce(t.{column}, '') = ''
+                    and {ours}
+                returning c.key, c.other_key
+            )
+            insert into sync.change (run_id, system, entity, key, action, before, after)
+            select
+                {run}, {system}, {entity}, jsonb_build_object({key_name}, w.key), 'update',
+                -- All parts of the statement share its snapshot: t is the row before the update.
+                jsonb_build_object({name}, t.{column}),
+                jsonb_build_object({name}, w.other_key)
+            from written w
+            join {target} t on t.{key} = w.key
+            """
         ).format(
             target=entity.target,
             column=ident(patch.column),

@@ -1,8 +1,7 @@
 """Whether a target is ready for an entity: a few catalog queries before every run.
 
-Only what would make every run fail or repeat rows is looked at here; `doctoring` says all the rest, what
-each costs and how to mend it. An index is judged by its definition, never by its name: unique, valid,
-total, on exactly the key.
+Only what would make every run fail or repeat rows is checked here; `doctor` has the full checks and repairs.
+An index is judged by its definition, never by its name: unique, valid, total, on exactly the key.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from sync_pipeline.remedies import FIX, MIGRATE, typed
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the target that a run needs to be otherwise.
+    """A reason why a run cannot start on this target.
 
     Attributes:
         entity: its system and name.
-        problem: what is not as it should be.
-        remedy: how people mend it.
-        mended: whether `doctor --fix` mends it.
+        problem: what is wrong with the target.
+        remedy: how people repair it.
+        fixable: whether `doctor --fix` repairs it.
     """
 
     entity: str
     problem: str
     remedy: str
-    mended: bool = False
+    fixable: bool = False
 
 
 _INDEX = f"{MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
@@ -53,17 +52,16 @@ def check(connection: Connection, rel: Relations) -> None:
     found = list(findings(connection, rel))
     if found:
         what = "; ".join(f"{f.problem} ({f.remedy})" for f in found)
-        mends = (
-            f"; `{typed('doctor --fix')}` mends what it can" if any(f.mended for f in found) else ""
-        )
+        repairs = any(f.fixable for f in found)
+        fix = f"; `{typed('doctor --fix')}` repairs what it can" if repairs else ""
         raise TargetNotPrepared(
             f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}. `{typed('doctor')}`"
-            f" shows all findings{mends}."
+            f" shows all findings{fix}."
         )
 
 
 def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
-    """What keeps an entity from being synced into this target."""
+    """Everything that prevents an entity from being synced into this target."""
     entity = rel.entity
     name = f"{entity.system}/{entity.name}"
     types: list[dict[str, LiteralString]] = []
@@ -74,11 +72,11 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         remedy = MIGRATE if is_ours else _NOT_OURS
         types.append(_columns(connection, text))
         if not types[-1]:
-            yield Finding(name, f"{what} {text} does not exist", remedy, mended=is_ours)
+            yield Finding(name, f"{what} {text} does not exist", remedy, fixable=is_ours)
             continue
-        wanted = rel.mapped_columns if relation is rel.base else written(entity)
-        for column in (c for c in wanted if c not in types[-1]):
-            yield Finding(name, f"{what} {text} has no column {column}", remedy, mended=is_ours)
+        needed = rel.mapped_columns if relation is rel.base else written(entity)
+        for column in (c for c in needed if c not in types[-1]):
+            yield Finding(name, f"{what} {text} has no column {column}", remedy, fixable=is_ours)
         if is_ours:
             remedy = MIGRATE if relation is rel.base else _INDEX
             yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
@@ -102,8 +100,11 @@ def written(entity: Entity) -> list[str]:
 
 def _columns(connection: Connection, relation: str) -> dict[str, LiteralString]:
     rows = connection.execute(
-        "select attname, format_type(atttypid, -1) from pg_attribute where attrelid = to_regclass(%s)"
-        " and attnum > 0 and not attisdropped",
+        """
+        select attname, format_type(atttypid, -1)
+        from pg_attribute
+        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
+        """,
         [relation],
     )
     return dict(rows.fetchall())
@@ -118,7 +119,7 @@ def comparable(connection: Connection, one: LiteralString, other: LiteralString)
         return one != "json"
     if {one, other} & _BINARY:
         return False  # 0.1 in binary is another number than 0.1 in decimal: every row would look edited
-    # Asked of the types and not of the tables, which somebody may have locked.
+    # By type, without reading the tables, which another session may have locked.
     query = sql.SQL("select null::{} is distinct from null::{}")
     try:
         with connection.transaction():
@@ -132,27 +133,41 @@ def _index_findings(
     connection: Connection, entity: Entity, what: str, relation: str, remedy: str
 ) -> Iterator[Finding]:
     name = f"{entity.system}/{entity.name}"
-    # What an index only includes does not matter to ON CONFLICT. Two nulls collide where the index says
-    # so, or where there are none.
     rows: list[tuple[Any, ...]] = connection.execute(
-        "select array(select a.attname::text from unnest(i.indkey) with ordinality k(number, place)"
-        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number"
-        " where k.place <= i.indnkeyatts), i.indexrelid::regclass::text, i.indimmediate,"
-        " coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) or not exists"
-        " (select from pg_attribute a where a.attrelid = i.indrelid and a.attname = any(%s)"
-        " and not a.attnotnull)"
-        " from pg_index i where i.indrelid = to_regclass(%s) and i.indisunique and i.indisvalid"
-        " and i.indpred is null and i.indexprs is null",
+        """
+        select
+            array(
+                select a.attname::text
+                from unnest(i.indkey) with ordinality k(number, place)
+                join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+                -- Columns that the index only includes do not matter to ON CONFLICT.
+                where k.place <= i.indnkeyatts
+            ),
+            i.indexrelid::regclass::text,
+            i.indimmediate,
+            -- Nulls are unique too: nulls not distinct (Postgres 15), or no column of the key admits one.
+            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
+            or not exists (
+                select from pg_attribute a
+                where a.attrelid = i.indrelid and a.attname = any(%s) and not a.attnotnull
+            )
+        from pg_index i
+        where i.indrelid = to_regclass(%s)
+            and i.indisunique
+            and i.indisvalid
+            and i.indpred is null
+            and i.indexprs is null
+        """,
         [[f.column for f in entity.key_fields if f.nulls_not_distinct], relation],
     ).fetchall()
     key = ", ".join(entity.key)
     usable = [row for row in rows if set(row[0]) == set(entity.key)]
     if not usable:
         problem = f"{what} has no valid, total unique index on ({key})"
-        yield Finding(name, problem, remedy, mended=True)
+        yield Finding(name, problem, remedy, fixable=True)
     elif not any(nulls for *_, nulls in usable):
         problem = f"{what} has a unique index on ({key}) that lets a null repeat"
-        yield Finding(name, problem, FIX, mended=True)
+        yield Finding(name, problem, FIX, fixable=True)
     for index in (index for _, index, immediate, _ in usable if not immediate):
         yield Finding(
             name,
@@ -162,5 +177,5 @@ def _index_findings(
 
 
 def exists(connection: Connection, rel: Relations) -> bool:
-    """Whether the target table is there at all."""
+    """Whether the target table exists."""
     return bool(_columns(connection, rel.target.as_string(connection)))

@@ -1,4 +1,4 @@
-"""Field changes as people see them: short, with personal data and long texts cut down."""
+"""A plan as people see it: its field changes, with personal data and long texts cut down."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from psycopg import sql
 
-from sync_pipeline.model.entity import Entity
+from sync_pipeline.merge.plan import PlanSummary
+from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.postgres.connect import Connection
 
 SHOWN = 48  # characters of a value; enough to recognise it
 
@@ -28,19 +31,52 @@ class FieldChange:
     new: str
 
 
-def field_changes(entity: Entity, rows: Iterable[tuple[Any, ...]]) -> list[FieldChange]:
-    """Rows of (key, state, column, old, new) in readable form."""
-    personal = {f.column for f in entity.fields if f.personal}
+def field_changes(
+    connection: Connection, rel: Relations, summary: PlanSummary, limit: int
+) -> list[FieldChange]:
+    """Field changes that the plan would make, at most `limit`."""
+    if not summary.taken:
+        return []
+    personal = {f.column for f in rel.entity.fields if f.personal}
     return [
         FieldChange(
-            ", ".join(str(part) for part in key.values()),
+            ", ".join(str(value) for value in key.values()),
             state,
             column,
             shortened(old, personal=column in personal),
             shortened(new, personal=column in personal),
         )
-        for key, state, column, old, new in rows
+        for key, state, column, old, new in connection.execute(_changes(rel, summary, limit))
     ]
+
+
+def _changes(rel: Relations, summary: PlanSummary, limit: int) -> sql.Composed:
+    fields = listed(
+        sql.SQL("({}, {}, to_jsonb({}), to_jsonb({}))").format(
+            sql.Literal(i + 1), sql.Literal(column), ident("t", column), ident("r", column)
+        )
+        for i, column in ((i, rel.entity.values[i].column) for i in summary.taken)
+    )
+    return sql.SQL(
+        """
+        select {key}, p._state, v.name, v.old, v.new
+        -- Limited before the join: each row that is written changes at least one field.
+        from (select * from {plan} where _writes order by _seq limit {limit}) p
+        join {rows} r on r._seq = p._seq
+        join {target} t on {same},
+            lateral (values {fields}) as v(i, name, old, new)
+        where p._d[v.i] & 1 = 1
+        limit {limit}
+        """
+    ).format(
+        key=rel.key_json("p"),
+        plan=rel.plan,
+        rows=rel.rows,
+        target=rel.target,
+        same=rel.same_key("t", "p"),
+        fields=fields,
+        limit=sql.Literal(limit),
+    )
 
 
 def shortened(value: Any, *, personal: bool = False) -> str:

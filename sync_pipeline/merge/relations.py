@@ -19,9 +19,9 @@ COMMA = sql.SQL(", ")
 AND = sql.SQL(" and ")
 
 
-def ident(*parts: str) -> sql.Identifier:
+def ident(*names: str) -> sql.Identifier:
     """A quoted, possibly qualified identifier."""
-    return sql.Identifier(*parts)
+    return sql.Identifier(*names)
 
 
 def columns(names: Iterable[str], alias: str | None = None) -> sql.Composed:
@@ -29,9 +29,9 @@ def columns(names: Iterable[str], alias: str | None = None) -> sql.Composed:
     return COMMA.join(ident(alias, n) if alias else ident(n) for n in names)
 
 
-def listed(parts: Iterable[sql.Composable]) -> sql.Composed:
+def listed(expressions: Iterable[sql.Composable]) -> sql.Composed:
     """Expressions separated by commas."""
-    return COMMA.join(parts)
+    return COMMA.join(expressions)
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Relations:
         """The table that people and apps also edit."""
         return ident(self.entity.schema, self.entity.table)
 
-    def within(self, parts: Collection[str] | None, alias: str) -> sql.Composable:
-        """The condition that a row is of one of these parts of the entity; None means all."""
-        if parts is None:
+    def within(self, partitions: Collection[str] | None, alias: str) -> sql.Composable:
+        """The condition that a row is in one of these partitions of the entity; None means all."""
+        if partitions is None:
             return sql.SQL("true")
         column = self.entity.partition_by
         return sql.SQL("{} = any({}::text[]::{}[])").format(
             ident(alias, column),
-            sql.Literal(sorted(parts)),
+            sql.Literal(sorted(partitions)),
             sql.SQL(self.entity.field(column).type.name),  # pyright: ignore[reportArgumentType]
         )
 
@@ -60,18 +60,23 @@ class Relations:
     def held(self) -> sql.Composable:
         """The target's rows, one for each key, to be read under the alias `t`.
 
-        Of a table that repeats keys, one that is not ours stands for the others.
+        Of several rows of a key, one of another owner, if there is one: then the key is left alone.
         """
         if self.entity.unique_key:
             return self.target
         return sql.SQL(
-            "(select distinct on ({keys}) x.ctid, x.*, count(*) over (partition by {keys}) as _times"
-            " from {target} x order by {keys}, {ours})"
+            """
+            (
+                select distinct on ({keys}) x.ctid, x.*, count(*) over (partition by {keys}) as _times
+                from {target} x
+                order by {keys}, {ours}
+            )
+            """
         ).format(keys=columns(self.entity.key, "x"), target=self.target, ours=self.ours("x"))
 
     @cached_property
     def repeats(self) -> sql.SQL:
-        """Whether several rows of the target have the key of the alias `t`, which is `held`."""
+        """Whether several rows of the target have the key of `t`, an alias of `held`."""
         return sql.SQL("false" if self.entity.unique_key else "coalesce(t._times > 1, false)")
 
     @cached_property
@@ -100,7 +105,7 @@ class Relations:
 
     @cached_property
     def moved(self) -> sql.Identifier:
-        """Temporary: rows whose looked-up values have moved; their numbers are those of `seen`."""
+        """Temporary: rows whose looked-up values have moved; numbered as in `seen`."""
         return ident("pg_temp", f"moved_{self.entity.name}"[:63])
 
     @cached_property
@@ -121,19 +126,19 @@ class Relations:
     def same_key(self, left: str, right: str) -> sql.Composed:
         """Equality of the key between two aliases.
 
-        Only columns in which null counts are compared with IS NOT DISTINCT FROM: it rules out hash
+        Only columns in which null is a value are compared with IS NOT DISTINCT FROM: it rules out hash
         and merge joins, which the other columns keep possible.
         """
-        parts: list[sql.Composable] = []
+        tests: list[sql.Composable] = []
         for f in self.entity.key_fields:
             test = sql.SQL("{} is not distinct from {}" if f.nulls_not_distinct else "{} = {}")
-            parts.append(test.format(ident(left, f.column), ident(right, f.column)))
-        return AND.join(parts)
+            tests.append(test.format(ident(left, f.column), ident(right, f.column)))
+        return AND.join(tests)
 
     def unmatched(self, alias: str) -> sql.Composable:
         """Whether an outer join found no row for that alias.
 
-        Asked of a key column, because the row's own address would rule out reading the index alone.
+        Tests a key column: testing ctid would rule out an index-only scan.
         """
         never_null = (f.column for f in self.entity.key_fields if not f.nulls_not_distinct)
         return sql.SQL("{} is null").format(ident(alias, next(never_null, "ctid")))

@@ -4,12 +4,12 @@ Every record goes to `seen` by key and digest; only records that the base does n
 same form are converted and go to `rows`. So an unchanged record costs a few bytes and no conversion.
 
 A chunk is converted and sent by a thread of its own while the source reads on: the thread mostly waits for
-the server, so fetching, decoding and the server's work overlap. There is never more than one chunk on its
-way, and nobody else touches the connection meanwhile.
+the server, so fetching, decoding and the server's work overlap. At most one chunk is in flight, and no other
+code uses the connection meanwhile.
 
 Staging runs in autocommit: no transaction and no snapshot is held on the target while a slow source is
-read. What was sent is also kept in a local spool, so that a target that goes away is staged again
-without asking the source twice.
+read. What was sent is also kept in a local spool, so that after an outage of the target it is staged again
+without a second read of the source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ Recover = Callable[[psycopg.OperationalError], None]
 
 @dataclass
 class Chunk:
-    """One chunk as it goes to the server; what the spool keeps.
+    """One chunk as it is sent to the server and kept in the spool.
 
     Attributes:
         sequence: the chunk's numbers, consecutive.
@@ -93,7 +93,7 @@ class Stage:
         self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sync-stage-")  # noqa: SIM115
 
     def close(self) -> None:
-        """Give up what is on its way and the spool; the temporary tables go with their session."""
+        """Cancel the chunk in flight and delete the spool; the temporary tables end with their session."""
         if self._sending and not self._sending.done():
             with suppress(psycopg.Error):
                 self._connection.cancel_safe()
@@ -107,9 +107,18 @@ class Stage:
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
         seen = sql.SQL(
-            "create temporary table {} (_seq bigint not null, {}, _digest uuid not null,"
-            " _modified timestamptz, _elsewhere boolean not null, _wide boolean not null, _state text)"
-        ).format(rel.seen, listed(keys))
+            """
+            create temporary table {seen} (
+                _seq bigint not null,          -- order of arrival
+                {keys},
+                _digest uuid not null,
+                _modified timestamptz,         -- the source's modification time
+                _elsewhere boolean not null,   -- the record is of another owner's row
+                _wide boolean not null,        -- has values in rows: the base does not hold it in this form
+                _state text                    -- null: takes part in the merge
+            )
+            """
+        ).format(seen=rel.seen, keys=listed(keys))
         rows = sql.SQL("create temporary table {} ({})").format(
             rel.rows, listed([sql.SQL("_seq bigint not null, _raw jsonb, _absent text[]"), *values])
         )
@@ -120,13 +129,13 @@ class Stage:
         return sql.SQL("{} {}").format(ident(column), sql.SQL(self._types[column]))
 
     def add(self, records: Batch) -> None:
-        """Stage a batch of any size; what is raised may be about the batch before.
+        """Stage a batch of any size. An error may concern the batch before, which was still in flight.
 
         Raises:
             SourceBroken: so many records were rejected that the mapping cannot be right.
         """
         for start in range(0, len(records), CHUNK):
-            # At once, while the records are still in the processor's cache from being decoded.
+            # Now and not in the sender's thread: the records are still in the processor's cache.
             keyed, unkeyed = self._converter.keyed(records[start : start + CHUNK])
             self.read += len(keyed.keys) + len(unkeyed)
             self.unkeyed += unkeyed
@@ -135,7 +144,7 @@ class Stage:
                 self._send_waiting()
 
     def finish(self) -> None:
-        """Wait until everything has arrived; to be called after the last `add`."""
+        """Send the rest and wait until all of it is staged. Call after the last `add`."""
         self._send_waiting()
         self._await_sent()
         self._with_reconnect(self._mark_rejected)
@@ -193,10 +202,10 @@ class Stage:
             return
         middle = len(sequence) // 2
         for half in (slice(None, middle), slice(middle, None)):
-            self._send(keyed.part(half), sequence[half])
+            self._send(keyed.subset(half), sequence[half])
 
     def _with_reconnect(self, work: Callable[[], T]) -> T:
-        """Do something on the connection, again on the next one when it is lost."""
+        """Run work on the connection; when the connection is lost, again on the next one."""
         while True:
             try:
                 return work()
@@ -207,7 +216,7 @@ class Stage:
         self.rejections[seq] = Rejection(f"{key_text(tuple(key))}: {reason}", record, seq)
 
     def _see(self, sent: Chunk) -> list[int]:
-        """Enter a chunk into `seen`.
+        """Insert a chunk into `seen`.
 
         Returns:
             Numbers of the records that the base does not hold in the same form.
@@ -215,12 +224,22 @@ class Stage:
         rel = self.relations
         keys = rel.entity.key
         statement = sql.SQL(
-            "with entered as (insert into {seen} (_seq, {names}, _digest, _modified, _elsewhere, _wide)"
-            " select {first} + u._n, {given}, u._digest, u._modified, u._elsewhere, {wide}"
-            " from (select _n - 1 as _n, {typed}, _digest::uuid, _modified::timestamptz, _elsewhere::boolean"
-            " from rows from ({arrays}) with ordinality as x({names}, _digest, _modified, _elsewhere, _n)) u"
-            " left join {base} b on {same} returning _seq, _wide)"
-            " select _seq from entered where _wide"
+            """
+            with entered as (
+                insert into {seen} (_seq, {names}, _digest, _modified, _elsewhere, _wide)
+                select {first} + u._n, {given}, u._digest, u._modified, u._elsewhere, {wide}
+                from (
+                    select
+                        _n - 1 as _n, {typed},
+                        _digest::uuid, _modified::timestamptz, _elsewhere::boolean
+                    from rows from ({arrays})
+                        with ordinality as x({names}, _digest, _modified, _elsewhere, _n)
+                ) u
+                left join {base} b on {same}
+                returning _seq, _wide
+            )
+            select _seq from entered where _wide
+            """
         ).format(
             seen=rel.seen,
             names=columns(keys),
@@ -240,7 +259,7 @@ class Stage:
         return sorted(seq for (seq,) in found)
 
     def _key_type(self, column: str) -> sql.SQL:
-        # Without the length: a cast to varchar(n) would cut a key off and make it another one.
+        # Without the length: a cast to varchar(n) truncates, and a truncated key is another row's.
         return sql.SQL(self._bare_types[column])
 
     def _convert(
@@ -262,7 +281,7 @@ class Stage:
         return converted, failures
 
     def _copy(self, rows: Sequence[bytes]) -> dict[int, str]:
-        """COPY lines; on an error split until the culprit is alone.
+        """COPY lines; on an error halve them until the failing line is alone.
 
         Returns:
             The server's reason by number of each row that it refused.
@@ -301,7 +320,7 @@ class Stage:
         self._mark_rejected()
 
     def _reject_sent(self, seq: int, reason: str, sent: Chunk) -> None:
-        """Reject a row of which only the spool is left."""
+        """Reject a row whose record is only in the spool."""
         key = [
             orjson.loads(a)[seq - sent.sequence.start]
             for a in sent.seen[: len(self.relations.entity.key)]
@@ -319,90 +338,6 @@ class Stage:
             except EOFError:
                 return
 
-    def forget_undelivered(self, released: int, parts: Collection[str] | None = None) -> int:
-        """Leave out records that had been parked and that a complete scan no longer found.
-
-        Args:
-            released: how many records were staged before those of the source.
-            parts: those that were read, where it was not the whole.
-
-        Returns:
-            How many were left out.
-        """
-        if not released:
-            return 0
-        rel = self.relations
-        statement = sql.SQL(
-            "update {seen} s set _state = 'gone' where s._seq < {released} and s._state is null and {within}"
-            " and not exists (select from {seen} x where x._seq >= {released} and {same})"
-        ).format(
-            seen=rel.seen,
-            released=sql.Literal(released),
-            within=rel.within(parts, "s"),
-            same=rel.same_key("x", "s"),
-        )
-        return self._connection.execute(statement).rowcount
-
-    def deduplicate(self, released: int = 0) -> int:
-        """Settle keys that were delivered more than once, and gather statistics for the planner.
-
-        What the source delivers now wins over what had been parked. The source's own record wins over its
-        copy of another owner's, which would hide it for ever; then the newest, by the source's modification
-        time. Where that does not tell, what the base holds already wins, so that a source which repeats keys
-        does not change its mind from run to run; then what arrived last. A rejected record competes with
-        nobody.
-
-        Args:
-            released: how many records were staged before those of the source, because their parents came.
-
-        Returns:
-            How many records lost to another one of the same key.
-        """
-        rel = self.relations
-        # Without the marks a few rows are expected where most are found, and each is looked up by itself.
-        seen = ("_seq", *rel.entity.key, "_wide", "_state")
-        for relation, analyzed in ((rel.seen, seen), (rel.rows, ("_seq",))):
-            self._connection.execute(sql.SQL("analyze {} ({})").format(relation, columns(analyzed)))
-        statement = sql.SQL(
-            "with again as (select {keys} from {seen} where _state is null group by {keys}"
-            " having count(*) > 1), ranked as (select s._seq, row_number() over (partition by"
-            " {s_keys} order by {order}) as _place from {seen} s"
-            " join again a on {same} where s._state is null)"
-            " update {seen} s set _state = 'duplicate' from ranked x where s._seq = x._seq and _place > 1"
-        ).format(
-            keys=columns(rel.entity.key),
-            s_keys=columns(rel.entity.key, "s"),
-            order=_ORDER if rel.entity.modified else _ORDER_WITHOUT_TIMES.format(released),
-            seen=rel.seen,
-            same=rel.same_key("a", "s"),
-        )
-        return self._connection.execute(statement).rowcount
-
-    def repeated(self, limit: int) -> list[str]:
-        """Keys of some of the records that lost to another one, with how often they were delivered."""
-        rel = self.relations
-        query = sql.SQL(
-            "select format('%s (%s times)', {shown}, count(*)) from {seen} s where {same_again}"
-            " group by {keys} order by count(*) desc, 1 limit {limit}"
-        ).format(
-            shown=sql.SQL("concat_ws(', ', {})").format(
-                listed(
-                    sql.SQL("coalesce({}::text, '∅')").format(ident("s", c)) for c in rel.entity.key
-                )
-            ),
-            seen=rel.seen,
-            same_again=sql.SQL(
-                "exists (select from {} d where d._state = 'duplicate' and {})"
-            ).format(rel.seen, rel.same_key("d", "s")),
-            keys=columns(rel.entity.key, "s"),
-            limit=sql.Literal(limit),
-        )
-        return [text for (text,) in self._connection.execute(query)]
-
-
-_ORDER = sql.SQL("s._elsewhere, s._modified desc nulls last, s._wide, s._seq desc")
-_ORDER_WITHOUT_TIMES = sql.SQL("s._seq < {}, s._elsewhere, s._wide, s._seq desc")
-
 
 def column_types(
     connection: Connection, rel: Relations
@@ -413,8 +348,11 @@ def column_types(
         Types by column, with and without their length.
     """
     rows = connection.execute(
-        "select attname, format_type(atttypid, atttypmod), format_type(atttypid, -1) from pg_attribute"
-        " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+        """
+        select attname, format_type(atttypid, atttypmod), format_type(atttypid, -1)
+        from pg_attribute
+        where attrelid = %s::regclass and attnum > 0 and not attisdropped
+        """,
         [rel.target.as_string(connection)],
     ).fetchall()
     return {name: full for name, full, _ in rows}, {name: bare for name, _, bare in rows}

@@ -1,4 +1,4 @@
-"""What a source hands to the merge: a lazy stream of batches, and what is known when it ends."""
+"""The interface between a source and the merge: a lazy stream of batches, and the outcome of the read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Batch = Sequence[Record]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an entity was read by the runs that landed.
+    """How far an entity was read by the runs that were committed.
 
     Attributes:
         watermark: the highest modification time that is known to be merged; None before the first run.
-        cursor: what the source itself left to be kept.
+        cursor: what the source stored with its last committed read.
     """
 
     watermark: dt.datetime | None = None
@@ -32,20 +32,19 @@ class SourceOutcome:
     """Filled by the source while its batches are read; final when they end.
 
     Attributes:
-        complete: the scan is proven to have seen every record that exists, or that exists in `parts`.
-        parts: for an entity that is read in parts, the values of its `part` that were read; None: all.
-        vouched: an empty listing is a fact, because what was read together with it is not empty.
-        partition_errors: why parts could not be read, by their values; the others went on.
-        duplicates: records that the source itself gave several times and of which it says which one counts;
-            the others were not passed on.
-        gaps: records older than the newest one seen may have been passed over; the watermark stays.
+        complete: the scan is proven to have seen every record that exists, or that exists in `partitions`.
+        partitions: of a partitioned entity, the values of `partition_by` that were read; None: all.
+        confirmed_empty: an empty listing is a fact, because what was read together with it is not empty.
+        partition_errors: errors of partitions that could not be read; the others were.
+        duplicates: records of repeated keys that the source itself has resolved and not passed on.
+        gaps: records older than the newest one seen may have been skipped; the watermark stays.
         read_started: the moment that the read began, by the source's clock.
         calls: requests made.
         bytes: bytes received.
-        notes: further facts for the run's metadata.
-        problems: parts that could not be read although the rest went on, a line each.
-        cursor: how far the source was read, in its own words; what JSON can hold. It is committed with
-            the rows and handed to the next read.
+        notes: further entries of the run's metadata.
+        problems: what could not be read although the rest was, a line each.
+        cursor: how far the source was read, in the source's own form; a JSON value. It is committed with
+            the rows and passed to the next read.
     """
 
     complete: bool = False
@@ -73,7 +72,7 @@ class EntityBatches:
         outcome: filled while the batches are read.
         overlap: the watermark stays this far before the start of the read, because a source may
             show a record some time after it changed.
-        part: the one part that is read, where each keeps a cursor of its own.
+        partition: the one that is read, where each has a cursor of its own.
     """
 
     entity: Entity

@@ -1,4 +1,4 @@
-"""Reading a synced table back: whole as a DataFrame, or piece by piece."""
+"""Reads a synced table: whole as a DataFrame, or in chunks."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Relation:
 
     def frame(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """The whole table, in memory."""
-        # It takes as long to import as a small run takes to run, and hardly any run needs it.
+        # Its import takes as long as a small run, and few runs need it.
         import pandas as pd  # noqa: PLC0415
 
-        wanted = list(names) if names else [c.column for c in self.entity.columns]
-        return pd.DataFrame([row for chunk in self.iter(wanted) for row in chunk], columns=wanted)
+        chosen = list(names) if names else [c.column for c in self.entity.columns]
+        return pd.DataFrame([row for chunk in self.iter(chosen) for row in chunk], columns=chosen)

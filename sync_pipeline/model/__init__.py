@@ -1,4 +1,4 @@
 """The vocabulary: entities, fields, links, owners, types and levels.
 
-Pure Python. Nothing here knows SQL, Dagster or any particular system.
+Pure Python: no SQL, no Dagster, no particular system.
 """

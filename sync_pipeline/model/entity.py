@@ -2,8 +2,8 @@
 
 An entity lists the columns of its table in the table's order: `Field` is mapped from the source,
 `Local` belongs to the people and apps beside us and is never written, `Stamp` is set by the sync,
-`Serial` by the database. What can be wrong with one declaration is found here, at import; what needs
-the other entities is found by `catalog`.
+`Serial` by the database. Errors of one declaration are found here, at import; errors between entities are
+found in `system`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Policy = Literal["source", "local", "ask"]
 Absent = Literal["cleared", "unknown"]
 WhenMissing = Literal["keep", "flag", "delete"]
 BASE_MARKS = ("_digest", "_modified", "_unknown", "_missing_since", "_run", "_inserted_by")
-"""Columns of every base table beside the mapped ones."""
+"""Columns of every base table besides the mapped ones."""
 PLAN_MARKS = (
     "_absent", "_d", "_elsewhere", "_found", "_has_base", "_n", "_parked_on", "_place", "_raw", "_seq",
     "_stale", "_state", "_times", "_wide", "_writes",
 )  # fmt: skip
-"""Columns of the merge's temporary tables beside the mapped ones."""
+"""Columns of the merge's temporary tables besides the mapped ones."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Link:
 class Lookup:
     """A value that the target itself holds: a column of another entity's row, found by equal columns.
 
-    It is merged like a value from the source: when the other row's changes, it follows, unless somebody
-    here has edited it. Of several rows the one with the lowest key decides.
+    It is merged like a value from the source: when the other row's value changes, it changes too, unless
+    it was edited here. Of several rows the one with the lowest key decides.
 
     Attributes:
         to: the entity whose row holds the value; it is synced first.
@@ -85,9 +85,9 @@ class Field:
         link: what the value points at.
         lookup: where the value is found on the target, when no record holds it.
         default: the column's default in a table that we create; never used to fill a record.
-        null_counts: in a key, null is a value like any other; elsewhere without meaning.
-        null_is_foreign: in a key, others insert rows with null there, which no record has; elsewhere without
-            meaning.
+        nulls_not_distinct: in a key, null is a value like any other; elsewhere without meaning.
+        null_means_other_owner: in a key, others insert rows with null there, which no record has; elsewhere
+            without meaning.
         personal: shortened in previews, logs and messages, because it identifies a person.
         note: for the column's description.
     """
@@ -219,7 +219,7 @@ class Entity:
         columns: every column of the table, in the table's order.
         absent: what a key missing from a source record means.
         modified: mapped column with the source's modification time; None where it keeps none.
-        owner: who may write a row; None where every row is ours.
+        owner: who may write a row; None where the sync may write every row.
         missing: what happens to a row that a complete scan no longer finds.
         missing_flag: local column that `missing="flag"` sets to true.
         after: entities to sync first although no column points at them.
@@ -227,14 +227,14 @@ class Entity:
         unique: further unique column sets of the table.
         indexes: further indexed column sets.
         schema: schema of the table.
-        unique_key: an index on the target keeps the key unique. False for a table that we may not index
+        unique_key: a unique index on the target covers the key. False for a table that we may not index
             and that may repeat keys: the sync locks it against other writers while it applies, and a
             record whose key it repeats is a conflict.
-        place: where the entity's asset stands: the first parts of its asset key.
-        part: mapped column by which the source is read in parts, such as one account or one site at a time;
-            a complete read of some parts says nothing about the others. Empty: it is read as a whole.
-        part_error: local column that holds, in every row of a part, why its last read failed; cleared in
-            the rows that a later read delivers.
+        key_prefix: the first components of the asset key.
+        partition_by: mapped column by which the source is read in partitions, such as one account or one
+            site at a time; a complete read of some says nothing about the others. Empty: not partitioned.
+        partition_error: local column that holds, in every row of a partition, the error of its last read;
+            cleared in the rows that a later read delivers.
     """
 
     name: str
@@ -264,7 +264,7 @@ class Entity:
         """Check the declaration.
 
         Raises:
-            DeclarationError: naming the entity, the place of the literal and what to mend.
+            DeclarationError: with the entity, the file and line of the literal, and the repair.
         """
         if not self.table:
             object.__setattr__(self, "table", self.name)
@@ -291,7 +291,7 @@ class Entity:
 
     @property
     def stamps(self) -> tuple[Stamp, ...]:
-        """Columns that the sync sets by itself."""
+        """Columns that the sync sets."""
         return tuple(c for c in self.columns if isinstance(c, Stamp))
 
     @property
@@ -301,7 +301,7 @@ class Entity:
 
     @property
     def lookups(self) -> Iterator[tuple[Field, Lookup]]:
-        """Mapped fields whose value is found on the target."""
+        """Mapped fields whose value is looked up on the target."""
         return ((f, f.lookup) for f in self.fields if f.lookup)
 
     @property
@@ -323,7 +323,7 @@ class Entity:
         raise KeyError(f"{self.name} maps no column {column!r}")
 
     def bound_to(self, system: str, key_prefix: tuple[str, ...] = ()) -> Entity:
-        """The same entity as a part of `system`, whose asset keys begin with `key_prefix`."""
+        """The same entity within `system`, whose asset keys begin with `key_prefix`."""
         return dataclasses.replace(self, system=system, key_prefix=key_prefix or (system,))
 
 
@@ -332,7 +332,7 @@ def _caller() -> str:
     frame = sys._getframe(1)  # noqa: SLF001  the documented way to name the declaring line
     while frame and (frame.f_code.co_filename in {__file__, dataclasses.__file__, "<string>"}):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown place"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown file"
 
 
 def _problems(entity: Entity) -> Iterator[str]:
@@ -353,7 +353,7 @@ def _problems(entity: Entity) -> Iterator[str]:
     yield from _lookup_problems(entity, mapped)
     for name in (n for n in (entity.schema, entity.table, *columns) if "%" in n):
         yield f"name {name!r} contains %, which psycopg takes for a parameter; rename it on the target"
-    yield from _word_problems(entity)
+    yield from _literal_problems(entity)
 
 
 def _lookup_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
@@ -371,8 +371,8 @@ def _lookup_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
                 yield f"lookup of {f.column!r} goes by {column!r}, which no record holds"
 
 
-def _word_problems(entity: Entity) -> Iterator[str]:
-    """Words that a type checker would refuse, where nobody ran one."""
+def _literal_problems(entity: Entity) -> Iterator[str]:
+    """Values that a type checker rejects, for declarations that none has checked."""
     if entity.absent not in get_args(Absent):
         yield f"absent={entity.absent!r} is neither 'cleared' nor 'unknown'"
     if entity.missing not in get_args(WhenMissing):

@@ -1,7 +1,7 @@
 """Patches: repairs of links that the source left incomplete, declared as data.
 
-A patched value is a local value to the merge: the source still says nothing there, so the next sync
-leaves it alone, and it is undone like any other write.
+To the merge, a patched value is a local value: the source still delivers none, so the next sync leaves it
+alone, and it is undone like any other write.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class BackLink:
         column: the link.
         other: the entity whose list names rows of `entity`.
         back: that list's column.
-        oldest: column of `other` that decides between two that claim the same row.
+        oldest: column of `other` that orders rows which claim the same row; the first one wins.
     """
 
     name: str

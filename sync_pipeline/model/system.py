@@ -1,6 +1,6 @@
-"""A system's entities together: what links between them mean, and what is wrong with them.
+"""Systems: the entities of one source-and-target pairing, and the checks of the links between them.
 
-Levels are computed from the hard links, never typed in by hand.
+Levels are computed from the hard links, never declared.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class System:
         entities: in any order; links decide the order of the sync.
         groups: entities that must change together share one transaction.
         patches: repairs of links, after every sync.
-        place: where its assets stand in the graph: their group, and the first parts of their keys; its
-            name unless it is one direction of two.
+        key_prefix: the first components of its asset keys, and its asset group; its name unless it is one
+            direction of two.
         source: how its source is named in the environment.
         levels: depth of each entity in the link graph, by name.
 
@@ -64,14 +64,14 @@ class System:
 
     @property
     def is_partitioned(self) -> bool:
-        """Whether all of it is read in parts; a key then names a part, or a record of one."""
+        """Whether all entities are partitioned; a requested key then names a partition or a record of one."""
         return all(e.partition_by for e in self.entities)
 
     def together(self, names: Collection[str]) -> tuple[str, ...]:
         """These entities, and those that share a transaction with one of them, in order."""
         groups = [set(group) for group in self.groups if set(group) & set(names)]
-        wanted = set(names).union(*groups)
-        return tuple(e.name for e in self.in_order() if e.name in wanted)
+        chosen = set(names).union(*groups)
+        return tuple(e.name for e in self.in_order() if e.name in chosen)
 
     def in_order(self) -> tuple[Entity, ...]:
         """Entities by level, then as declared: an order in which every parent precedes its children."""

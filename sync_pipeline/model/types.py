@@ -2,7 +2,7 @@
 
 A type is a name that the SQL side maps to a column type, and a conversion. Conversions never guess
 and never lose: a value that does not fit raises `ConversionError`, the record is rejected with that
-reason, and the run goes on. Systems may declare types of their own with the same class.
+reason, and the run goes on. Systems may declare their own types with the same class.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Type:
     """A field type.
 
     Attributes:
-        name: the column type that the SQL side knows: `text`, `integer`, `text[]`, ...
+        name: the column type: `text`, `integer`, `text[]`, ...
         convert: from a source value that is not None to a Python value that psycopg can write, or
             None where the source's value means empty. Raises `ConversionError`.
         plain: Python type whose instances are already converted; a fast path, not a rule.
@@ -105,7 +105,7 @@ def _storable(text: str) -> str:
 
 
 def _json(value: Any, *, ordered: bool = False, unknown: Callable[[Any], str] = str) -> str:
-    """JSON text of a list or object; what JSON does not know is written as a text, as `unknown` says."""
+    """JSON text of a list or object; `unknown` converts values that JSON has no type for."""
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_SORT_KEYS if ordered else 0)
     try:
         return orjson.dumps(value, default=unknown, option=options).decode()
@@ -114,7 +114,7 @@ def _json(value: Any, *, ordered: bool = False, unknown: Callable[[Any], str] = 
 
 
 def _in_json(value: Any) -> str:
-    """The text of what JSON does not know; but a number must not become a text, and bytes are none."""
+    """A value that JSON has no type for, as text; but a number must not become text, and bytes are none."""
     if isinstance(value, Decimal):
         raise ConversionError(f"{shown(str(value))} cannot be kept in JSON to the last digit")
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -201,7 +201,7 @@ def _from_epoch_ms(value: float) -> dt.datetime:
 
 
 def _in_utc(moment: dt.datetime) -> dt.datetime:
-    """The same moment without another offset, which a column without time zone would drop unread."""
+    """The same moment in UTC: a column without time zone would ignore another offset."""
     if moment.tzinfo is None:
         return moment.replace(tzinfo=dt.UTC)
     return moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
@@ -295,7 +295,7 @@ def to_uuid(value: Any) -> _uuid.UUID | None:
 
 
 def to_text_list(value: Any) -> list[str] | None:
-    """A list of texts; a lone text is a list of one, an empty one is empty."""
+    """A list of texts; a single text is a list of one, an empty one is empty."""
     items = value if isinstance(value, list) else [value]
     texts = [text for item in items if item is not None and (text := to_text(item))]
     return texts or None
@@ -319,7 +319,7 @@ def to_json(value: Any) -> Json:
     return Json(encoded)
 
 
-# A NUL inside a plain text is left to the COPY, which refuses it, so that the common case costs nothing.
+# `plain` skips the search for NUL characters: the COPY refuses them, and the common case costs nothing.
 text = Type("text", to_text, str)
 varchar = Type("varchar", to_text, str)
 char = Type("char", to_text)

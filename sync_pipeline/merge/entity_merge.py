@@ -1,0 +1,151 @@
+"""One entity's merge: its state on the way through stage, plan and apply, and its result."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sync_pipeline.merge.accounting import Counts
+from sync_pipeline.merge.apply import Writer
+from sync_pipeline.merge.plan import PlanSummary
+from sync_pipeline.merge.preview import FieldChange
+from sync_pipeline.merge.relations import Relations
+from sync_pipeline.merge.stage import Stage
+from sync_pipeline.merge.stream import EntityBatches
+from sync_pipeline.model.entity import Entity
+
+
+@dataclass
+class MergeResult:
+    """What one run did to one entity.
+
+    Attributes:
+        counts: the terms of the accounting identity.
+        status: `planned` is a dry run.
+        digest: identifies the plan, where it was over budget or only planned.
+        over_budget: what the guard found, also when it was approved.
+        changes: some of the field changes, shortened for people.
+        metadata: further counts and examples for the run's metadata.
+        watermark: where it now stands.
+    """
+
+    entity: Entity
+    counts: Counts
+    status: Literal["completed", "planned"] = "completed"
+    digest: str | None = None
+    over_budget: list[str] = field(default_factory=list)
+    changes: list[FieldChange] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    watermark: dt.datetime | None = None
+
+
+@dataclass
+class EntityMerge:
+    """The state of one entity's merge, from its stage to its result.
+
+    Attributes:
+        released: parked records that were staged again before the source's.
+        looked_up: rows that were staged again because of a lookup.
+        undelivered: released records that a complete scan no longer found.
+        proven: of a partitioned entity, the partitions in which what was not seen is missing.
+    """
+
+    stream: EntityBatches
+    stage: Stage
+    started_at: dt.datetime
+    released: int = 0
+    looked_up: int = 0
+    undelivered: int = 0
+    duplicates: int = 0
+    repeated: list[str] = field(default_factory=list)
+    summary: PlanSummary = field(default_factory=PlanSummary)
+    over_budget: list[str] = field(default_factory=list)
+    digest: str | None = None
+    proven: list[str] | None = None
+    changes: list[FieldChange] = field(default_factory=list)
+    result: MergeResult | None = None
+
+    @property
+    def rel(self) -> Relations:
+        """The entity's tables."""
+        return self.stage.relations
+
+    @property
+    def entity(self) -> Entity:
+        """What is merged."""
+        return self.stream.entity
+
+    @property
+    def label(self) -> str:
+        """The entity as messages name it."""
+        return f"{self.entity.system}/{self.entity.name}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether what was not seen is missing.
+
+        Not after an empty listing, which is more often a fault than a fact, and not with a record whose
+        key could not be read: it may be any row.
+        """
+        listed = self.stage.read > self.released or self.stream.outcome.confirmed_empty
+        return self.stream.outcome.complete and listed and not self.stage.unkeyed
+
+    @property
+    def partitions(self) -> Collection[str] | None:
+        """The partitions that this merge covers; None where it covers the whole entity."""
+        stream = self.stream
+        return stream.outcome.partitions or ([stream.partition] if stream.partition else None)
+
+    @property
+    def over_and_not_approved(self) -> bool:
+        """Whether the plan may not be applied."""
+        return bool(self.over_budget) and self.digest not in self.stream.scope.approve
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the guard fails the run; a dry run is over budget without failing."""
+        return self.over_and_not_approved and not self.stream.scope.dry_run
+
+    def count(self, writer: Writer | None = None) -> Counts:
+        """The terms of the accounting identity: of the plan, or of what the writer did of it."""
+        states = dict(self.summary.states)
+        # A row that the target refused is counted as rejected, no longer in its planned state.
+        refused = writer.rejections if writer else {}
+        for state, count in (writer.refused_states if writer else {}).items():
+            states[state] -= count
+        repeated_by_source = self.stream.outcome.duplicates
+        return Counts(
+            read=self.stage.read + repeated_by_source + self.looked_up - self.undelivered,
+            inserted=states.get("inserted", 0),
+            updated=states.get("updated", 0),
+            unchanged=states.get("unchanged", 0) + states.get("stale", 0),
+            conflicted=states.get("conflicted", 0),
+            owned_elsewhere=states.get("owned_elsewhere", 0),
+            deleted_locally=states.get("deleted_locally", 0),
+            parked=states.get("parked", 0),
+            rejected=len(self.stage.unkeyed) + len(self.stage.rejections) + len(refused),
+            duplicates=self.duplicates + repeated_by_source,
+        )
+
+    def conclude(self, counts: Counts, status: Literal["completed", "planned"]) -> MergeResult:
+        """The result, with what source and plan contribute to the run's metadata."""
+        outcome, summary = self.stream.outcome, self.summary
+        metadata = {
+            "api_calls": outcome.calls,
+            "bytes": outcome.bytes,
+            "scope": self.stream.scope.mode,
+            "complete_scan": outcome.complete,
+            "missing": summary.missing,
+            "released": self.released,
+            "looked_up": self.looked_up,
+            "duplicate_examples": self.repeated,
+            "stale": summary.states.get("stale", 0),
+            "blanked": {c: n for c, n in summary.blanked.items() if n},
+            "problems": list(outcome.problems),
+            **outcome.notes,
+        }
+        return MergeResult(
+            self.entity, counts, status, self.digest, self.over_budget, self.changes, metadata
+        )
