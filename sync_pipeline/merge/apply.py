@@ -92,14 +92,14 @@ class Writer:
         another row has given up. Each round goes in the opposite order, so that a chain of rows, each of
         which needs the next, takes two rounds and not one for each row.
         """
-        landed = 1
-        while refused and landed:
+        succeeded = 1
+        while refused and succeeded:
             still: list[_Refused] = []
             for row in reversed(refused):
                 before = len(still)
                 written = self._split(row.statement, row.seq, row.seq, still)
-                self._check_landed(1, written + len(still) - before)
-            landed, refused = len(refused) - len(still), still
+                self._check_written(1, written + len(still) - before)
+            succeeded, refused = len(refused) - len(still), still
         return refused
 
     def _bulk(self, statement: sql.Composed, condition: sql.SQL) -> list[_Refused]:
@@ -119,10 +119,10 @@ class Writer:
         if not planned:
             return refused
         written = self._split(statement, low, high, refused)
-        self._check_landed(planned, written + len(refused))
+        self._check_written(planned, written + len(refused))
         return refused
 
-    def _check_landed(self, planned: int, accounted: int) -> None:
+    def _check_written(self, planned: int, accounted: int) -> None:
         if accounted != planned:
             raise Imbalance(
                 f"{self._rel.entity.table}: {planned} rows were to be written but {accounted} were, or were"

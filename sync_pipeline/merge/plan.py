@@ -36,7 +36,7 @@ from sync_pipeline.postgres.connect import Connection
 
 TAKE, CONFLICT, BLANK, OPEN = 1, 2, 4, 8
 """Bits of a decision: the source's value is written; both sides changed; the write empties a filled
-field; a person is asked. No bit: keep local."""
+field; a person decides. No bit: keep local."""
 
 TAKING = sql.SQL("array[1, 3, 5, 7]::smallint[]")
 WITHHOLDING = sql.SQL("array[2, 10]::smallint[]")

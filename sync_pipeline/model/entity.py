@@ -160,7 +160,7 @@ class Owner:
         ours: marks of rows that the sync may write.
         unmarked_is_ours: whether a row without a mark, or with a blank one, may be written too.
         mark: what inserted rows carry.
-        source: field of the source record that says whose record it is, where the source keeps other
+        source: field of the source record that names the owner of the record, where the source keeps other
             owners' rows as well. Such a record counts as owned elsewhere and is never inserted; it may
             be a copy of a row that has been deleted here.
     """
@@ -213,7 +213,7 @@ class Entity:
     """One synced table.
 
     Attributes:
-        name: unique in its system; also the table's name unless `table` says otherwise.
+        name: unique in its system; also the table's name unless `table` is given.
         source: name of the record type at the source.
         key: target columns that identify a row on both sides.
         columns: every column of the table, in the table's order.
@@ -365,7 +365,7 @@ def _lookup_problems(entity: Entity, mapped: set[str]) -> Iterator[str]:
             yield f"key column {f.column!r} is looked up; a key comes from the record"
     for f, lookup in entity.lookups:
         if not lookup.by:
-            yield f"lookup of {f.column!r} goes by no column; say which columns here and there are equal"
+            yield f"lookup of {f.column!r} goes by no column; name the columns here and there that are equal"
         for column, _ in lookup.by:
             if column not in mapped - looked_up:
                 yield f"lookup of {f.column!r} goes by {column!r}, which no record holds"

@@ -137,7 +137,7 @@ def _lookup_problems(
 
 def _match_problems(link: Link, parent: Entity) -> Iterator[str]:
     if not link.match and len(parent.key) != 1:
-        yield f"whose key has {len(parent.key)} columns; say which one with match=(...)"
+        yield f"whose key has {len(parent.key)} columns; name one of them with match=(...)"
     columns = {c.column for c in parent.columns}
     for column in link.match:
         if column not in columns:

@@ -1,4 +1,4 @@
-"""Means to make trouble at a known place: locks that hold a merge there, and a wire that is cut."""
+"""Faults at chosen points of a merge: locks that hold it there, and a connection that is cut."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLACES = {
 
 
 def before() -> list[dict[str, Any]]:
-    """What the target holds before the trouble."""
+    """What the target holds before the fault."""
     return [shop("s1", Size=1), shop("s2", Size=1)]
 
 

@@ -1,4 +1,4 @@
-"""A process of its own that merges `trouble.incoming`, to be killed: python -m ... DSN [source]."""
+"""A process of its own that merges `fault_injection.incoming`, to be killed: python -m ... DSN [source]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def stall() -> None:
 
 
 def main(dsn: str, *where: str) -> None:
-    """Merge, and stall after the first page if told so."""
+    """Merge, and stall after the first page if a source is named."""
     pages = [incoming(), stall] if where else [incoming()]
     bench = attached(dsn)
     bench.merge(Source(*pages).stream(bench))

@@ -94,8 +94,8 @@ class Reference:
         count("rejected", len(records) - len(good))
         winners: dict[str, Delivered] = {}
         for record in good:
-            rival = winners.get(record.key)
-            if rival is None or self._rank(record) >= self._rank(rival):
+            winner = winners.get(record.key)
+            if winner is None or self._rank(record) >= self._rank(winner):
                 winners[record.key] = record
         count("duplicates", len(good) - len(winners))
         for record in winners.values():
@@ -121,13 +121,13 @@ class Reference:
         theirs = row is not None and self.owned and row.owner not in {None, "D"}
         if self._elsewhere(record) or theirs:
             if not stale:
-                self._dispute_owner(record, base, row, force=force)
+                self._owner_conflict(record, base, row, force=force)
             return "owned_elsewhere"
         if not stale and not self._already(record, base, force=force):
             self.conflicts.pop((record.key, "owner", None), None)  # it is ours by now
         if row is None and base is not None:
             if not stale:
-                self._dispute_deleted(record, base)
+                self._deleted_conflict(record, base)
                 self._move(record)
             return "deleted_locally"
         if stale:
@@ -153,22 +153,22 @@ class Reference:
             was = base.values[name] if base else None
             if not known:
                 take = source is not None and (local is None or force or policy == "source")
-                dispute = source is not None and local is not None and not take
+                conflict = source is not None and local is not None and not take
             elif force:
-                take, dispute = True, False
+                take, conflict = True, False
             elif source == was:
-                take = dispute = False
+                take = conflict = False
             elif local == was:
-                take, dispute = True, False
+                take, conflict = True, False
             else:
-                take, dispute = policy == "source", True
-            if dispute:
+                take, conflict = policy == "source", True
+            if conflict:
                 kept = "source" if take else policy
                 self.conflicts[record.key, "field", name] = (was, local, source, kept)
             if take:
                 row.values[name] = source
             wrote |= take
-            withheld |= dispute and not take
+            withheld |= conflict and not take
         return "conflicted" if withheld else "updated" if wrote else "unchanged"
 
     def _given(self, record: Delivered, name: str) -> bool:
@@ -185,7 +185,7 @@ class Reference:
                 unknown.discard(name)
         self.bases[record.key] = Base(values, unknown, record.modified)
 
-    def _dispute_deleted(self, record: Delivered, base: Base) -> None:
+    def _deleted_conflict(self, record: Delivered, base: Base) -> None:
         changed = {
             f: record.values.get(f)
             for f in self.policies
@@ -195,21 +195,21 @@ class Reference:
             was = {f: base.values[f] for f in changed}
             self.conflicts[record.key, "deleted", None] = (was, None, changed, "local")
 
-    def _dispute_owner(
+    def _owner_conflict(
         self, record: Delivered, base: Base | None, row: Row | None, *, force: bool
     ) -> None:
         """Recorded as long as the source differs; what was accepted before the row changed hands is not."""
         if row is None or self._already(record, base, force=force):
             return
-        wanted = {
+        changed = {
             f: record.values.get(f)
             for f in self.policies
             if self._given(record, f) and record.values.get(f) != row.values[f]
         }
         self.conflicts.pop((record.key, "owner", None), None)
-        if wanted:
-            was = {f: row.values[f] for f in wanted}
-            self.conflicts[record.key, "owner", None] = (None, was, wanted, "local")
+        if changed:
+            was = {f: row.values[f] for f in changed}
+            self.conflicts[record.key, "owner", None] = (None, was, changed, "local")
 
     def _already(self, record: Delivered, base: Base | None, *, force: bool) -> bool:
         """Whether the same record was accepted before: then nobody looks at its row."""

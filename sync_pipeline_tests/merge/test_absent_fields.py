@@ -21,7 +21,7 @@ def desk(number: int = 1, **fields: object) -> dict[str, object]:
 
 @pytest.fixture
 def shops(bench: Workbench) -> Workbench:
-    """A bench with the parent that desks stand in."""
+    """A bench with the parent that desks belong to."""
     bench.sync(shop())
     return bench
 

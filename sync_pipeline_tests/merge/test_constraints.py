@@ -1,4 +1,4 @@
-"""Records that the table itself refuses: the culprits are found, the others land, nothing is half done."""
+"""Records that the table refuses: failing rows are found, the others are written, nothing is half done."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def reasons(bench: Workbench) -> dict[str | None, str]:
     return {r["key"]["shop_id"] if r["key"] else None: r["reason"] for r in bench.rejected()}
 
 
-def test_several_culprits_in_one_batch_are_found_and_all_others_land(bench: Workbench) -> None:
+def test_several_failing_rows_in_one_batch_are_found_and_all_others_are_written(
+    bench: Workbench,
+) -> None:
     bench.run("alter table shop add constraint size_check check (size >= 0)")
     bench.run("alter table shop alter name set not null")
     bench.sync(*many(4000, {}))
@@ -194,7 +196,9 @@ def test_a_table_that_refuses_every_row_stops_the_run(
     assert bench.rejected() == []
 
 
-def test_a_row_that_needs_one_written_after_it_lands_beside_a_culprit(bench: Workbench) -> None:
+def test_a_row_that_needs_one_written_after_it_is_written_beside_a_failing_row(
+    bench: Workbench,
+) -> None:
     bench.run("alter table shop add constraint beside foreign key (name) references shop (code)")
     bench.run("alter table shop add constraint size_check check (size >= 0)")
     chain = {i: {"Name": f"c{i + 1}" if i < 9 else None} for i in range(10)}

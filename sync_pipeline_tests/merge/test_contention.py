@@ -166,7 +166,7 @@ def test_a_unique_value_taken_locally_during_the_merge_rejects_only_its_record(
 
 
 def test_two_transactions_that_wait_for_each_other_both_come_through(started: Workbench) -> None:
-    def connect_impatiently(name: str) -> psycopg.Connection[Any]:
+    def connect_with_short_timeouts(name: str) -> psycopg.Connection[Any]:
         connection = connect(started.dsn, application_name=name)
         connection.execute("set deadlock_timeout = '300ms'")
         return connection
@@ -176,7 +176,7 @@ def test_two_transactions_that_wait_for_each_other_both_come_through(started: Wo
         return started.row(query)["deadlocks"]
 
     source = Source(incoming())
-    target = Target(connect_impatiently)
+    target = Target(connect_with_short_timeouts)
     with (
         held(started, PLACES["commit"]) as app,
         in_background(lambda: started.merge(source.stream(started), target=target)) as work,
@@ -205,7 +205,7 @@ def test_two_transactions_that_wait_for_each_other_both_come_through(started: Wo
 
 
 def test_a_row_that_stays_locked_fails_the_run_with_one_line(started: Workbench) -> None:
-    patience = {"lock_timeout": SOON, "outage": dt.timedelta(milliseconds=400)}
+    limits = {"lock_timeout": SOON, "outage": dt.timedelta(milliseconds=400)}
 
     with (
         held(started, PLACES["update"]),
@@ -213,7 +213,7 @@ def test_a_row_that_stays_locked_fails_the_run_with_one_line(started: Workbench)
             TargetUnavailable, match="other sessions kept writing the same rows"
         ) as caught,
     ):
-        started.merge(started.stream(incoming()), target=started.target(**patience))
+        started.merge(started.stream(incoming()), target=started.target(**limits))
 
     assert "canceling statement due to lock timeout" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -137,10 +137,10 @@ def test_missing_rows_are_held_against_the_rows_that_have_a_base(
         )
 
 
-# -- a field that vanished
+# -- a hidden field
 
 
-def test_a_field_that_vanishes_from_every_record_looks_renamed(bench: Workbench) -> None:
+def test_a_field_missing_from_every_record_looks_renamed(bench: Workbench) -> None:
     entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
@@ -150,7 +150,7 @@ def test_a_field_that_vanishes_from_every_record_looks_renamed(bench: Workbench)
     assert "renamed or hidden at the source" in message
 
 
-def test_a_field_that_one_record_still_has_did_not_vanish(bench: Workbench) -> None:
+def test_a_field_that_one_record_still_has_is_not_hidden(bench: Workbench) -> None:
     entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
@@ -159,7 +159,7 @@ def test_a_field_that_one_record_still_has_did_not_vanish(bench: Workbench) -> N
     assert counted(result) == {"read": 6, "updated": 5, "unchanged": 1}
 
 
-def test_a_field_that_vanishes_from_few_delivered_records_is_just_cleared(bench: Workbench) -> None:
+def test_a_field_missing_from_few_delivered_records_is_just_cleared(bench: Workbench) -> None:
     entity = budget(hidden_field=5)
     bench.sync(*shops(6), entity=entity)
 
@@ -178,7 +178,7 @@ def test_in_a_complete_scan_two_records_are_enough_to_miss_a_field(bench: Workbe
     )
 
 
-def test_a_field_that_partial_records_leave_out_has_not_vanished(bench: Workbench) -> None:
+def test_a_field_that_partial_records_leave_out_is_not_hidden(bench: Workbench) -> None:
     strict = dataclasses.replace(DESK, budget=dataclasses.replace(GENEROUS, hidden_field=2))
     bench.sync(shop())
     desks = [{"shop_id": "s1", "number": n, "label": "A", "width": 1} for n in range(6)]

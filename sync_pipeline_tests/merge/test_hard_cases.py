@@ -1,4 +1,4 @@
-"""Cases in which a row was once lost, or written without anybody's wish: each stays mended."""
+"""Cases in which a row was once lost, or written although nobody asked for it: each stays fixed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def partition_shops(bench: Workbench) -> None:
     bench.run("alter table parted alter id drop default")
     bench.run("drop table shop")
     bench.run("alter table parted rename to shop")
-    for part in range(4):
+    for rest in range(4):
         bench.run(
-            f"create table shop_{part} partition of shop for values with (modulus 4, remainder {part})"
+            f"create table shop_{rest} partition of shop for values with (modulus 4, remainder {rest})"
         )
     bench.run("create unique index on shop (shop_id)")
 
 
-def test_settling_a_conflict_writes_one_row_of_a_partitioned_table(bench: Workbench) -> None:
+def test_resolving_a_conflict_writes_one_row_of_a_partitioned_table(bench: Workbench) -> None:
     partition_shops(bench)
     keys = [f"k{n}" for n in range(12)]
     records = [shop(key, Owner="Ann") for key in keys]
@@ -53,30 +53,30 @@ def test_settling_a_conflict_writes_one_row_of_a_partitioned_table(bench: Workbe
     ]
 
 
-def test_settling_a_conflict_waits_for_an_app_that_has_the_row_open(bench: Workbench) -> None:
+def test_resolving_a_conflict_waits_for_an_app_that_has_the_row_open(bench: Workbench) -> None:
     bench.sync(shop(Owner="Ann"))
     bench.edit(owner_name="Bob")
     bench.sync(shop(day=2, Owner="Cid"))
-    conflict, settler = open_conflict(bench), bench.open()
+    conflict, resolver = open_conflict(bench), bench.open()
 
-    with bench.open() as app, settler:
+    with bench.open() as app, resolver:
         app.execute("begin")
         app.execute("update shop set note = 'open'")
         thread = threading.Thread(
             target=resolve.resolve,
-            args=(settler, bench.system, conflict, "source"),
+            args=(resolver, bench.system, conflict, "source"),
             kwargs={"run_id": uuid4()},
         )
         thread.start()
         waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
-        await_that(lambda: bool(bench.rows(waiting, settler.info.backend_pid)))
+        await_that(lambda: bool(bench.rows(waiting, resolver.info.backend_pid)))
         app.execute("commit")
         thread.join()
 
     assert (bench.shop()["owner_name"], bench.shop()["note"]) == ("Cid", "open")
 
 
-def test_a_conflict_is_not_settled_over_a_value_that_it_never_saw(bench: Workbench) -> None:
+def test_a_conflict_is_not_resolved_over_a_value_that_it_never_saw(bench: Workbench) -> None:
     bench.sync(shop())
     bench.edit(name="Local")
     bench.sync(shop(day=2, Name="Second"))
@@ -137,7 +137,7 @@ def test_an_offset_is_kept_where_the_column_has_no_time_zone(bench: Workbench) -
     assert str(bench.shop()["modified"]) == "2026-01-01 00:00:00"
 
 
-def test_a_missing_row_with_a_note_in_a_local_column_is_disputed_and_not_deleted(
+def test_a_missing_row_with_a_note_in_a_local_column_is_a_conflict_and_not_deleted(
     bench: Workbench,
 ) -> None:
     entity = bench.entity(missing="delete")
@@ -150,7 +150,7 @@ def test_a_missing_row_with_a_note_in_a_local_column_is_disputed_and_not_deleted
     assert [c["kind"] for c in bench.conflicts()] == ["missing"]
 
 
-def test_a_missing_row_that_comes_back_is_no_longer_in_dispute(bench: Workbench) -> None:
+def test_a_missing_row_that_reappears_is_no_longer_a_conflict(bench: Workbench) -> None:
     entity = bench.entity(missing="delete")
     bench.sync(shop("s1"), shop("s2"), entity=entity)
     bench.edit("s1", note="keep")

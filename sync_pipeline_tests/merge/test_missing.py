@@ -10,7 +10,7 @@ from sync_pipeline_tests.fixtures.sample_system import SHOP, Workbench, counted,
 
 DELETING = dataclasses.replace(SHOP, missing="delete")
 FLAGGING = dataclasses.replace(
-    SHOP, columns=(*SHOP.columns, Local("gone", boolean)), missing="flag", missing_flag="gone"
+    SHOP, columns=(*SHOP.columns, Local("lost", boolean)), missing="flag", missing_flag="lost"
 )
 
 
@@ -163,27 +163,27 @@ def test_a_local_row_that_the_source_never_had_is_not_missing(bench: Workbench) 
 
 
 def test_a_missing_row_is_flagged_where_the_entity_says_so(bench: Workbench) -> None:
-    bench.run("alter table shop add column gone boolean")
+    bench.run("alter table shop add column lost boolean")
     scan(bench, "s1", "s2", entity=FLAGGING)
     bench.edit("s2", size=9)
 
     scan(bench, "s1", entity=FLAGGING)
 
-    assert (bench.shop("s1")["gone"], bench.shop("s2")["gone"]) == (None, True)
+    assert (bench.shop("s1")["lost"], bench.shop("s2")["lost"]) == (None, True)
     assert bench.shop("s2")["size"] == 9
     [change] = bench.changes()
-    assert (change["before"], change["after"]) == ({"gone": None}, {"gone": True})
+    assert (change["before"], change["after"]) == ({"lost": None}, {"lost": True})
 
 
 def test_a_flagged_row_that_comes_back_loses_its_flag(bench: Workbench) -> None:
-    bench.run("alter table shop add column gone boolean")
+    bench.run("alter table shop add column lost boolean")
     scan(bench, "s1", "s2", "s3", entity=FLAGGING)
     scan(bench, "s1", "s3", entity=FLAGGING)
-    bench.edit("s3", gone=True)  # by a person: the source never lost it
+    bench.edit("s3", lost=True)  # by a person: the source never lost it
 
     scan(bench, "s1", "s2", "s3", entity=FLAGGING)
 
-    assert (bench.shop("s2")["gone"], bench.shop("s3")["gone"]) == (False, True)
+    assert (bench.shop("s2")["lost"], bench.shop("s3")["lost"]) == (False, True)
 
 
 def test_rows_of_another_owner_are_neither_flagged_nor_deleted(bench: Workbench) -> None:

@@ -1,4 +1,4 @@
-"""Entities that are read in parts, such as one account at a time."""
+"""Partitioned entities: read one account at a time, say."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINE = Entity(
     key=("account", "number"),
     absent="unknown",
     missing="flag",
-    missing_flag="gone",
+    missing_flag="lost",
     partition_by="account",
     partition_error="problem",
     budget=GENEROUS,
@@ -33,7 +33,7 @@ LINE = Entity(
         Field("account", uuid, "account"),
         Field("number", text, "number", null_means_other_owner=True),
         Field("label", text, "label"),
-        Local("gone", boolean),
+        Local("lost", boolean),
         Local("problem", text),
         Stamp("synced_at", timestamptz),
     ),
@@ -53,7 +53,7 @@ def lines(account: str, *numbers: str | None, **fields: Any) -> list[dict[str, A
 def read(
     bench: Workbench,
     *records: dict[str, Any],
-    parts: tuple[str, ...] = (NORTH, SOUTH),
+    partitions: tuple[str, ...] = (NORTH, SOUTH),
     errors: dict[str, str] | None = None,
     entity: Entity = LINE,
     complete: bool = True,
@@ -61,59 +61,65 @@ def read(
     duplicates: int = 0,
 ) -> MergeResult:
     stream = bench.stream(records, entity, complete=complete)
-    stream.outcome.partitions, stream.outcome.partition_errors = parts, errors or {}
+    stream.outcome.partitions, stream.outcome.partition_errors = partitions, errors or {}
     stream.outcome.duplicates = duplicates
     return bench.merge(stream, run_id=run_id)[0]
 
 
-def gone(bench: Workbench) -> list[str]:
-    return [row["number"] for row in bench.rows("select number from line where gone order by 1")]
+def lost(bench: Workbench) -> list[str]:
+    return [row["number"] for row in bench.rows("select number from line where lost order by 1")]
 
 
 def problems(bench: Workbench) -> dict[str, str | None]:
     return {r["number"]: r["problem"] for r in bench.rows("select number, problem from line")}
 
 
-def test_a_complete_read_of_one_part_says_nothing_about_the_others(bench: Workbench) -> None:
+def test_a_complete_read_of_one_partition_proves_nothing_about_the_others(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1", "2"), *lines(SOUTH, "3", "4"))
 
-    result = read(bench, *lines(NORTH, "1"), parts=(NORTH,))
+    result = read(bench, *lines(NORTH, "1"), partitions=(NORTH,))
 
-    assert gone(bench) == ["2"]
+    assert lost(bench) == ["2"]
     assert result.metadata["missing"] == 1
     assert (result.metadata["undelivered"], result.metadata["not_accepted"]) == (0, 0)
 
 
-def test_a_part_whose_listing_is_empty_loses_nothing(bench: Workbench) -> None:
+def test_a_partition_whose_listing_is_empty_loses_nothing(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3"))
 
     read(bench, *lines(NORTH, "1"))
 
-    assert gone(bench) == []
+    assert lost(bench) == []
 
 
-def test_a_part_that_failed_loses_nothing(bench: Workbench) -> None:
+def test_a_partition_that_failed_loses_nothing(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3", "4"))
 
-    read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3"), parts=(NORTH,), errors={SOUTH: "cut off"})
+    read(
+        bench,
+        *lines(NORTH, "1"),
+        *lines(SOUTH, "3"),
+        partitions=(NORTH,),
+        errors={SOUTH: "cut off"},
+    )
 
-    assert gone(bench) == []
+    assert lost(bench) == []
 
 
-def test_the_guard_weighs_what_vanished_against_the_part(bench: Workbench) -> None:
+def test_the_guard_compares_missing_rows_with_the_partition(bench: Workbench) -> None:
     entity = bench.entity("line", budget=Budget(missing=Limit(50, 1)))
     read(bench, *lines(NORTH, "1", "2", "3"), *lines(SOUTH, *(f"s{n}" for n in range(20))))
 
     with pytest.raises(StoppedByGuard, match="2 of 3 rows are no longer at the source"):
-        read(bench, *lines(NORTH, "1"), parts=(NORTH,), entity=entity)
+        read(bench, *lines(NORTH, "1"), partitions=(NORTH,), entity=entity)
 
 
-def test_rows_of_a_part_that_failed_are_told_why_and_keep_all_else(bench: Workbench) -> None:
+def test_rows_of_a_partition_that_failed_hold_its_error_and_keep_all_else(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1", label="a"), *lines(SOUTH, "3", label="b"))
     before = bench.row("select synced_at, label from line where number = '3'")
 
     result = read(
-        bench, *lines(NORTH, "1", label="a"), parts=(NORTH,), errors={SOUTH: "HTTP 400: x"}
+        bench, *lines(NORTH, "1", label="a"), partitions=(NORTH,), errors={SOUTH: "HTTP 400: x"}
     )
 
     assert problems(bench) == {"1": None, "3": "HTTP 400: x"}
@@ -124,10 +130,10 @@ def test_rows_of_a_part_that_failed_are_told_why_and_keep_all_else(bench: Workbe
 
 def test_the_same_error_again_writes_nothing(bench: Workbench) -> None:
     read(bench, *lines(SOUTH, "3"))
-    read(bench, parts=(), errors={SOUTH: "HTTP 400: x"})
+    read(bench, partitions=(), errors={SOUTH: "HTTP 400: x"})
     writes = bench.writes(*bench.co_owned)
 
-    read(bench, parts=(), errors={SOUTH: "HTTP 400: x"})
+    read(bench, partitions=(), errors={SOUTH: "HTTP 400: x"})
 
     assert bench.writes(*bench.co_owned) == writes
 
@@ -136,41 +142,41 @@ def test_a_read_that_succeeds_clears_the_error_even_of_an_unchanged_row(bench: W
     read(bench, *lines(SOUTH, "3", "4"))
     bench.run("update line set problem = 'of another program', synced_at = null")
 
-    result = read(bench, *lines(SOUTH, "3"), complete=False, parts=())
+    result = read(bench, *lines(SOUTH, "3"), complete=False, partitions=())
 
     assert problems(bench) == {"3": None, "4": "of another program"}
     assert result.metadata["errors_cleared"] == 1
     assert bench.row("select count(*) from line where synced_at is not null")["count"] == 1
 
 
-def test_a_part_that_was_read_to_its_end_has_nothing_to_tell_of_rows_that_left_it(
+def test_a_partition_that_was_read_to_its_end_clears_the_error_of_rows_that_left_it(
     bench: Workbench,
 ) -> None:
     read(bench, *lines(SOUTH, "3", "4"))
-    read(bench, parts=(), errors={SOUTH: "HTTP 400: x"})
+    read(bench, partitions=(), errors={SOUTH: "HTTP 400: x"})
     before = bench.row("select synced_at from line where number = '4'")
 
-    result = read(bench, *lines(SOUTH, "3"), parts=(SOUTH,))
+    result = read(bench, *lines(SOUTH, "3"), partitions=(SOUTH,))
 
     assert problems(bench) == {"3": None, "4": None}
     assert result.metadata["errors_cleared"] == 2
     assert bench.row("select synced_at from line where number = '4'") == before
 
 
-def test_an_empty_part_that_the_source_vouches_for_is_empty(bench: Workbench) -> None:
+def test_an_empty_partition_that_the_source_confirms_is_empty(bench: Workbench) -> None:
     read(bench, *lines(NORTH, "1"), *lines(SOUTH, "3"))
     stream = bench.stream([], LINE, complete=True)
     stream.outcome.partitions, stream.outcome.confirmed_empty = (NORTH,), True
 
     bench.merge(stream)
 
-    assert gone(bench) == ["1"]
+    assert lost(bench) == ["1"]
 
 
 def test_what_was_read_before_the_error_is_merged_and_told_too(bench: Workbench) -> None:
     read(bench, *lines(SOUTH, "3", "4", label="old"))
 
-    read(bench, *lines(SOUTH, "3", label="new"), parts=(), errors={SOUTH: "cut off"})
+    read(bench, *lines(SOUTH, "3", label="new"), partitions=(), errors={SOUTH: "cut off"})
 
     assert problems(bench) == {"3": "cut off", "4": "cut off"}
     assert bench.row("select label from line where number = '3'")["label"] == "new"
@@ -179,7 +185,7 @@ def test_what_was_read_before_the_error_is_merged_and_told_too(bench: Workbench)
 def test_undo_takes_the_error_back(bench: Workbench) -> None:
     read(bench, *lines(SOUTH, "3"))
     run_id = uuid4()
-    read(bench, parts=(), errors={SOUTH: "HTTP 400: x"}, run_id=run_id)
+    read(bench, partitions=(), errors={SOUTH: "HTTP 400: x"}, run_id=run_id)
 
     undo.undo(bench.connection, bench.system, run_id, undo_id=uuid4())
 
@@ -189,7 +195,7 @@ def test_undo_takes_the_error_back(bench: Workbench) -> None:
 def test_rows_of_others_without_a_whole_key_are_left_alone(bench: Workbench) -> None:
     bench.run("insert into line (account, label) values (%s, 'a'), (%s, 'b')", NORTH, NORTH)
 
-    result = read(bench, *lines(NORTH, "1", None), parts=(), errors={NORTH: "x"})
+    result = read(bench, *lines(NORTH, "1", None), partitions=(), errors={NORTH: "x"})
 
     assert counted(result) == {"read": 2, "inserted": 1, "rejected": 1}
     assert bench.row("select count(*) from line where number is null and problem is null") == {
@@ -198,16 +204,16 @@ def test_rows_of_others_without_a_whole_key_are_left_alone(bench: Workbench) -> 
     assert audit.repeated_keys(bench.connection, LINE) == 0
 
 
-def test_repeats_that_the_source_settled_itself_are_counted(bench: Workbench) -> None:
+def test_repeats_that_the_source_resolved_itself_are_counted(bench: Workbench) -> None:
     result = read(bench, *lines(NORTH, "1"), duplicates=3)
 
     assert counted(result) == {"read": 4, "inserted": 1, "duplicates": 3}
 
 
-def test_each_part_keeps_a_cursor_of_its_own(bench: Workbench) -> None:
-    for part, cursor in ((NORTH, "morning"), (SOUTH, "noon"), (NORTH, "evening")):
-        stream = bench.stream(lines(part, "1"), LINE)
-        stream.partition, stream.outcome.cursor = part, cursor
+def test_each_partition_keeps_a_cursor_of_its_own(bench: Workbench) -> None:
+    for partition, cursor in ((NORTH, "morning"), (SOUTH, "noon"), (NORTH, "evening")):
+        stream = bench.stream(lines(partition, "1"), LINE)
+        stream.partition, stream.outcome.cursor = partition, cursor
         bench.merge(stream)
 
     kept = {p: watermarks.progress(bench.connection, LINE, p).cursor for p in (NORTH, SOUTH, "")}

@@ -253,7 +253,7 @@ def test_a_run_that_holds_the_table_lets_others_read_but_not_write(notes: Workbe
 
 
 def test_a_table_that_an_app_keeps_locked_fails_the_run_in_one_line(notes: Workbench) -> None:
-    patience = {
+    limits = {
         "lock_timeout": dt.timedelta(milliseconds=100),
         "outage": dt.timedelta(milliseconds=200),
     }
@@ -263,7 +263,7 @@ def test_a_table_that_an_app_keeps_locked_fails_the_run_in_one_line(notes: Workb
         held(notes, "insert into note (job, line) values (9, 'z')"),
         pytest.raises(TargetUnavailable) as caught,
     ):
-        notes.merge(stream, target=notes.target(**patience))
+        notes.merge(stream, target=notes.target(**limits))
 
     message = str(caught.value)
     assert "other sessions kept writing the same rows" in message
@@ -356,20 +356,22 @@ def test_undoing_waits_for_an_app_that_is_writing(notes: Workbench) -> None:
 # -- resolve
 
 
-def settle(bench: Workbench, side: Side) -> str:
+def resolve_conflict(bench: Workbench, side: Side) -> str:
     number = bench.row("select id from sync.conflict where resolved_at is null")["id"]
     return resolve.resolve(bench.connection, bench.system, number, side, run_id=uuid4())
 
 
 @pytest.mark.parametrize("side", ["source", "local"])
-def test_a_repeated_key_can_be_settled_and_nothing_is_written(notes: Workbench, side: Side) -> None:
+def test_a_repeated_key_can_be_resolved_and_nothing_is_written(
+    notes: Workbench, side: Side
+) -> None:
     enter(notes, (1, "a", "one", "M"), (1, "a", "two", "M"))
     sync(notes, note())
     before = there(notes)
 
-    said = settle(notes, side)
+    message = resolve_conflict(notes, side)
 
-    assert said.endswith("row unchanged")
+    assert message.endswith("row unchanged")
     assert there(notes) == before
     assert notes.conflicts() == []
 
@@ -378,18 +380,18 @@ def test_a_row_of_another_owner_can_be_given_to_the_source(notes: Workbench) -> 
     enter(notes, (1, "a", "theirs", "D"))
     sync(notes, note(words="ours"))
 
-    settle(notes, "source")
+    resolve_conflict(notes, "source")
 
     assert there(notes) == [(1, "a", "ours", "D")]
 
 
-def test_a_dispute_over_a_key_that_is_repeated_by_now_is_not_settled(notes: Workbench) -> None:
+def test_a_conflict_over_a_key_that_is_repeated_by_now_is_not_resolved(notes: Workbench) -> None:
     enter(notes, (1, "a", "theirs", "D"))
     sync(notes, note(words="ours"))
     enter(notes, (1, "a", "theirs", "D"))
 
     with pytest.raises(LookupError, match="note has 2 rows of this key; make them one first"):
-        settle(notes, "source")
+        resolve_conflict(notes, "source")
 
     assert [row[2] for row in there(notes)] == ["theirs", "theirs"]
 
@@ -399,7 +401,7 @@ def test_a_row_that_was_deleted_here_can_be_brought_back(notes: Workbench) -> No
     notes.run("delete from note")
     sync(notes, note(words="new"))
 
-    settle(notes, "source")
+    resolve_conflict(notes, "source")
 
     assert there(notes) == [(1, "a", "new", "M")]
 
@@ -410,7 +412,7 @@ def test_a_row_that_was_deleted_and_is_there_again_is_not_repeated(notes: Workbe
     sync(notes, note(words="new"))
     enter(notes, (1, "a", "theirs", "D"))
 
-    said = settle(notes, "source")
+    message = resolve_conflict(notes, "source")
 
     assert there(notes) == [(1, "a", "theirs", "D")]
-    assert said.endswith("row unchanged")
+    assert message.endswith("row unchanged")

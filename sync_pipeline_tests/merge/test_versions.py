@@ -79,7 +79,7 @@ def test_an_unchanged_scan_writes_nothing_and_a_huge_change_is_stopped(bench: Wo
     assert counted(approved) == {"read": 300, "updated": 300}
 
 
-def test_culprits_are_found_among_many(bench: Workbench) -> None:
+def test_failing_rows_are_found_among_many(bench: Workbench) -> None:
     bench.run("alter table shop add constraint size_check check (size >= 0)")
     records = [shop(f"s{i}", Size=-1 if i % 500 == 7 else i, Code=f"c{i}") for i in range(2000)]
     records += [shop("late", Code="c100"), shop("late", 2, Code="too long a code")]

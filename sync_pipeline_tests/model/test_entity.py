@@ -1,4 +1,4 @@
-"""Mistakes in one entity's declaration are named at import: which entity, which line, what to mend."""
+"""Mistakes in one entity's declaration are named at import: which entity, which line, the repair."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"columns": (*COLUMNS, Field("town", text, "", lookup=Lookup("town", (), "code")))},
-        "lookup of 'town' goes by no column; say which columns here and there are equal",
+        "lookup of 'town' goes by no column; name the columns here and there that are equal",
     ),
     (
         {"columns": (*COLUMNS, Field("town", text, "", lookup=by("note")))},

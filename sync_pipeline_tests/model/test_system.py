@@ -108,7 +108,7 @@ def test_a_link_to_a_composite_key_must_say_which_column_it_means() -> None:
     message = refusal(pair, entity("shop", ("pair", Link("pair"))))
     System("shops", (pair, entity("shop", ("pair", Link("pair", match=("b",))))))
 
-    assert "links to 'pair', whose key has 2 columns; say which one with match=(...)" in message
+    assert "links to 'pair', whose key has 2 columns; name one of them with match=(...)" in message
 
 
 def test_a_match_on_a_column_that_does_not_exist_is_named() -> None:
@@ -165,19 +165,19 @@ def test_what_is_looked_up_comes_a_level_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lookup", "said"),
+    ("lookup", "message_end"),
     [
         (Lookup("twon", CODED.by, "mayor"), "which is not an entity; it can be one of shop, town"),
         (Lookup("town", CODED.by, "major"), "whose column 'major' does not exist"),
         (Lookup("town", (("code", "number"),), "town_id"), "whose column 'number' does not exist"),
     ],
 )
-def test_a_lookup_to_nowhere_names_entity_line_and_field(lookup: Lookup, said: str) -> None:
+def test_a_lookup_to_nowhere_names_entity_line_and_field(lookup: Lookup, message_end: str) -> None:
     message = refusal(looking_up("shop", lookup), entity("town", ("mayor", Link("town"))))
 
     assert message.startswith(f"system 'shops': entity 'shop' ({__file__}:")
     assert f"field 'found' is looked up in '{lookup.to}'" in message
-    assert message.endswith(said)
+    assert message.endswith(message_end)
 
 
 def test_a_lookup_within_one_transaction_is_refused() -> None:

@@ -180,9 +180,9 @@ def named(case: tuple[Type, Any, Any]) -> str:
     return f"{case[0].name}-{ascii(case[1])[:30]}"
 
 
-@pytest.mark.parametrize(("type_", "value", "wanted"), ACCEPTED, ids=map(named, ACCEPTED))
-def test_a_value_that_fits_becomes(type_: Type, value: object, wanted: object) -> None:
-    assert type_.convert(value) == wanted
+@pytest.mark.parametrize(("type_", "value", "expected"), ACCEPTED, ids=map(named, ACCEPTED))
+def test_a_value_that_fits_becomes(type_: Type, value: object, expected: object) -> None:
+    assert type_.convert(value) == expected
 
 
 @pytest.mark.parametrize(
