@@ -1,4 +1,4 @@
-"""The phone cache's asset and its checks; among them the questions that its product asks."""
+"""The phone cache's asset and its checks, with two that only this system has."""
 
 from collections.abc import Iterator
 
@@ -35,19 +35,19 @@ PROBE = "sync_pipeline upsert probe"
     required_resource_keys={"target"},
     can_subset=True,
 )
-def questions(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Ask what no other check asks."""
-    wanted = {key.name for key in context.selected_asset_check_keys}
+def product_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """The checks that only this system has."""
+    selected = {key.name for key in context.selected_asset_check_keys}
     with context.resources.target.connect() as connection:
-        if "upsert_works" in wanted:
-            why = upsert_trouble(connection)
+        if "upsert_works" in selected:
+            error = upsert_error(connection)
             yield dg.AssetCheckResult(
-                passed=why is None,
+                passed=error is None,
                 asset_key=asset_key(ENTITY),
                 check_name="upsert_works",
-                description=why or "",
+                description=error or "",
             )
-        if "workspace_errors" in wanted:
+        if "workspace_errors" in selected:
             failing = failing_workspaces(connection)
             yield dg.AssetCheckResult(
                 passed=not failing,
@@ -59,18 +59,21 @@ def questions(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckR
             )
 
 
-def upsert_trouble(connection: Connection) -> str | None:
-    """Why another program's upsert on the key would fail; None if it works, or has nobody to be tried on.
+def upsert_error(connection: Connection) -> str | None:
+    """The error of another program's upsert on the key; None if it works, or the table is empty.
 
-    It is tried on a workspace that is there, with a phone number that is nobody's: a foreign key refuses
-    invented workspaces. Nothing of it stays.
+    Tries one with an existing workspace, because of its foreign key, and an invented phone number, and rolls
+    it back.
     """
     rel = Relations(ENTITY)
     statement = sql.SQL(
-        "insert into {} (workspace_id, phone_number_id, waba_id) select workspace_id, {}, {}"
-        " from {} limit 1 on conflict (workspace_id, phone_number_id)"
-        " do update set waba_id = excluded.waba_id, updated_at = now()"
-    ).format(rel.target, sql.Literal(PROBE), sql.Literal(PROBE), rel.target)
+        """
+        insert into {target} (workspace_id, phone_number_id, waba_id)
+        select workspace_id, {probe}, {probe} from {target} limit 1
+        on conflict (workspace_id, phone_number_id)
+        do update set waba_id = excluded.waba_id, updated_at = now()
+        """
+    ).format(target=rel.target, probe=sql.Literal(PROBE))
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("set local lock_timeout = '5s'")
@@ -85,15 +88,21 @@ def upsert_trouble(connection: Connection) -> str | None:
 
 
 def failing_workspaces(connection: Connection) -> dict[str, str]:
-    """What the rows of each workspace say went wrong, by workspace."""
+    """The last error of failing workspaces, by workspace."""
     query = sql.SQL(
-        "select workspace_id::text, max(last_error) from {} where last_error is not null"
-        " group by 1 order by 1 limit 20"
+        """
+        select workspace_id::text, max(last_error)
+        from {}
+        where last_error is not null
+        group by 1
+        order by 1
+        limit 20
+        """
     ).format(Relations(ENTITY).target)
     return dict(connection.execute(query).fetchall())
 
 
 SOURCES = source_assets(META_ASSETS)
 ENTITIES = entity_assets(META_ASSETS, ResourceKeys("meta_assets", merge="meta_assets_merge"))
-CHECKS = [*entity_checks(META_ASSETS), questions]
+CHECKS = [*entity_checks(META_ASSETS), product_checks]
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [*SOURCES, *ENTITIES]

@@ -1,7 +1,7 @@
 """The cache of WhatsApp phone numbers, as data.
 
-Other programs write it too: an embedded sign-up, a webhook, a business lookup that enters rows without a
-phone number. Those rows are theirs: no record has a null key.
+Other programs write it too: an embedded sign-up, a webhook, and a business lookup, which inserts rows without
+a phone number. Those rows belong to it, because no record of the source has a null key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PHONE_NUMBER = Entity(
     table="meta_assets_cache",
     source="phone_numbers",
     key=("workspace_id", "phone_number_id"),
-    # The list brings the fields that it was asked for, and a webhook event a few of them.
+    # A record has only the requested fields.
     absent="unknown",
     description="Phone numbers of the WhatsApp Business accounts that workspaces have connected.",
     partition_by="workspace_id",

@@ -9,8 +9,8 @@ from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 meta_assets_sync = table_job(
     META_ASSETS,
     "meta_assets_sync",
-    "The phone numbers of every connected workspace. A workspace that fails is told so in its rows'"
-    " last_error, and keeps no other from being synced.",
+    "The phone numbers of every connected workspace. The error of a workspace that fails is"
+    " written into its rows' last_error; the others are synced.",
 )
 
 meta_assets_full = table_job(

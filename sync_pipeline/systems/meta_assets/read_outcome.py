@@ -1,7 +1,7 @@
-"""What the answers to an errand add up to.
+"""The outcome of a read plan.
 
-A workspace is read to its end only if each of its accounts was; a workspace that failed keeps the
-records that were read before, but nothing is concluded about those that were not.
+A workspace is complete only if each of its accounts was read to the end. Records of a workspace that failed
+are merged, but none is concluded to be missing.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from sync_pipeline.systems.meta_assets.read_plan import ReadPlan
 
 
 class OutcomeBuilder:
-    """Adds answers up to an outcome.
+    """Builds an outcome from results.
 
     Args:
-        errand: what was asked.
+        plan: the requests.
         outcome: filled when `close` is called.
     """
 
-    def __init__(self, errand: ReadPlan, outcome: SourceOutcome) -> None:
+    def __init__(self, plan: ReadPlan, outcome: SourceOutcome) -> None:
         self._outcome = outcome
-        self._missing = set(errand.expected)
-        self._problems = list(errand.problems)
+        self._missing = set(plan.expected)
+        self._problems = list(plan.problems)
         self._open: dict[str, set[str]] = {}
         self._errors: dict[str, GraphError] = {}
-        self._anything = False
-        for ask in errand.asks:
-            if not ask.phone_id:
-                self._open.setdefault(ask.workspace_id, set()).add(ask.waba_id)
+        self._has_result = False
+        for request in plan.requests:
+            if not request.phone_id:
+                self._open.setdefault(request.workspace_id, set()).add(request.waba_id)
 
-    def add(self, answer: ReadResult) -> None:
-        """Take note of an answer."""
-        ask = answer.ask
-        if answer.complaint is not None:
-            self._complain(ask, answer.complaint)
+    def add(self, result: ReadResult) -> None:
+        """Add a result."""
+        request = result.request
+        if result.error is not None:
+            self._add_error(request, result.error)
             return
-        self._anything = True
-        self._missing -= {(ask.workspace_id, str(r.get("id"))) for r in answer.records}
-        if answer.ended and not ask.phone_id:
-            self._open[ask.workspace_id].discard(ask.waba_id)
+        self._has_result = True
+        self._missing -= {(request.workspace_id, str(r.get("id"))) for r in result.records}
+        if result.ended and not request.phone_id:
+            self._open[request.workspace_id].discard(request.waba_id)
 
-    def _complain(self, ask: ReadRequest, complaint: GraphError) -> None:
-        if ask.phone_id and complaint.verdict is ErrorKind.MISSING:
-            # The number is gone, which says nothing about its workspace.
+    def _add_error(self, request: ReadRequest, error: GraphError) -> None:
+        if request.phone_id and error.kind is ErrorKind.MISSING:
+            # A missing number is no error of its workspace.
             self._problems.append(
-                f"phone_numbers {ask.workspace_id}:{ask.phone_id}: {complaint.text}"
+                f"phone_numbers {request.workspace_id}:{request.phone_id}: {error.text}"
             )
             return
-        self._errors.setdefault(ask.workspace_id, complaint)
+        self._errors.setdefault(request.workspace_id, error)
 
     @property
-    def host_is_away(self) -> bool:
-        """Nothing at all could be read, and not for a reason that lies with a workspace."""
-        failed = self._errors.values()
-        return bool(failed) and not self._anything and all(c.of_host for c in failed)
+    def host_is_down(self) -> bool:
+        """Nothing could be read, and every error is the host's."""
+        errors = self._errors.values()
+        return bool(errors) and not self._has_result and all(e.of_host for e in errors)
 
     def close(self) -> None:
         """Write the outcome."""
@@ -66,7 +66,7 @@ class OutcomeBuilder:
             if not accounts and workspace not in self._errors
         )
         outcome.complete = bool(outcome.partitions)
-        outcome.partition_errors = {w: c.text for w, c in sorted(self._errors.items())}
+        outcome.partition_errors = {w: e.text for w, e in sorted(self._errors.items())}
         outcome.problems += sorted(self._problems)
         outcome.problems += [
             f"workspace {w}: {text}" for w, text in outcome.partition_errors.items()

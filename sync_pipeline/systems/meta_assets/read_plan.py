@@ -1,4 +1,4 @@
-"""What a run has to ask of the Graph API: everything that is connected, or what its keys name."""
+"""The requests of a run: everything that is connected, or what its keys name."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ FindHolders = Callable[[Sequence[str]], list[Holder]]
 
 @dataclass
 class ReadPlan:
-    """The asks of a run, those of a workspace together.
+    """The requests of a run, those of a workspace adjacent.
 
     Attributes:
-        asks: in their order.
-        expected: numbers that a workspace is read for, by workspace and number.
-        problems: keys that nothing can be asked about.
+        requests: in their order.
+        expected: workspace and number of requested numbers, for which the whole workspace is read.
+        problems: keys that cannot be requested.
     """
 
-    asks: list[ReadRequest] = field(default_factory=list)
+    requests: list[ReadRequest] = field(default_factory=list)
     expected: set[tuple[str, str]] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     @property
     def workspaces(self) -> int:
-        """How many workspaces are asked about."""
-        return len({ask.workspace_id for ask in self.asks})
+        """Number of workspaces."""
+        return len({request.workspace_id for request in self.requests})
 
 
 def every_workspace(connected: Connected) -> ReadPlan:
     """Everything that is connected."""
     return ReadPlan(
-        [ask for workspace in connected.accounts for ask in _all_of(connected, workspace)]
+        [request for workspace in connected.accounts for request in _all_of(connected, workspace)]
     )
 
 
@@ -45,19 +45,19 @@ def by_keys(connected: Connected, keys: Iterable[str], find_holders: FindHolders
     Args:
         connected: what is known about workspaces.
         keys: each the id of a workspace, of a phone number, or both as `workspace:number`. A number
-            that its workspace is not known to have is looked for in all of the workspace.
-        find_holders: the workspaces that are known to have one of some numbers.
+            that its workspace is not known to have makes the whole workspace be read.
+        find_holders: finds the workspaces that are known to have some numbers.
     """
     parsed = [_Key.parse(key) for key in dict.fromkeys(keys)]
     phones = sorted({key.phone_id for key in parsed if key.phone_id})
-    chosen = _Chosen(connected, find_holders(phones) if phones else [])
+    plan = _PlanBuilder(connected, find_holders(phones) if phones else [])
     for key in parsed:
-        chosen.add(key)
-    return chosen.errand()
+        plan.add(key)
+    return plan.build()
 
 
-class _Chosen:
-    """What some keys amount to."""
+class _PlanBuilder:
+    """Collects the requests of keys."""
 
     def __init__(self, connected: Connected, holders: Sequence[Holder]) -> None:
         self._connected = connected
@@ -74,10 +74,10 @@ class _Chosen:
         if key.workspace_id and key.workspace_id not in holders:
             self._add_workspace(key)
             return
-        meant = [holders[key.workspace_id]] if key.workspace_id else list(holders.values())
-        if not meant:
+        found = [holders[key.workspace_id]] if key.workspace_id else list(holders.values())
+        if not found:
             self._problems.append(_unknown(key))
-        self._single |= {(h.workspace_id, h.phone_id): h for h in meant}
+        self._single |= {(h.workspace_id, h.phone_id): h for h in found}
 
     def _add_workspace(self, key: _Key) -> None:
         if key.workspace_id not in self._connected.accounts:
@@ -87,14 +87,14 @@ class _Chosen:
         if key.phone_id:
             self._expected.add((key.workspace_id, key.phone_id))
 
-    def errand(self) -> ReadPlan:
-        asks = [ask for w in sorted(self._whole) for ask in _all_of(self._connected, w)]
-        asks += [
+    def build(self) -> ReadPlan:
+        requests = [request for w in sorted(self._whole) for request in _all_of(self._connected, w)]
+        requests += [
             ReadRequest(workspace, self._connected.token(workspace), holder.waba_id, phone)
             for (workspace, phone), holder in sorted(self._single.items(), key=lambda item: item[0])
             if workspace not in self._whole
         ]
-        return ReadPlan(asks, self._expected, self._problems)
+        return ReadPlan(requests, self._expected, self._problems)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class _Key:
 
 
 def _uuid(text: str) -> str:
-    if text.isdecimal():  # 32 digits would pass for one
+    if text.isdecimal():  # UUID() accepts 32 digits
         return ""
     try:
         return str(UUID(text))

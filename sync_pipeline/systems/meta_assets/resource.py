@@ -23,10 +23,10 @@ from sync_pipeline.systems.meta_assets.workspaces import connected, holders
 
 Record = dict[str, Any]
 
-OURS = ("workspace_id", "waba_id")
-"""Fields of a record that say for whom and where it was asked; Graph does not send them."""
+LOCAL_FIELDS = ("workspace_id", "waba_id")
+"""Fields of a record that come from its request; Graph does not send them."""
 
-ON_OFFER = (
+GRAPH_FIELDS = (
     "account_mode",
     "code_verification_status",
     "country_code",
@@ -44,14 +44,14 @@ ON_OFFER = (
     "username",
     "verified_name",
 )
-"""What Graph describes of a phone number; each has to be asked for by name."""
+"""Fields of a phone number; each has to be requested by name."""
 
 
 class MetaSource(HttpSource):
     """Reads the Graph API named by META_GRAPH_URL.
 
-    The target says which workspaces are connected to which accounts, and has their tokens; a workspace
-    without one uses META_ACCESS_TOKEN.
+    The target has the connected accounts and the tokens of workspaces; a workspace without a token uses
+    META_ACCESS_TOKEN.
     """
 
     @property
@@ -66,8 +66,8 @@ class MetaSource(HttpSource):
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of phone numbers within a scope; see `orchestration.resources.Source`.
 
-        A record has `workspace_id`, `waba_id` where it is known, and what Graph sends of a number. The
-        parts of the outcome are workspaces. A key is the id of a number, of a workspace, or
+        A record has `workspace_id`, `waba_id` where it is known, and the fields that Graph sends. The
+        partitions of the outcome are workspaces. A key is the id of a number, of a workspace, or
         `workspace:number`.
 
         Raises:
@@ -75,72 +75,72 @@ class MetaSource(HttpSource):
         """
         if scope.mode == "range":
             raise SettingsError(
-                f"{entity.name} cannot be read by a range of time, because Meta does not tell when a"
-                " phone number changed; name workspaces or numbers, or run without a range"
+                f"{entity.name} cannot be read by a range of time, because Meta sends no modification time"
+                " of phone numbers; name workspaces or numbers, or run without a range"
             )
         outcome = SourceOutcome()
         return EntityBatches(entity, self._records(entity, scope, outcome), scope, outcome)
 
     def fields(self) -> dict[str, list[str]]:
-        """Field names of a phone number, after one workspace has been asked for its numbers.
+        """Field names of a phone number, after one workspace's numbers were read.
 
         Raises:
             SettingsError: the API is not named in the environment.
-            SourceRefused: no workspace was given an answer; one is told of.
+            SourceRefused: no workspace could be read; the message has one of the errors.
             SourceUnavailable: likewise, because the host does not answer.
         """
-        client, errand = self.client, _errand(PHONE_NUMBER, Scope())
-        with closing(client.answers(errand.asks)) as answers:
+        client, plan = self.client, _plan(PHONE_NUMBER, Scope())
+        with closing(client.read(plan.requests)) as results:
             failed = None
-            for answer in answers:
-                if answer.complaint is None:
+            for result in results:
+                if result.error is None:
                     break
-                failed = answer
+                failed = result
             else:
                 if failed:
-                    raise _no_answer(failed)
-        return {PHONE_NUMBER.source: [*OURS, *ON_OFFER]}
+                    raise _all_failed(failed)
+        return {PHONE_NUMBER.source: [*LOCAL_FIELDS, *GRAPH_FIELDS]}
 
     def _records(
         self, entity: Entity, scope: Scope, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
-        errand = _errand(entity, scope, outcome)
-        tally = OutcomeBuilder(errand, outcome)
-        if errand.asks:
-            yield from self._asked(errand, tally, outcome)
-        tally.close()
+        plan = _plan(entity, scope, outcome)
+        builder = OutcomeBuilder(plan, outcome)
+        if plan.requests:
+            yield from self._results(plan, builder, outcome)
+        builder.close()
 
-    def _asked(
-        self, errand: ReadPlan, tally: OutcomeBuilder, outcome: SourceOutcome
+    def _results(
+        self, plan: ReadPlan, builder: OutcomeBuilder, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         """Read, and attribute the client's traffic to this stream meanwhile."""
         failed: ReadResult | None = None
         with (
             traffic_counted(self.client.traffic, outcome),
-            closing(self.client.answers(errand.asks)) as answers,
+            closing(self.client.read(plan.requests)) as results,
         ):
-            for answer in answers:
-                tally.add(answer)
-                failed = answer if answer.complaint else failed
-                if answer.records:
-                    yield _records_of(answer)
-        if failed and tally.host_is_away:
-            raise _no_answer(failed)
+            for result in results:
+                builder.add(result)
+                failed = result if result.error else failed
+                if result.records:
+                    yield _records_of(result)
+        if failed and builder.host_is_down:
+            raise _all_failed(failed)
 
 
 def _client(settings: Settings, retry_policy: RetryPolicy) -> MetaClient:
     url = SOURCE.require(settings)[URL.name]
-    return MetaClient(url, fields=asked_for(PHONE_NUMBER), retry_policy=retry_policy)
+    return MetaClient(url, fields=requested_fields(PHONE_NUMBER), retry_policy=retry_policy)
 
 
-def asked_for(entity: Entity) -> tuple[str, ...]:
-    """The fields that Graph is asked for: those that the entity maps, and no more."""
+def requested_fields(entity: Entity) -> tuple[str, ...]:
+    """The fields to request: those that the entity maps."""
     mapped = dict.fromkeys(source for field in entity.fields for source in field.sources)
-    return tuple(source for source in mapped if source not in OURS)
+    return tuple(source for source in mapped if source not in LOCAL_FIELDS)
 
 
-def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) -> ReadPlan:
-    """What has to be asked; the connection to the target is closed again before anything is."""
+def _plan(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) -> ReadPlan:
+    """The requests of a scope; the connection to the target is closed before any is sent."""
     default = Settings.read().text(TOKEN) or ""
     with TargetDatabase().connect() as connection:
 
@@ -148,28 +148,26 @@ def _errand(entity: Entity, scope: Scope, outcome: SourceOutcome | None = None) 
             return holders(connection, entity.schema, entity.table, phones)
 
         known = connected(connection, entity.schema, default)
-        errand = (
-            by_keys(known, scope.keys, find) if scope.mode == "keys" else every_workspace(known)
-        )
+        plan = by_keys(known, scope.keys, find) if scope.mode == "keys" else every_workspace(known)
     if outcome:
-        outcome.notes["workspaces"] = errand.workspaces
+        outcome.notes["workspaces"] = plan.workspaces
         if known.notes:
             outcome.notes["connections"] = "; ".join(known.notes)
-    return errand
+    return plan
 
 
-def _records_of(answer: ReadResult) -> list[Record]:
-    ours = {"workspace_id": answer.ask.workspace_id}
-    if answer.ask.waba_id:
-        ours["waba_id"] = answer.ask.waba_id
-    return [{**ours, **record} for record in answer.records]
+def _records_of(result: ReadResult) -> list[Record]:
+    local = {"workspace_id": result.request.workspace_id}
+    if result.request.waba_id:
+        local["waba_id"] = result.request.waba_id
+    return [{**local, **record} for record in result.records]
 
 
-def _no_answer(failed: ReadResult) -> SourceRefused | SourceUnavailable:
-    complaint = failed.complaint
-    assert complaint is not None, "only an answer that failed"
-    kind = SourceUnavailable if complaint.verdict.passes else SourceRefused
-    return kind(
-        f"Meta gave no workspace an answer; workspace {failed.ask.workspace_id}, account"
-        f" {failed.ask.waba_id}: {complaint.text}. {complaint.verdict.value}"
+def _all_failed(failed: ReadResult) -> SourceRefused | SourceUnavailable:
+    error = failed.error
+    assert error is not None, "only a result that failed"
+    exception = SourceUnavailable if error.kind.is_transient else SourceRefused
+    return exception(
+        f"Meta gave no workspace an answer; workspace {failed.request.workspace_id}, account"
+        f" {failed.request.waba_id}: {error.text}. {error.kind.value}"
     )

@@ -1,4 +1,4 @@
-"""When phone numbers are synced by themselves."""
+"""The phone cache's schedules."""
 
 from __future__ import annotations
 

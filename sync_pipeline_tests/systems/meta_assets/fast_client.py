@@ -38,24 +38,24 @@ def client_of(meta: MetaSimulator, **settings: Any) -> Iterator[MetaClient]:
         yield client
 
 
-def ask(waba: str, token: str, *, workspace: str = "w1", phone: str = "") -> ReadRequest:
+def request(waba: str, token: str, *, workspace: str = "w1", phone: str = "") -> ReadRequest:
     return ReadRequest(workspace, token, waba, phone)
 
 
-def answers_of(meta: MetaSimulator, *asks: ReadRequest, **settings: Any) -> list[ReadResult]:
+def results_of(meta: MetaSimulator, *requests: ReadRequest, **settings: Any) -> list[ReadResult]:
     with client_of(meta, **settings) as client:
-        return list(client.answers(asks))
+        return list(client.read(requests))
 
 
-def complaint_of(meta: MetaSimulator, asked: ReadRequest, **settings: Any) -> GraphError:
-    """The one complaint that is all there is to an ask."""
-    (answer,) = answers_of(meta, asked, **settings)
-    assert answer.complaint is not None
-    return answer.complaint
+def error_of(meta: MetaSimulator, asked: ReadRequest, **settings: Any) -> GraphError:
+    """The one error that a request results in."""
+    (result,) = results_of(meta, asked, **settings)
+    assert result.error is not None
+    return result.error
 
 
-def ids(answers: Iterable[ReadResult]) -> list[str]:
-    return [record["id"] for answer in answers for record in answer.records]
+def ids(results: Iterable[ReadResult]) -> list[str]:
+    return [record["id"] for result in results for record in result.records]
 
 
 def records_of(stream: EntityBatches) -> list[dict[str, Any]]:

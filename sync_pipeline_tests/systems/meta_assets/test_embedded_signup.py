@@ -39,7 +39,7 @@ def test_a_number_that_was_signed_up_is_synced_by_the_request_it_becomes(
 
 
 @pytest.mark.parametrize("kind", ["FINISH_ONLY_WABA", "FINISH"])
-def test_without_a_number_all_of_the_workspace_is_asked_for(
+def test_without_a_number_all_of_the_workspace_is_requested(
     messenger: Messenger, kind: str
 ) -> None:
     messenger.connect_account("north", NORTH, TOKENS[NORTH])

@@ -11,7 +11,7 @@ from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.meta_assets.errors import GraphError
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline_tests.fixtures.meta_assets import HARBOUR, NORTH
-from sync_pipeline_tests.systems.meta_assets.fast_client import answers_of, ask, client_of
+from sync_pipeline_tests.systems.meta_assets.fast_client import client_of, request, results_of
 
 SECRET = "EAAGquaint/odd+token=for|nobody's,eyes"
 """Changes when it is percent-encoded, and when JSON escapes it."""
@@ -25,8 +25,8 @@ def test_an_echoed_token_is_blotted_out_before_the_words_are_cut(
     lengths = range(100, 200, 3)
     for length in lengths:
         meta.errors.arm(GraphError(code=100, message="x" * length), path=f"/{length}/")
-    answers = answers_of(meta, *(ask(str(length), SECRET) for length in lengths))
-    texts = [a.complaint.text for a in answers if a.complaint]
+    results = results_of(meta, *(request(str(length), SECRET) for length in lengths))
+    texts = [a.error.text for a in results if a.error]
     assert len(texts) == len(lengths)
     assert not any("quaint" in text or "EAAG" in text for text in texts)
     assert not any("access_token=E" in text for text in texts)
@@ -44,15 +44,15 @@ def test_no_log_no_repr_and_no_answer_holds_a_token(
     meta.errors.arm(GraphError(code=4, status=429), times=1, token=SECRET)
     meta.errors.arm(GraphError(code=2, status=500), times=1, token=SECRET)
     meta.faults.add(Fault(kind="cut", times=1), Fault(kind="reset", nth=3, times=1))
-    asks = [
-        ask(HARBOUR, SECRET),
-        ask(HARBOUR, "EAAGbroken/+token", workspace="w2"),
-        ask(NORTH, "EAAG with blanks", workspace="w3"),
+    requests = [
+        request(HARBOUR, SECRET),
+        request(HARBOUR, "EAAGbroken/+token", workspace="w2"),
+        request(NORTH, "EAAG with blanks", workspace="w3"),
     ]
-    answers = answers_of(meta, *asks, page_size=25)
+    results = results_of(meta, *requests, page_size=25)
     with client_of(meta) as client:
-        written = f"{answers!r} {client!r} {vars(client)!r} {caplog.text}"
-    assert len([a for a in answers if a.complaint]) == 2
+        written = f"{results!r} {client!r} {vars(client)!r} {caplog.text}"
+    assert len([a for a in results if a.error]) == 2
     assert "trying again" in caplog.text
     for form in ("quaint", "odd", "eyes", "EAAGbroken", "with blanks"):
         assert form not in written

@@ -103,7 +103,7 @@ class TestEverything:
         assert not stream.outcome.complete
 
     def test_a_range_of_time_cannot_be_read(self, meta_source: MetaSource) -> None:
-        with pytest.raises(SettingsError, match="does not tell when"):
+        with pytest.raises(SettingsError, match="sends no modification time"):
             meta_source.read(PHONE_NUMBER, Scope(mode="range"), Progress())
 
     def test_without_a_url_it_says_what_to_set(

@@ -1,7 +1,7 @@
 """The Graph API for synchronous callers: the phone numbers of many workspaces, each with its token.
 
-One workspace's trouble is an answer about that workspace and never ends the others. What a reply means
-is in `transport` and `complaints`, how pages are read in `listing`.
+An error of one workspace is a result of that workspace and never ends the others. `transport` and `errors`
+interpret replies, `pages` reads listings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sync_pipeline.sources.http.client import HttpClient, require_url
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.sources.http.transport import Traffic
 from sync_pipeline.sources.task_group import gather
-from sync_pipeline.systems.meta_assets.api.errors import GraphError, complaint_in
+from sync_pipeline.systems.meta_assets.api.errors import GraphError, graph_error_of
 from sync_pipeline.systems.meta_assets.api.pages import (
     PAGE_SIZE,
     Record,
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is to be read for a workspace: all numbers of an account, or one number.
+    """What to read for a workspace: all numbers of an account, or one number.
 
     Attributes:
-        workspace_id: for whom.
-        token: with which token; empty: there is none, which is answered with a complaint.
+        workspace_id: the workspace.
+        token: its token; empty: it has none, and the result is an error.
         waba_id: the account; may be unknown (empty) for one number.
         phone_id: the number; empty: all.
     """
@@ -53,19 +53,19 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A part of the answer to an ask: records, or its end, good or bad.
+    """One result of a request: a page of records, its successful end, or its error.
 
     Attributes:
-        ask: what was asked.
-        records: as Graph told them.
-        ended: everything that was asked for was read.
-        complaint: why it was not.
+        request: the request.
+        records: as Graph sent them.
+        ended: everything requested was read.
+        error: why it was not.
     """
 
-    ask: ReadRequest
+    request: ReadRequest
     records: Sequence[Record] = ()
     ended: bool = False
-    complaint: GraphError | None = None
+    error: GraphError | None = None
 
 
 class MetaClient(HttpClient):
@@ -73,7 +73,7 @@ class MetaClient(HttpClient):
 
     Args:
         url: the Graph API's root with its version, such as `https://graph.facebook.com/v23.0`.
-        fields: what to ask for of each number.
+        fields: the fields to request of each number.
         retry_policy: how long a call is tried before its workspace counts as failed, and how long the
             calls with one token may wait for the rate limit in all.
         requests_per_minute: most calls with one token in any minute; Meta counts 200 to 5,000 an hour.
@@ -104,72 +104,72 @@ class MetaClient(HttpClient):
         self._concurrency = concurrency
         self._page_size = page_size
         self._sleep = sleep
-        self._lines = AsyncExitStack()
-        super().__init__("meta-client", self._lines, Traffic())
+        self._transports = AsyncExitStack()
+        super().__init__("meta-client", self._transports, Traffic())
         self._by_token: dict[str, GraphTransport] = {}
-        self._host_is_away = False
+        self._host_is_down = False
 
     def close(self) -> None:
         """Cancel pending calls and close the connections; harmless when closed."""
         super().close()
         self._by_token.clear()
 
-    def answers(self, asks: Sequence[ReadRequest]) -> Stream[ReadResult]:
-        """What there is to each ask: records page by page, then its end or a complaint.
+    def read(self, requests: Sequence[ReadRequest]) -> Stream[ReadResult]:
+        """The results of each request: records page by page, then its end or an error.
 
-        Workspaces are read at the same time, the asks of one in their order; those have to stand
-        together. A complaint ends its ask only.
+        Workspaces are read concurrently, the requests of one in their order; those must be adjacent. An
+        error ends its request only.
         """
-        workspaces = iter([list(group) for _, group in groupby(asks, _workspace_of)])
+        workspaces = iter([list(group) for _, group in groupby(requests, lambda r: r.workspace_id)])
         return self._background.stream(
-            partial(self._answer_all, workspaces), buffer=2 * self._concurrency
+            partial(self._read_all, workspaces), buffer=2 * self._concurrency
         )
 
-    async def _answer_all(
+    async def _read_all(
         self, workspaces: Iterator[list[ReadRequest]], emit: Emit[ReadResult]
     ) -> None:
-        self._host_is_away = False
-        for line in self._by_token.values():
-            line.retry_token()
+        self._host_is_down = False
+        for transport in self._by_token.values():
+            transport.retry_token()
 
         async def work() -> None:
-            for asks in workspaces:
-                for ask in asks:
-                    await self._answer(ask, emit)
+            for requests in workspaces:
+                for request in requests:
+                    await self._read(request, emit)
 
         await gather([work] * self._concurrency)
 
-    async def _answer(self, ask: ReadRequest, emit: Emit[ReadResult]) -> None:
+    async def _read(self, request: ReadRequest, emit: Emit[ReadResult]) -> None:
         try:
-            async for records in self._records(ask):
-                self._host_is_away = False
-                await emit(ReadResult(ask, records))
+            async for records in self._records(request):
+                self._host_is_down = False
+                await emit(ReadResult(request, records))
         except (SourceRefused, SourceBroken, SourceUnavailable) as error:
-            complaint = complaint_in(error)
-            self._host_is_away = complaint.of_host
-            log.warning("workspace %s: %s", ask.workspace_id, error)
-            await emit(ReadResult(ask, complaint=complaint))
+            graph_error = graph_error_of(error)
+            self._host_is_down = graph_error.of_host
+            log.warning("workspace %s: %s", request.workspace_id, error)
+            await emit(ReadResult(request, error=graph_error))
         else:
-            self._host_is_away = False
-            await emit(ReadResult(ask, ended=True))
+            self._host_is_down = False
+            await emit(ReadResult(request, ended=True))
 
-    async def _records(self, ask: ReadRequest) -> AsyncIterator[Sequence[Record]]:
-        line = await self._line(ask.token)
-        # A host that has just been given up is not waited for once more by each workspace.
-        attempts = 1 if self._host_is_away else None
-        if ask.phone_id:
-            yield [await phone_number(line, ask.phone_id, self._fields, attempts=attempts)]
+    async def _records(self, request: ReadRequest) -> AsyncIterator[Sequence[Record]]:
+        transport = await self._transport(request.token)
+        # When the host is down, each further workspace tries once instead of waiting out the time budget.
+        attempts = 1 if self._host_is_down else None
+        if request.phone_id:
+            yield [await phone_number(transport, request.phone_id, self._fields, attempts=attempts)]
             return
         pages = phone_numbers(
-            line, ask.waba_id, self._fields, page_size=self._page_size, attempts=attempts
+            transport, request.waba_id, self._fields, page_size=self._page_size, attempts=attempts
         )
         async for records in pages:
             yield records
 
-    async def _line(self, token: str) -> GraphTransport:
+    async def _transport(self, token: str) -> GraphTransport:
         if token in self._by_token:
             return self._by_token[token]
-        line = GraphTransport(
+        transport = GraphTransport(
             self._url,
             token,
             retry_policy=self._retry_policy,
@@ -177,11 +177,7 @@ class MetaClient(HttpClient):
             concurrency=self._concurrency,
             sleep=self._sleep,
         )
-        line.traffic = self.traffic
-        # Before the first wait, or two workspaces with one token would open two lines.
-        self._by_token[token] = line
-        return await self._lines.enter_async_context(line)
-
-
-def _workspace_of(ask: ReadRequest) -> str:
-    return ask.workspace_id
+        transport.traffic = self.traffic
+        # Before the first await, or two workspaces with one token would open two transports.
+        self._by_token[token] = transport
+        return await self._transports.enter_async_context(transport)

@@ -1,7 +1,7 @@
-"""Phone numbers as the Graph API tells them: one, or all of an account, page by page.
+"""Phone numbers of the Graph API: one, or all of an account, page by page.
 
-A page may be empty and still have a next one; only a page without `next` is the last. Cursors are good
-for this listing only and are not kept.
+A page may be empty and still have a next one; only a page without `next` is the last. Cursors are valid
+for one listing only and are not stored.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ async def phone_numbers(
     page_size: int = PAGE_SIZE,
     attempts: int | None = None,
 ) -> AsyncIterator[list[Record]]:
-    """The pages of an account's phone numbers; those without numbers are passed over.
+    """The pages of an account's phone numbers, without empty ones.
 
     Args:
-        transport: with a token that opens the account.
+        transport: with a token that may read the account.
         waba_id: the account.
-        fields: what to ask for; a field without a value is absent in the records.
+        fields: to request; a field without a value is absent in the records.
         page_size: numbers in a page; Graph gives at most 100.
         attempts: give a call up after so many failures.
 
     Raises:
-        SourceBroken: the pages go round in a circle.
-        SourceRefused: as for `GraphTransport.ask`.
+        SourceBroken: a cursor is repeated.
+        SourceRefused: as for `GraphTransport.call`.
         SourceUnavailable: as there.
     """
     path = f"{quote(waba_id, safe='')}/phone_numbers"
     params: dict[str, str | int] = {"fields": ",".join(fields), "limit": page_size}
     seen: set[str] = set()
     while True:
-        page = await transport.ask(path, params, read=_Page, attempts=attempts)
+        page = await transport.call(path, params, read=_Page, attempts=attempts)
         if page.records:
             yield page.records
         if page.after is None:
             return
         if page.after in seen:
-            words = "the pages of the listing go round in a circle"
+            problem = "the pages of the listing go round in a circle"
             raise SourceBroken(
-                f"Meta repeats a cursor while listing the phone numbers of {waba_id}: {words}. Try again"
+                f"Meta repeats a cursor while listing the phone numbers of {waba_id}: {problem}. Try again"
                 " later; if it stays, report it to Meta."
-            ) from GraphCallFailed(GraphError(200, words))
+            ) from GraphCallFailed(GraphError(200, problem))
         seen.add(page.after)
         params["after"] = page.after
 
@@ -72,7 +72,7 @@ async def phone_number(
 ) -> Record:
     """One phone number; parameters and errors as for `phone_numbers`."""
     params = {"fields": ",".join(fields)}
-    return await transport.ask(quote(phone_id, safe=""), params, read=dict, attempts=attempts)
+    return await transport.call(quote(phone_id, safe=""), params, read=dict, attempts=attempts)
 
 
 class _Page:
@@ -80,7 +80,7 @@ class _Page:
 
     Attributes:
         records: its numbers.
-        after: where the next page begins; None: this is the last one.
+        after: cursor of the next page; None: this is the last one.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _after(paging: Any) -> str | None:
     match paging:
         case {"cursors": {"after": str(after)}} if after:
             return after
-    # Of the link itself only the cursor is of use: the rest of it is the token.
+    # Only the cursor: the link contains the token.
     after = httpx2.URL(link).params.get("after")
     if not after:
         raise InvalidResponse("a page that has a next one but no cursor for it")

@@ -1,7 +1,7 @@
-"""How much of the rate limit is used, as Graph tells with each reply, and going slower by it.
+"""Adaptive rate limit: slows down by the usage that Graph reports with each reply.
 
-X-App-Usage has per cent of the app's limit, X-Business-Use-Case-Usage those of the account's, and
-the minutes until a used-up limit may be used again.
+X-App-Usage has per cent of the app's limit, X-Business-Use-Case-Usage per cent of the account's limit and
+the minutes until a used-up limit is reset.
 """
 
 from __future__ import annotations
@@ -19,75 +19,75 @@ Sleep = Callable[[float], Awaitable[None]]
 
 SLOW_FROM = 75
 STOP_ABOVE = 95
-MOST_SLOW = 5.0
-"""Seconds before a call when usage is at `STOP_ABOVE`; from `SLOW_FROM` on the wait grows up to that."""
-BLIND = 30.0
-"""Seconds to stop for where Graph does not say how long."""
+MAX_DELAY = 5.0
+"""Seconds before a call at a usage of `STOP_ABOVE`; the delay grows linearly from `SLOW_FROM`."""
+DEFAULT_STOP = 30.0
+"""Seconds to stop if Graph reports no time."""
 
 _PER_CENT = ("call_count", "total_cputime", "total_time")
 
 
-class Usage:
-    """The usage that one token has met with, and the waits that follow from it.
+class RateLimit:
+    """The rate limit of one token.
 
     Args:
-        budget: seconds that it may wait in all for a limit that is nearly used up.
+        budget: seconds that it may stop in all for a limit that is nearly used up.
         sleep: how it waits; takes seconds.
 
     Attributes:
-        per_cent: of the limit that is used most.
-        regain: seconds until a used-up limit may be used again; 0: not told.
+        per_cent: usage of the most used limit.
+        reset_after: seconds until a used-up limit is reset; 0: unknown.
         waited: seconds waited so far.
     """
 
     def __init__(self, budget: float, sleep: Sleep = anyio.sleep) -> None:
         self.per_cent = 0.0
-        self.regain = 0.0
+        self.reset_after = 0.0
         self.waited = 0.0
         self._budget = budget
         self._stopped = 0.0
         self._sleep = sleep
-        self._turn = anyio.Lock()
+        self._lock = anyio.Lock()
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Take note of a reply's headers; one without them says nothing."""
-        told = [*_app(headers), *_business(headers)]
-        if told:
-            self.per_cent = max(_number(t, name) for t in told for name in _PER_CENT)
-            minutes = max(_number(t, "estimated_time_to_regain_access") for t in told)
-            self.regain = 60 * minutes
+        """Read the usage from a reply's headers, if they have it."""
+        usages = [*_app(headers), *_business(headers)]
+        if usages:
+            self.per_cent = max(_number(u, name) for u in usages for name in _PER_CENT)
+            minutes = max(_number(u, "estimated_time_to_regain_access") for u in usages)
+            self.reset_after = 60 * minutes
 
-    async def ready(self) -> None:
-        """Wait for as long as the usage demands before the next call; calls wait one after the other.
+    async def wait(self) -> None:
+        """Delay the next call by the usage; calls wait one after the other.
 
         Raises:
-            SourceUnavailable: the limit is nearly used up for longer than the budget.
+            SourceUnavailable: the limit is nearly used up, and its reset is beyond the budget.
         """
         if self.per_cent < SLOW_FROM:
             return
-        async with self._turn:
+        async with self._lock:
             if self.per_cent > STOP_ABOVE:
                 await self._stop()
             elif self.per_cent >= SLOW_FROM:
                 share = (self.per_cent - SLOW_FROM + 1) / (STOP_ABOVE - SLOW_FROM + 1)
-                await self._wait(MOST_SLOW * share)
+                await self._delay(MAX_DELAY * share)
 
     async def _stop(self) -> None:
-        wait = self.regain or BLIND
+        wait = self.reset_after or DEFAULT_STOP
         if self._stopped + wait > self._budget:
-            words = f"not asked, because more than {STOP_ABOVE} % of the rate limit is used"
-            complaint = GraphError(429, words, ErrorKind.THROTTLED)
+            message = f"not asked, because more than {STOP_ABOVE} % of the rate limit is used"
+            error = GraphError(429, message, ErrorKind.THROTTLED)
             raise SourceUnavailable(
                 f"Meta: {self.per_cent:.0f} % of the rate limit is used, and {wait:.0f} s of waiting are"
                 f" more than is left of the {self._budget:.0f} s of SYNC_SOURCE_OUTAGE."
                 f" {ErrorKind.THROTTLED.value}"
-            ) from GraphCallFailed(complaint)
+            ) from GraphCallFailed(error)
         self._stopped += wait
-        await self._wait(wait)
-        # Only another reply can tell how it is now.
+        await self._delay(wait)
+        # Unknown until the next reply.
         self.per_cent = 0.0
 
-    async def _wait(self, seconds: float) -> None:
+    async def _delay(self, seconds: float) -> None:
         self.waited += seconds
         await self._sleep(seconds)
 

@@ -1,7 +1,7 @@
-"""Calls to the Graph API with one token: what a reply means, and how fast to go.
+"""Calls to the Graph API with one token: errors, retries and rate limit.
 
-The token is in the Authorization header and nowhere else: Graph writes it into its own links, which
-are therefore never followed.
+The token is sent in the Authorization header only. Graph writes it into the links of its replies, so they
+are never followed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sync_pipeline.systems.meta_assets.api.errors import (
     ErrorKind,
     GraphCallFailed,
     GraphError,
-    complaint_of,
+    error_in_reply,
 )
-from sync_pipeline.systems.meta_assets.api.rate_limit import Sleep, Usage
+from sync_pipeline.systems.meta_assets.api.rate_limit import RateLimit, Sleep
 
 T = TypeVar("T")
 
 _ANY_STATUS = range(300, 500)
 
-_HEARD: ContextVar[list[GraphCallFailed]] = ContextVar("heard")
-"""What the attempts of the call that is under way were answered."""
+_FAILURES: ContextVar[list[GraphCallFailed]] = ContextVar("failures")
+"""Failed attempts of the current call."""
 
 
 class GraphTransport(HttpTransport):
@@ -39,14 +39,14 @@ class GraphTransport(HttpTransport):
 
     Args:
         url: the API's root with its version.
-        token: whose calls these are.
+        token: of all calls.
         retry_policy: how long a call is tried, and how long all of them may wait for the rate limit.
         requests_per_minute: most calls in any minute.
-        concurrency: calls under way at once.
+        concurrency: most calls at once.
         sleep: how to wait for the rate limit.
 
     Attributes:
-        usage: of the rate limit.
+        rate_limit: of the token.
 
     Raises:
         SourceRefused: no header can hold the token.
@@ -73,11 +73,11 @@ class GraphTransport(HttpTransport):
             concurrency=concurrency,
             secrets=[token],
         )
-        self.usage = Usage(retry_policy.time_budget.total_seconds(), sleep)
-        self._discretion = Redactor(token)
+        self.rate_limit = RateLimit(retry_policy.time_budget.total_seconds(), sleep)
+        self._redact = Redactor(token)
         self._refused: SourceRefused | None = None
 
-    async def ask(
+    async def call(
         self,
         path: str,
         params: Mapping[str, str | int],
@@ -85,25 +85,24 @@ class GraphTransport(HttpTransport):
         read: Callable[[dict[str, Any]], T],
         attempts: int | None = None,
     ) -> T:
-        """What a call answers with.
+        """GET an object.
 
         Args:
             path: below the root, already quoted.
             params: the query.
-            read: turns the decoded object into a value; raises `Undecodable` for one that is not the
-                protocol.
+            read: converts the decoded object; raises `InvalidResponse` if it violates the protocol.
             attempts: give up after so many failures.
 
         Raises:
-            SourceRefused: token, permission, id or parameter are not accepted. A token that was not
-                accepted once is not sent again before `retry_token`.
-            SourceBroken: replies kept being cut short or not the protocol.
-            SourceUnavailable: the time budget was used up, or the rate limit is for longer than it.
+            SourceRefused: token, permission, id or parameter are not accepted. A refused token is not sent
+                again before `retry_token`.
+            SourceBroken: replies kept being cut short or violating the protocol.
+            SourceUnavailable: the time budget was used up, or the rate limit asks to wait longer.
         """
         if self._refused is not None:
             raise SourceRefused(str(self._refused)) from self._refused.__cause__
-        await self.usage.ready()
-        _HEARD.set(heard := [])
+        await self.rate_limit.wait()
+        _FAILURES.set(failures := [])
         try:
             return await self.get(
                 path,
@@ -113,20 +112,20 @@ class GraphTransport(HttpTransport):
                 attempts=attempts,
             )
         except SourceUnavailable as error:
-            # The last attempt is often cut off by the end of the budget, which alone would explain nothing.
-            if heard:
-                raise SourceUnavailable(str(error)) from heard[-1]
+            # The end of the budget often cuts off the last attempt; the one before has the cause.
+            if failures:
+                raise SourceUnavailable(str(error)) from failures[-1]
             raise
 
     def retry_token(self) -> None:
-        """Send the token again even if it was not accepted: it may have been mended since."""
+        """Send the token again even if it was not accepted: it may have been renewed since."""
         self._refused = None
 
     def _object(self, reply: Response) -> dict[str, Any]:
-        self.usage.observe(reply.headers)
-        complaint = complaint_of(reply.status, reply.content, self._discretion)
-        if complaint is not None:
-            raise self._no(reply, complaint)
+        self.rate_limit.observe(reply.headers)
+        error = error_in_reply(reply.status, reply.content, self._redact)
+        if error is not None:
+            raise self._failure(reply, error)
         try:
             decoded = orjson.loads(reply.content)
         except orjson.JSONDecodeError:
@@ -136,27 +135,25 @@ class GraphTransport(HttpTransport):
         return decoded
 
     def _passing(self, reply: Response) -> RetryableError:
-        # With these statuses too it is the error's code that decides whether it passes.
-        self.usage.observe(reply.headers)
-        complaint = complaint_of(reply.status, reply.content, self._discretion)
-        assert complaint is not None, "the status alone is one"
-        no = self._no(reply, complaint)
-        if isinstance(no, RetryableError):
-            return no
-        raise no
+        # With these statuses too the error's code decides whether it is transient.
+        self.rate_limit.observe(reply.headers)
+        error = error_in_reply(reply.status, reply.content, self._redact)
+        assert error is not None, "the status alone is an error"
+        failure = self._failure(reply, error)
+        if isinstance(failure, RetryableError):
+            return failure
+        raise failure
 
-    def _no(self, reply: Response, complaint: GraphError) -> RetryableError | SourceRefused:
-        if complaint.verdict.passes:
-            throttled = complaint.verdict is ErrorKind.THROTTLED
-            wait = (throttled and self.usage.regain) or reply.retry_after
-            again = GraphCallFailed(complaint, wait=wait, counts=not throttled)
-            _HEARD.get().append(again)
-            return again
-        refusal = SourceRefused(
-            f"Meta refused GET {reply.path} ({complaint.text}). {complaint.verdict.value}"
-        )
-        refusal.__cause__ = GraphCallFailed(complaint)
-        if complaint.verdict is ErrorKind.CREDENTIAL:
+    def _failure(self, reply: Response, error: GraphError) -> RetryableError | SourceRefused:
+        if error.kind.is_transient:
+            throttled = error.kind is ErrorKind.THROTTLED
+            wait = (throttled and self.rate_limit.reset_after) or reply.retry_after
+            failure = GraphCallFailed(error, wait=wait, counts=not throttled)
+            _FAILURES.get().append(failure)
+            return failure
+        refusal = SourceRefused(f"Meta refused GET {reply.path} ({error.text}). {error.kind.value}")
+        refusal.__cause__ = GraphCallFailed(error)
+        if error.kind is ErrorKind.CREDENTIAL:
             self._refused = refusal
         return refusal
 
@@ -169,7 +166,7 @@ def _require_usable(token: str) -> None:
         problem = "no token: the one in meta_tokens holds blanks or other stray characters"
     else:
         return
-    complaint = GraphError(403, problem, ErrorKind.CREDENTIAL)
+    error = GraphError(403, problem, ErrorKind.CREDENTIAL)
     raise SourceRefused(
         f"Meta was not asked: {problem}. {ErrorKind.CREDENTIAL.value}"
-    ) from GraphCallFailed(complaint)
+    ) from GraphCallFailed(error)

@@ -14,7 +14,7 @@ from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.api.errors import ErrorKind
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.meta_assets import NORTH
-from sync_pipeline_tests.systems.meta_assets.fast_client import answers_of, ask, complaint_of, ids
+from sync_pipeline_tests.systems.meta_assets.fast_client import error_of, ids, request, results_of
 
 BRIEF = replace(QUICK, time_budget=timedelta(seconds=0.2))
 
@@ -30,7 +30,7 @@ FINAL = (
     (100, None, ErrorKind.REFUSED),
     (99999, None, ErrorKind.REFUSED),
 )
-PASSING = (
+TRANSIENT = (
     *(GraphError(code=code) for code in (4, 17, 32, 613, 80008)),
     GraphError(code=4, subcode=2446079, status=429, transient=True),
     GraphError(code=613, status=403),
@@ -47,46 +47,46 @@ PASSING = (
 def test_a_final_no_is_not_asked_again_whatever_its_status(
     meta: MetaSimulator, status: int
 ) -> None:
-    asks = []
-    for place, (code, subcode, verdict) in enumerate(FINAL):
+    requests = []
+    for place, (code, subcode, kind) in enumerate(FINAL):
         error = GraphError(code=code, subcode=subcode, status=status, message="No.")
         meta.errors.arm(error, path=f"/{place}/")
         # A token that was refused is not sent again.
-        token = f"EAA{place}" if verdict is ErrorKind.CREDENTIAL else meta.token
-        asks.append(ask(str(place), token))
-    complaints = [a.complaint for a in answers_of(meta, *asks) if a.complaint]
-    assert [c.verdict for c in complaints] == [verdict for _, _, verdict in FINAL]
-    assert [c.text for c in complaints] == [
+        token = f"EAA{place}" if kind is ErrorKind.CREDENTIAL else meta.token
+        requests.append(request(str(place), token))
+    errors = [a.error for a in results_of(meta, *requests) if a.error]
+    assert [c.kind for c in errors] == [kind for _, _, kind in FINAL]
+    assert [c.text for c in errors] == [
         f"HTTP {status}: code {code}{f', subcode {subcode}' if subcode else ''}: No."
         for code, subcode, _ in FINAL
     ]
-    assert not any(c.of_host for c in complaints)
+    assert not any(c.of_host for c in errors)
     assert meta.stats.total == len(FINAL)
 
 
 def test_a_refused_token_is_final_even_if_the_server_failed(meta: MetaSimulator) -> None:
     meta.errors.arm(GraphError(code=190, status=500))
-    assert complaint_of(meta, ask(NORTH, meta.token)).verdict is ErrorKind.CREDENTIAL
+    assert error_of(meta, request(NORTH, meta.token)).kind is ErrorKind.CREDENTIAL
     assert meta.stats.total == 1
 
 
 def test_what_may_pass_is_asked_again(meta: MetaSimulator) -> None:
-    accounts = [f"70{place}" for place in range(len(PASSING))]
-    for account, error in zip(accounts, PASSING, strict=True):
+    accounts = [f"70{place}" for place in range(len(TRANSIENT))]
+    for account, error in zip(accounts, TRANSIENT, strict=True):
         meta.accounts.connect(account, (f"{account}1",), meta.token)
         meta.errors.arm(error, times=2, path=f"/{account}/")
-    answers = answers_of(
-        meta, *(ask(account, meta.token, workspace=account) for account in accounts)
+    results = results_of(
+        meta, *(request(account, meta.token, workspace=account) for account in accounts)
     )
-    assert sorted(ids(answers)) == sorted(f"{account}1" for account in accounts)
-    assert meta.stats.total == 3 * len(PASSING)
+    assert sorted(ids(results)) == sorted(f"{account}1" for account in accounts)
+    assert meta.stats.total == 3 * len(TRANSIENT)
 
 
 def test_what_does_not_pass_is_given_up_in_the_words_of_the_source(meta: MetaSimulator) -> None:
     meta.errors.arm(GraphError(code=17, message="User request limit reached"))
-    complaint = complaint_of(meta, ask(NORTH, meta.token), retry_policy=BRIEF)
-    assert complaint.text == "HTTP 400: code 17: User request limit reached"
-    assert complaint.verdict is ErrorKind.THROTTLED
+    error = error_of(meta, request(NORTH, meta.token), retry_policy=BRIEF)
+    assert error.text == "HTTP 400: code 17: User request limit reached"
+    assert error.kind is ErrorKind.THROTTLED
 
 
 def test_words_that_were_heard_count_more_than_the_silence_after_them(
@@ -94,23 +94,23 @@ def test_words_that_were_heard_count_more_than_the_silence_after_them(
 ) -> None:
     meta.errors.arm(GraphError(code=2, message="Service temporarily unavailable"))
     meta.faults.add(Fault(kind="stall", nth=2, seconds=20))
-    complaint = complaint_of(meta, ask(NORTH, meta.token), retry_policy=BRIEF)
-    assert complaint.text == "HTTP 400: code 2: Service temporarily unavailable"
-    assert not complaint.of_host
+    error = error_of(meta, request(NORTH, meta.token), retry_policy=BRIEF)
+    assert error.text == "HTTP 400: code 2: Service temporarily unavailable"
+    assert not error.of_host
 
 
 def test_a_proxy_may_say_how_long_to_wait(meta: MetaSimulator) -> None:
     late = {"Retry-After": "3600"}
     meta.faults.add(Fault(kind="status", status=429, body="plain", headers=late))
-    complaint = complaint_of(meta, ask(NORTH, meta.token))
-    assert complaint.verdict is ErrorKind.THROTTLED
+    error = error_of(meta, request(NORTH, meta.token))
+    assert error.kind is ErrorKind.THROTTLED
     assert meta.stats.total == 1
 
 
 def test_a_listing_without_data_is_not_the_protocol(meta: MetaSimulator) -> None:
     meta.faults.add(Fault(kind="status", status=200))
-    complaint = complaint_of(meta, ask(NORTH, meta.token))
-    assert complaint.text == "HTTP 200: an answer that is not the protocol of the Graph API"
+    error = error_of(meta, request(NORTH, meta.token))
+    assert error.text == "HTTP 200: an answer that is not the protocol of the Graph API"
 
 
 def test_the_same_error_has_the_same_words_each_time() -> None:
@@ -119,7 +119,7 @@ def test_the_same_error_has_the_same_words_each_time() -> None:
     with MetaSimulator(clock=clock) as meta:
         meta.accounts.break_token(meta.token)
         for _ in range(2):
-            told.add(complaint_of(meta, ask(NORTH, meta.token)).text)
+            told.add(error_of(meta, request(NORTH, meta.token)).text)
             clock.advance(minutes=71)
     (text,) = told
     assert text.startswith("HTTP 400: code 190, subcode 463: Error validating access token:")
@@ -128,6 +128,6 @@ def test_the_same_error_has_the_same_words_each_time() -> None:
 
 def test_long_words_are_cut_at_two_hundred_characters(meta: MetaSimulator) -> None:
     meta.errors.arm(GraphError(code=100, message="x" * 500))
-    text = complaint_of(meta, ask(NORTH, meta.token)).text
+    text = error_of(meta, request(NORTH, meta.token)).text
     assert text.startswith("HTTP 400: code 100: xxx")
     assert len(text) == len("HTTP 400: ") + 200

@@ -14,10 +14,10 @@ from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.meta_assets import HARBOUR, NORTH
 from sync_pipeline_tests.systems.meta_assets.fast_client import (
     Naps,
-    answers_of,
-    ask,
-    complaint_of,
+    error_of,
     ids,
+    request,
+    results_of,
 )
 
 PATIENT = replace(QUICK, time_budget=timedelta(seconds=200))
@@ -27,10 +27,10 @@ def naps_at(meta: MetaSimulator, **options: int | None) -> list[float]:
     """The waits of a client that reads an account of sixty numbers in three calls."""
     meta.options.update(options)
     naps = Naps()
-    answers = answers_of(
-        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+    results = results_of(
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
     )
-    assert tuple(ids(answers)) == PHONES[HARBOUR]
+    assert tuple(ids(results)) == PHONES[HARBOUR]
     return naps.seconds
 
 
@@ -52,24 +52,23 @@ def test_replies_without_such_headers_say_nothing(meta: MetaSimulator) -> None:
 def test_above_95_it_stops_for_as_long_as_is_told(meta: MetaSimulator) -> None:
     meta.options.update({"business_usage": 97, "regain_minutes": 3})
     naps = Naps(meanwhile=lambda: meta.options.update({"business_usage": 5, "regain_minutes": 0}))
-    answers = answers_of(
-        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+    results = results_of(
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
     )
-    assert tuple(ids(answers)) == PHONES[HARBOUR]
+    assert tuple(ids(results)) == PHONES[HARBOUR]
     assert naps.seconds == [180]
 
 
 def test_it_does_not_wait_for_longer_than_the_budget_in_all(meta: MetaSimulator) -> None:
     meta.options.update({"business_usage": 97, "regain_minutes": 2})
     naps = Naps()
-    *read, last = answers_of(
-        meta, ask(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+    *read, last = results_of(
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
     )
     assert (naps.seconds, len(ids(read)), meta.stats.total) == ([120], 50, 2)
-    assert last.complaint is not None
+    assert last.error is not None
     assert (
-        last.complaint.text
-        == "HTTP 429: not asked, because more than 95 % of the rate limit is used"
+        last.error.text == "HTTP 429: not asked, because more than 95 % of the rate limit is used"
     )
 
 
@@ -78,8 +77,8 @@ def test_a_used_up_limit_is_waited_for_only_if_it_returns_within_the_budget(
 ) -> None:
     meta.options.update({"business_usage": 100, "regain_minutes": 30})
     meta.errors.arm(GraphError(code=80008, message="(#80008) Too many calls"))
-    complaint = complaint_of(meta, ask(NORTH, meta.token))
-    assert complaint.text == "HTTP 400: code 80008: (#80008) Too many calls"
+    error = error_of(meta, request(NORTH, meta.token))
+    assert error.text == "HTTP 400: code 80008: (#80008) Too many calls"
     assert meta.stats.total == 1
 
 
@@ -87,6 +86,6 @@ def test_tokens_are_slowed_down_each_by_itself(meta: MetaSimulator) -> None:
     meta.accounts.connect("555", ("5550001",), "EAAanotherToken")
     meta.options.business_usage = 90
     naps = Naps()
-    asks = [ask(NORTH, meta.token), ask("555", "EAAanotherToken", workspace="w2")]
-    assert len(ids(answers_of(meta, *asks, sleep=naps))) == 3
+    requests = [request(NORTH, meta.token), request("555", "EAAanotherToken", workspace="w2")]
+    assert len(ids(results_of(meta, *requests, sleep=naps))) == 3
     assert naps.seconds == []
