@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sync_pipeline.postgres.connect import Connection
 
 
+LATEST = "latest"
+
+
 def names_of(system: System) -> set[str]:
     """What people may call a system: its name, or for a reverse the name of the system that it reverses."""
     return {system.name, system.key_prefix[0]}
@@ -126,8 +129,8 @@ def day(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
 
 
 def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Callback of arguments that take the beginning of a run's id."""
-    if value is not None and not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", value.lower()):
+    """Callback of arguments that take `latest`, or the beginning of a run's id."""
+    if value not in {None, LATEST} and not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", value.lower()):
         raise click.UsageError(
             f"{value!r} is no run: give its id, or at least four characters of its beginning, as"
             " `sync-pipeline history` shows it"
@@ -136,14 +139,17 @@ def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> s
 
 
 def run_named(database: Database, connection: Connection, beginning: str) -> UUID:
-    """The run whose id begins so.
+    """The latest run, or the one whose id begins so.
 
     Raises:
         SyncError: there is none, or there are several.
     """
-    from sync_pipeline.merge.bookkeeping import runs
+    from sync_pipeline.merge.bookkeeping import listings, runs
 
-    ids = runs.find(connection, beginning)
+    if beginning == LATEST:
+        ids = [row["run_id"] for row in listings.runs(connection, 1)]
+    else:
+        ids = runs.find(connection, beginning)
     if len(ids) == 1:
         return ids[0]
     found = "several runs begin" if ids else "no run begins"

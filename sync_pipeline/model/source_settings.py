@@ -44,6 +44,14 @@ class SimulatedTables:
 
 
 @dataclass(frozen=True)
+class GuidedEdit:
+    """The field that the demo's guided steps edit on both sides: text that no other system needs."""
+
+    entity: str
+    column: str
+
+
+@dataclass(frozen=True)
 class SourceSettings:
     """The variables of a system's source; the first one names the source.
 
@@ -52,12 +60,14 @@ class SourceSettings:
         api: simulates a source that is an API.
         database: simulates a source that is a database.
         product: the program that has used the target's tables before; simulated in an embedded target.
+        guided_edit: what the demo's guided steps edit, of a source that is a database.
     """
 
     variables: tuple[Variable, ...] = ()
     api: SimulatedApi | None = None
     database: SimulatedTables | None = None
     product: SimulatedTables | None = None
+    guided_edit: GuidedEdit | None = None
 
     @property
     def variable(self) -> str:

@@ -11,11 +11,13 @@ import click
 import pytest
 
 from sync_pipeline.cli import arguments, framework
-from sync_pipeline.cli.commands import up
+from sync_pipeline.cli.commands import demo, up
 from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, missing_variable
 from sync_pipeline.cli.migration import BookkeepingReport, MigrationReport
+from sync_pipeline.dev import environment
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.system import System
+from sync_pipeline.orchestration.launch import RunReport
 from sync_pipeline.settings import SANDBOXED, Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
@@ -182,3 +184,48 @@ def test_a_defect_is_kept_without_the_password_that_was_typed(
     assert str(tmp_path / "defects.log") in said
     assert "inspect postgresql://me@host/shop" in kept
     assert "never-shown" not in kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["desktop/conmaster", "1", "conname"], 2, "write COLUMN=VALUE with one of: org_id, "),
+        (["desktop/conmaster", "1", "source=M"], 2, "names no field of conmaster"),
+        (["desktop/conmaster", "1", "conname=x"], 1, "SYNC_TARGET_DSN names the target"),
+        (["desktop/conmaster", "1", "conname=x", "--at", "source"], 1, "DESKTOP_DSN names the"),
+        (
+            ["bubble/invoice", "1", "amount=1", "--at", "source"],
+            1,
+            "whose edits a simulation forgets",
+        ),
+    ],
+)
+def test_only_the_demos_own_databases_are_edited(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("SYNC_TARGET_DSN", "postgresql://nobody@127.0.0.1:1/target")
+    monkeypatch.setenv("DESKTOP_DSN", "postgresql://nobody@127.0.0.1:1/desktop")
+    assert says in invoke("demo-edit", *arguments, code=code).err
+
+
+@pytest.mark.parametrize(
+    ("sandboxed", "succeeded", "planted"),
+    [("desktop", True, True), ("desktop", False, False), ("target", True, False)],
+)
+def test_only_rejections_of_a_simulated_source_leave_the_exit_code_of_a_demo_at_zero(
+    sandboxed: str, succeeded: bool, planted: bool
+) -> None:
+    settings = Settings.read({SANDBOXED: sandboxed})
+    report = RunReport("id", "partial_success", stopped=False, duration_ms=0, api_calls=0)
+    report.steps = [{"success": succeeded}]
+    assert demo._only_planted(DESKTOP, report, settings) == planted
+
+
+def test_later_commands_meet_the_companies_of_the_size_that_a_demo_chose(tmp_path: Path) -> None:
+    assert environment._remembered_scale(tmp_path, None) == 1.0
+    assert environment._remembered_scale(tmp_path, 0.25) == 0.25
+    assert environment._remembered_scale(tmp_path, None) == 0.25

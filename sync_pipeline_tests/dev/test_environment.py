@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,10 +57,31 @@ def test_a_second_demo_finds_everything_unchanged_and_writes_no_tuple(bare: Comm
     assert re.search(r"^desktop: read = ", second.out, re.MULTILINE)
     assert "desktop, reverse (into the desktop database): read = " in second.out
     assert "history --reverse" in second.out
+    assert "hold bad records on purpose" in second.out
     shown = bare("history", "--json").json["runs"]
     assert [(r["items_created"], r["items_updated"]) for r in shown[:2]] == [(0, 0), (0, 0)]
+    follow_guided_steps(bare, second.out)
     assert processes(bare.home) == []
     assert not is_running(bare.home)
+
+
+def follow_guided_steps(bare: Command, printed: str) -> None:
+    """Run the commands that a demo ends with, as a person pastes them."""
+    _, steps = printed.split("paste a line at a time:")
+    pasted = [shlex.split(line)[1:] for line in steps.splitlines() if "sync-pipeline" in line]
+    assert [words[0] for words in pasted] == STEPS
+    edited, edited_there, synced, conflicts, undone, explained = (bare(*words) for words in pasted)
+    assert "on the target: " in edited.out
+    assert "at the simulated source: " in edited_there.out
+    assert re.search(r"^conmaster .* yes", synced.out, re.MULTILINE)
+    assert "conname, kept source" in conflicts.out
+    assert "local Edited here" in conflicts.out
+    assert "source Edited at the source" in conflicts.out
+    assert re.search(r"^desktop/conmaster +1 ", undone.out, re.MULTILINE)
+    assert re.search(r"^conname +Edited here +Edited at the source", explained.out, re.MULTILINE)
+
+
+STEPS = ["demo-edit", "demo-edit", "sync", "conflicts", "undo", "explain"]
 
 
 def total(report: dict[str, Any], term: str) -> int:

@@ -7,6 +7,7 @@ errors need not wait for it.
 from sync_pipeline.cli.commands import (
     conflicts,
     demo,
+    demo_edit,
     doctor,
     explain,
     history,
@@ -26,6 +27,7 @@ __all__ = [
     "cli",
     "conflicts",
     "demo",
+    "demo_edit",
     "doctor",
     "explain",
     "history",

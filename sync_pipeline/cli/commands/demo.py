@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import framework, output, run
+from sync_pipeline.cli.commands import demo_edit
 from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, sandboxed
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.cli.migration import MigrationReport, migrate_all
@@ -53,6 +54,7 @@ def demo(*, scale: float | None, as_json: bool) -> int:
         if not problem:
             reports |= {s.name: _sync(s, "delta") for s in REVERSES.values()}
         systems = [s for s in (*SYSTEMS, *REVERSES.values()) if s.name in reports]
+        guided = _guided_field(settings)
         planted = {s.name for s in systems if _only_planted(s, reports[s.name], settings)}
     if as_json:
         output.print_json(reports)
@@ -64,7 +66,7 @@ def demo(*, scale: float | None, as_json: bool) -> int:
                 output.run_report(console, reports[system.name], system=heading)
         if problem:
             console.print(f"Reverse runs were left out: {problem}.", style="yellow", soft_wrap=True)
-        output.hints(console, reports, planted)
+        output.hints(console, reports, planted, guided)
     return max((r.exit_code for n, r in reports.items() if n not in planted), default=0)
 
 
@@ -79,6 +81,22 @@ def _reverse_problem(settings: Settings, migration: MigrationReport) -> str | No
     except SettingsError as error:
         return str(error)
     return migration.reverse.problem if migration.reverse else None
+
+
+def _guided_field(settings: Settings) -> output.GuidedField | None:
+    """The field that the guided steps edit: of the first row that they have not edited yet."""
+    from sync_pipeline.postgres.connect import connect
+
+    for system in SYSTEMS:
+        edit = system.source.guided_edit
+        if not edit or not {"target", system.name} <= settings.sandboxed:
+            continue
+        entity = system[edit.entity]
+        with connect(settings.target()) as connection:
+            key = demo_edit.unedited_row(connection, entity, edit.column)
+        if key:
+            return output.GuidedField(f"{system.name}/{entity.name}", key, edit.column)
+    return None
 
 
 def _only_planted(system: System, report: RunReport, settings: Settings) -> bool:

@@ -17,7 +17,7 @@ from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs, re
     ),
     short_help="Show recent runs with their counts, or one in full.",
     help="Show recent runs with their counts, newest first; with RUN, one run as `sync` shows it.\n\n"
-    "RUN is a run's id or its beginning.",
+    "RUN is `latest`, or a run's id or its beginning.",
 )
 @click.argument("run", required=False, callback=arguments.run_beginning)
 @arguments.limit(20)

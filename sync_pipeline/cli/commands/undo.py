@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 @framework.command(
     name="undo",
     examples=(
+        "undo latest",
         "undo 95241c4d",
         "undo 95241c4d-1d9c-4dcb-87df-99b49bcc637f",
         "undo 95241c4d --reverse",
     ),
-    short_help="Take a run back.",
-    help="Take a run back: only fields that still hold what that run wrote; reports the rest.\n\n"
-    "RUN is a run's id or its beginning, as `history` shows it. An undo is a run too and can be undone.",
+    short_help="Reverse a run.",
+    help="Reverse a run: only fields that still hold what that run wrote; the rest is listed.\n\n"
+    "RUN is `latest`, or a run's id or its beginning, as `history` shows it. An undo can be undone.",
 )
 @click.argument("run", callback=arguments.run_beginning)
 @reverse_option("A run into the desktop database.")

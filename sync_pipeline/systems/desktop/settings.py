@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sync_pipeline.model.source_settings import SimulatedTables, SourceSettings
+from sync_pipeline.model.source_settings import GuidedEdit, SimulatedTables, SourceSettings
 from sync_pipeline.settings import Variable
 
 if TYPE_CHECKING:
@@ -34,4 +34,5 @@ SOURCE = SourceSettings(
     (DSN,),
     database=SimulatedTables("desktop's database", _desktop),
     product=SimulatedTables("mobile app's tables", _mobile),
+    guided_edit=GuidedEdit("conmaster", "conname"),
 )
