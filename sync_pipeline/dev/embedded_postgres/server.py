@@ -1,10 +1,10 @@
 """A real PostgreSQL server that starts with the project and needs nothing but its programs.
 
-It stands in where no database is given: for people trying the project out, for the demo, and for
-the tests. The directory that it is given becomes its own:
+The sandbox, the demo and the tests use it where no database is named. The directory that it is given
+becomes its own:
 
     cluster   the data, or a link to them where root must keep them elsewhere
-    log       what the server says; moved to `log.1` at a start once it is large
+    log       the server's messages; moved to `log.1` at a start once it is large
     lock      held while somebody starts or stops the server
     users     shared by all who use the server; the last one out stops it
     alive     held by the server's own processes for as long as any of them lives
@@ -34,7 +34,7 @@ from psycopg import sql
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres.binaries import Binaries, every_binary, find_binaries
 from sync_pipeline.dev.embedded_postgres.data_directory import Cluster, Postmaster
-from sync_pipeline.dev.embedded_postgres.os_user import OsUser, account_for
+from sync_pipeline.dev.embedded_postgres.os_user import OsUser, os_user_for
 from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.postgres.connect import connect
 
@@ -50,7 +50,7 @@ _SETTINGS = {
 # Not synchronous_commit: without fsync it costs next to nothing, and a restart in a test loses no
 # commit with it.
 _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
-_PATIENCE = 60.0  # seconds for a start, recovery after a crash included, or for a stop
+_TIMEOUT_S = 60.0  # seconds for a start, recovery after a crash included, or for a stop
 _LOG_LIMIT = 1_000_000  # bytes
 
 
@@ -110,7 +110,7 @@ class EmbeddedServer:
                 run them as.
             TargetUnavailable: it does not start; the message ends with its last log lines.
         """
-        with self._explained("start"):
+        with self._unavailable_on_error("start"):
             self._make_home()
             with file_locks.held(self._lock):
                 if not self._finds_running():
@@ -129,8 +129,8 @@ class EmbeddedServer:
         """
         if not self._home.exists():  # never started; or deleted, and then it ends by itself
             return
-        with self._explained("stop"), file_locks.held(self._lock):
-            was_in_use = self._let_go()
+        with self._unavailable_on_error("stop"), file_locks.held(self._lock):
+            was_in_use = self._release()
             if force or (was_in_use and not file_locks.is_held(self._users)):
                 self._halt(signal.SIGINT)
 
@@ -143,7 +143,7 @@ class EmbeddedServer:
         Raises:
             TargetUnavailable: it is not running, or does not stop or start.
         """
-        with self._explained("restart"), file_locks.held(self._lock):
+        with self._unavailable_on_error("restart"), file_locks.held(self._lock):
             self._running()
             self._halt(signal.SIGQUIT if immediate else signal.SIGINT)
             self._launch()
@@ -200,7 +200,7 @@ class EmbeddedServer:
 
     def _finds_running(self) -> bool:
         """Whether a server runs; waits for one that is still starting or stopping."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT_S
         while not self._answers():
             if not file_locks.is_held(self._alive):
                 return False
@@ -233,31 +233,31 @@ class EmbeddedServer:
     def _make_home(self) -> None:
         if not self._home.exists():
             self._home.mkdir(parents=True, exist_ok=True)
-            # The account that root switches to must get through to the cluster.
+            # The user that root switches to must get through to the cluster.
             self._home.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
     def _launch(self) -> None:
-        account = account_for(self._cluster.path)
-        binaries = (self._binaries or find_binaries()).for_account(account)
-        self._cluster.prepare(account, binaries)
+        user = os_user_for(self._cluster.path)
+        binaries = (self._binaries or find_binaries()).for_user(user)
+        self._cluster.prepare(user, binaries)
         self._cluster.forget_crashed_server()
         port = self._cluster.last_port
         for _ in range(5):
             port = port if port and _is_free(port) else _free_port()
-            self._process = self._spawn(account, binaries, port)
+            self._process = self._spawn(user, binaries, port)
             if self._comes_up(self._process):
                 return
             if _is_free(port):  # otherwise another program took it in between
                 break
         raise self._unavailable("did not start")
 
-    def _spawn(self, account: OsUser, binaries: Binaries, port: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, user: OsUser, binaries: Binaries, port: int) -> subprocess.Popen[bytes]:
         settings = [f"{k}={v}" for k, v in (self._settings | {"port": str(port)}).items()]
         options = [option for setting in settings for option in ("-c", setting)]
-        log = self._open_log(account)
+        log = self._open_log(user)
         alive = file_locks.hold(self._alive)
         try:
-            return account.spawn(
+            return user.spawn(
                 binaries.program("postgres"),
                 "-D",
                 self._cluster.path,
@@ -269,16 +269,16 @@ class EmbeddedServer:
             os.close(log)
             os.close(alive)
 
-    def _open_log(self, account: OsUser) -> int:
+    def _open_log(self, user: OsUser) -> int:
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
             self._log.rename(self._log.with_name("log.1"))
         log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        account.own(log)
+        user.own(log)
         return log
 
     def _comes_up(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait until a new server is ready; false if it ended instead or took too long."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT_S
         is_ready = False
         try:
             while not is_ready and process.poll() is None and time.monotonic() < deadline:
@@ -293,7 +293,7 @@ class EmbeddedServer:
 
     # -- stopping
 
-    def _let_go(self) -> bool:
+    def _release(self) -> bool:
         if self._use is None:
             return False
         os.close(self._use)
@@ -301,12 +301,12 @@ class EmbeddedServer:
         return True
 
     def _halt(self, how: signal.Signals) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        told: int | None = None
+        deadline = time.monotonic() + _TIMEOUT_S
+        signalled: int | None = None
         while file_locks.is_held(self._alive) or self._answers():
             pid = self._pid_to_stop()
-            if pid is not None and pid != told:
-                told = pid
+            if pid is not None and pid != signalled:
+                signalled = pid
                 with suppress(ProcessLookupError):
                     os.kill(pid, how)
             if time.monotonic() > deadline:
@@ -322,10 +322,10 @@ class EmbeddedServer:
             return self._process.pid
         return None
 
-    # -- saying what is wrong
+    # -- errors
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _unavailable_on_error(self, what: str) -> Iterator[None]:
         try:
             yield
         except (OSError, subprocess.SubprocessError) as error:
