@@ -1,4 +1,4 @@
-"""What the doctor says, and about whom."""
+"""Findings of the doctor, and the entity that a check looks at."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Literal
 
-from sync_pipeline.doctor.table_facts import Column, Table
 from sync_pipeline.merge.preflight import written
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.catalog import Column, Table
 
 Severity = Literal["error", "warning", "note"]
-Mend = Literal["", "migrate", "repair"]
+Fix = Literal["", "migrate", "repair"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Finding:
             is good to know.
         where: the system and entity, or the database or source.
         problem: what is wrong.
-        remedy: how people mend it.
+        remedy: what people can do about it.
         cost: what happens if it is left.
-        kind: what sort of thing it is, one word for programs, such as `key_index`.
-        mended_by: how `doctor --fix` mends it, by a migration or a repair; empty where it does not.
+        kind: one word for programs, such as `key_index`.
+        fixed_by: how `doctor --fix` fixes it, by a migration or a repair; empty where it does not.
     """
 
     severity: Severity
@@ -38,16 +38,16 @@ class Finding:
     remedy: str
     cost: str = ""
     kind: str = ""
-    fixed_by: Mend = ""
+    fixed_by: Fix = ""
 
 
 @dataclass(frozen=True)
 class EntityCheck:
-    """An entity, and what stands for it in a database.
+    """An entity and its table in one database.
 
     Attributes:
         system: the entity's.
-        entity: as it is declared.
+        entity: the entity.
         table: its target table; None where there is none.
         known: entities of all systems in the database, by schema and table.
     """
@@ -59,12 +59,12 @@ class EntityCheck:
 
     @property
     def where(self) -> str:
-        """The place of its findings."""
+        """Where its findings belong."""
         return f"{self.system.name}/{self.entity.name}"
 
     @property
     def name(self) -> str:
-        """The target table in words."""
+        """The target table in messages."""
         schema = "" if self.entity.schema == "public" else f"{self.entity.schema}."
         return f"table {schema}{self.entity.table}"
 
@@ -87,14 +87,14 @@ class EntityCheck:
         *,
         cost: str,
         remedy: str,
-        mended_by: Mend = "",
+        fixed_by: Fix = "",
     ) -> Finding:
-        """Something about this entity."""
-        return Finding(severity, self.where, problem, remedy, cost, kind, mended_by)
+        """A finding about this entity."""
+        return Finding(severity, self.where, problem, remedy, cost, kind, fixed_by)
 
 
 def joined(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Findings of one place and kind that cost the same and are mended in one way, as one."""
+    """Findings that differ only in their problem, as one."""
     same = attrgetter("severity", "where", "kind", "cost", "remedy", "fixed_by")
     for _, group in groupby(sorted(found, key=same), key=same):
         first, *rest = group
@@ -102,7 +102,7 @@ def joined(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a sentence."""
+    """Names as a message lists them."""
     return ", ".join(names)
 
 

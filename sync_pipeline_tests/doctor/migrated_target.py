@@ -1,4 +1,4 @@
-"""A session on a migrated target, whose tables faults are planted into."""
+"""A migrated target in which tests make faults."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sync_pipeline.systems.repairs import TABLE_REPAIRS
 from sync_pipeline_tests.doctor.sample_system import EVERYTHING
 
 
-class Clinic:
-    """Plants, looks, and puts everything back."""
+class MigratedTarget:
+    """A target, with one session for faults and checks."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -31,13 +31,13 @@ class Clinic:
 
     @contextmanager
     def planted(self, statements: str) -> Iterator[None]:
-        """The target with a fault, for the length of a block."""
+        """Run statements, and roll them back after the block."""
         with self.connection.transaction(force_rollback=True):
             self.run(statements)
             yield
 
     def examined(self, *names: str) -> list[Finding]:
-        """What the doctor says of these systems, or of all."""
+        """Findings of these systems, or of all."""
         return examine(
             self.connection,
             [s for s in EVERYTHING if s.name in (names or s.name)],

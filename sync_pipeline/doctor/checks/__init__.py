@@ -1,1 +1,1 @@
-"""The doctor's checks, one module per kind of finding."""
+"""The doctor's checks, a module per subject."""

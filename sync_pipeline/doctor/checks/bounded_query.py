@@ -1,4 +1,4 @@
-"""Questions that read rows; one that may not be answered, or takes too long, costs an answer and no more."""
+"""Queries that read rows, with a time limit; one that is not permitted or too slow returns nothing."""
 
 from __future__ import annotations
 
@@ -11,44 +11,43 @@ from sync_pipeline.postgres.connect import Connection
 
 T = TypeVar("T")
 
-PATIENCE = "30s"
+STATEMENT_TIMEOUT = "30s"
 EXAMPLES = 3
-_UNANSWERED = (
+_NO_ANSWER = (
     errors.QueryCanceled,
     errors.LockNotAvailable,
     errors.InsufficientPrivilege,
-    errors.UndefinedTable,  # said by a finding of its own
+    errors.UndefinedTable,  # has a finding of its own
 )
 
 
-def ask(
+def fetch(
     connection: Connection, query: sql.SQL | sql.Composed, parameters: list[Any] | None = None
 ) -> list[tuple[Any, ...]]:
-    """The answer to a query that reads rows; nothing when there is none in time, or it may not be asked.
+    """The rows of a query; none when it takes too long or is not permitted.
 
     Args:
-        connection: any session; inside a transaction the query stands under a savepoint.
+        connection: any session; in a transaction the query runs under a savepoint.
         query: it writes nothing.
-        parameters: for the query.
+        parameters: of the query.
     """
-    return attempt(connection, lambda session: session.execute(query, parameters).fetchall())
+    return bounded(connection, lambda session: session.execute(query, parameters).fetchall())
 
 
-def attempt(connection: Connection, question: Callable[[Connection], list[T]]) -> list[T]:
-    """The answer to a question of several queries, on the terms of `ask`."""
+def bounded(connection: Connection, read: Callable[[Connection], list[T]]) -> list[T]:
+    """What a function reads with several queries, each with the limits of `fetch`; nothing if one fails."""
     try:
         with connection.transaction():
             connection.execute(
-                "select set_config('statement_timeout', %s, true),"
-                " set_config('lock_timeout', '2s', true)",
-                [PATIENCE],
+                "select set_config('statement_timeout', %s, true), set_config('lock_timeout', '2s', true)",
+                [STATEMENT_TIMEOUT],
             )
-            return question(connection)
-    except _UNANSWERED:
+            return read(connection)
+    except _NO_ANSWER:
         return []
 
 
 def count(connection: Connection, query: sql.SQL | sql.Composed) -> int:
-    """The number that a query answers; zero when it does not."""
-    rows = ask(connection, query)
+    """The number that a query returns; zero when it takes too long or is not permitted."""
+    rows = fetch(connection, query)
     return int(rows[0][0]) if rows else 0

@@ -1,4 +1,4 @@
-"""Foreign keys that the order of the sync does not respect, or that carry a write further than it is told."""
+"""Foreign keys that contradict the order of the sync, are not valid, or cascade."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from psycopg import sql
 from sync_pipeline.doctor.checks import bounded_query
 from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
 from sync_pipeline.doctor.repair.report import counted
-from sync_pipeline.doctor.table_facts import ForeignKey
 from sync_pipeline.merge.relations import AND, ident
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.catalog import ForeignKey
 from sync_pipeline.postgres.connect import Connection
 
-_CARRIES = {"c": "deletes", "n": "empties", "d": "resets"}
+_CASCADES = {"c": "deletes", "n": "empties", "d": "resets"}
 
 
-def outgoing(connection: Connection, case: EntityCheck) -> Iterator[Finding]:
+def outgoing(connection: Connection, check: EntityCheck) -> Iterator[Finding]:
     """Foreign keys from the table by columns that the sync fills."""
-    for key in case.table.foreign_keys if case.table else ():
-        if not set(key.columns) & {f.column for f in case.entity.fields}:
+    for key in check.table.foreign_keys if check.table else ():
+        if not set(key.columns) & {f.column for f in check.entity.fields}:
             continue
-        parent = case.known.get(key.parent)
+        parent = check.known.get(key.parent)
         if parent is None:
-            yield from _outside(connection, case, key)
-        elif (parent.system, parent.name) != (case.entity.system, case.entity.name):
-            yield from _within(case, key, parent)
+            yield from _outside(connection, check, key)
+        elif (parent.system, parent.name) != (check.entity.system, check.entity.name):
+            yield from _order(check, key, parent)
         if not key.valid:
-            yield from _unchecked(connection, case, key)
+            yield from _not_valid(connection, check, key)
 
 
-def _said(key: ForeignKey) -> str:
+def _described(key: ForeignKey) -> str:
     return f"foreign key {key.name} ({listed(key.columns)}) → {_table(key.parent)}"
 
 
@@ -41,45 +41,48 @@ def _table(names: tuple[str, str]) -> str:
     return name if schema == "public" else f"{schema}.{name}"
 
 
-def _outside(connection: Connection, case: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
-    """A parent that no system syncs: fine, unless there is none at all."""
+def _outside(connection: Connection, check: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
+    """A parent table that no system syncs: an error only if it is empty."""
     query = sql.SQL("select exists (select from {})").format(ident(*key.parent))
-    for (filled,) in bounded_query.ask(connection, query):
+    for (filled,) in bounded_query.fetch(connection, query):
         if not filled:
-            yield case.finding(
+            yield check.finding(
                 "error",
                 "no_parents",
-                f"{_said(key)}, which is empty and not synced",
+                f"{_described(key)}, which is empty and not synced",
                 cost="every record with such a value is rejected with SQLSTATE 23503",
                 remedy="fill that table, or drop the foreign key",
             )
 
 
-def _within(case: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
-    system, entity = case.system, case.entity
+def _order(check: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
+    system, entity = check.system, check.entity
     if parent.system != system.name:
-        yield case.finding(
+        yield check.finding(
             "warning",
             "order",
-            f"{_said(key)}, which {parent.system} syncs, in no order with this table",
+            f"{_described(key)}, which {parent.system} syncs, in no order with this table",
             cost="a record whose parent is not there yet is rejected with SQLSTATE 23503",
             remedy=f"sync {parent.system} first, or drop the foreign key",
         )
-    elif not (_precedes(system, parent, entity) or _at_end(system, key, parent, entity)):
+    elif not (
+        _is_synced_first(system, parent, entity)
+        or _is_checked_at_commit(system, key, parent, entity)
+    ):
         level, other = system.levels[entity.name], system.levels[parent.name]
-        yield case.finding(
+        yield check.finding(
             "error" if other >= level else "warning",
             "order",
-            f"{_said(key)}, which is synced on level {other} and this table on level {level}",
+            f"{_described(key)}, which is synced on level {other} and this table on level {level}",
             cost="a record that comes before its parent is rejected and, unless it changes, not read again",
             remedy=f"declare link=Link({parent.name!r}, required=True) for it, or drop the foreign key",
         )
     else:
-        yield from _not_awaited(case, key, parent)
+        yield from _not_required(check, key, parent)
 
 
-def _precedes(system: System, parent: Entity, entity: Entity) -> bool:
-    """Whether links make the parent come first."""
+def _is_synced_first(system: System, parent: Entity, entity: Entity) -> bool:
+    """Whether links order the parent before the entity."""
     waiting, seen = list(entity.hard_parents), set[str]()
     while waiting:
         name = waiting.pop()
@@ -89,28 +92,30 @@ def _precedes(system: System, parent: Entity, entity: Entity) -> bool:
     return parent.name in seen
 
 
-def _at_end(system: System, key: ForeignKey, parent: Entity, entity: Entity) -> bool:
-    """Whether it is checked only when both tables have been written, in one transaction."""
-    return key.at_end and any({parent.name, entity.name} <= set(group) for group in system.groups)
+def _is_checked_at_commit(system: System, key: ForeignKey, parent: Entity, entity: Entity) -> bool:
+    """Whether one transaction writes both tables, and checks the key at its end."""
+    return key.deferred and any({parent.name, entity.name} <= set(group) for group in system.groups)
 
 
-def _not_awaited(case: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
-    awaited = {f.column for f, link in case.entity.links if link.required}
-    if not awaited & set(key.columns):
-        yield case.finding(
+def _not_required(check: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
+    required = {f.column for f, link in check.entity.links if link.required}
+    if not required & set(key.columns):
+        yield check.finding(
             "warning",
             "not_awaited",
-            f"{_said(key)}, but no field of it is a required link",
+            f"{_described(key)}, but no field of it is a required link",
             cost="a record whose parent is missing is rejected, and not released when the parent arrives",
             remedy=f"declare link=Link({parent.name!r}, required=True), so that it is parked until then",
         )
 
 
-def _unchecked(connection: Connection, case: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
+def _not_valid(connection: Connection, check: EntityCheck, key: ForeignKey) -> Iterator[Finding]:
     pairs = zip(key.columns, key.parent_columns, strict=True)
-    query = sql.SQL(
-        "select count(*) from {child} c where {filled} and not exists (select from {parent} p where {same})"
-    ).format(
+    query = sql.SQL("""
+        select count(*)
+        from {child} c
+        where {filled} and not exists (select from {parent} p where {same})
+    """).format(
         child=ident(*key.child),
         parent=ident(*key.parent),
         filled=AND.join(sql.SQL("{} is not null").format(ident("c", c)) for c in key.columns),
@@ -120,27 +125,27 @@ def _unchecked(connection: Connection, case: EntityCheck, key: ForeignKey) -> It
     )
     orphans = bounded_query.count(connection, query)
     lacking = f"; {counted(orphans, 'row')} without a parent" if orphans else ""
-    yield case.finding(
+    yield check.finding(
         "warning" if orphans else "note",
         "unchecked",
-        f"{_said(key)} is NOT VALID{lacking}",
+        f"{_described(key)} is NOT VALID{lacking}",
         cost="new values are checked and rows that were there are not, so dumps may not restore",
-        remedy=f"mend these rows, then alter table {ident(*key.child).as_string()}"
+        remedy=f"fix these rows, then alter table {ident(*key.child).as_string()}"
         f" validate constraint {ident(key.name).as_string()}",
     )
 
 
-def incoming(case: EntityCheck) -> Iterator[Finding]:
-    """Foreign keys to the table that carry a delete of the sync on to other rows."""
-    if case.table is None or case.entity.missing != "delete":
+def incoming(check: EntityCheck) -> Iterator[Finding]:
+    """Foreign keys to the table that cascade a delete of the sync to other rows."""
+    if check.table is None or check.entity.missing != "delete":
         return
-    for key in case.table.referrers:
-        if key.on_delete in _CARRIES:
-            yield case.finding(
+    for key in check.table.referrers:
+        if key.on_delete in _CASCADES:
+            yield check.finding(
                 "warning",
                 "cascade",
-                f"foreign key {key.name} {_CARRIES[key.on_delete]} rows of {_table(key.child)} when a row"
+                f"foreign key {key.name} {_CASCADES[key.on_delete]} rows of {_table(key.child)} when a row"
                 " here is deleted, as missing='delete' does",
-                cost="rows go with the one that vanished; no plan counts them and no undo brings them back",
+                cost="other rows change with it; no plan counts them and no undo brings them back",
                 remedy="make it ON DELETE NO ACTION, or declare missing='keep' or 'flag'",
             )
