@@ -7,10 +7,10 @@ STAMP := .venv/.installed
 # Without its caches Python compiles this project anew in each of the many processes of a demo or a test run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint bench lock
+.PHONY: help setup demo up test test-long smoke lint bench lock
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(STAMP) ## make .venv from the locked requirements (idempotent)
 
@@ -30,6 +30,12 @@ up: setup ## keep it all running with the Dagster UI until Ctrl-C
 
 test: setup ## run the whole test suite, real Postgres included
 	@$(BIN)/python -m pytest
+
+test-long: setup ## the property tests with many examples, other ones each time
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m hypothesis
+
+smoke: setup ## the whole program as its users start it: demo, up, dagster dev; says what it skips
+	@$(BIN)/python -m pytest -m smoke -n 2 -rs
 
 lint: setup ## ruff and pyright
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = [
+    "sync_pipeline_tests.fixtures.properties",
     "sync_pipeline_tests.fixtures.postgres",
     "sync_pipeline_tests.fixtures.sample_system",
     "sync_pipeline_tests.fixtures.bubble",
@@ -23,7 +24,7 @@ pytest_plugins = [
 ]
 
 
-LONGEST = ("test_environment.py", "test_dagster_services.py")
+LONGEST = ("test_environment.py", "test_dagster_services.py", "test_dagster_commands.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

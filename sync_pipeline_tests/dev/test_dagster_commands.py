@@ -19,9 +19,12 @@ from sync_pipeline.settings import PROJECT
 from sync_pipeline_tests.dev.test_dagster_services import LAUNCH, STATUS, ask, processes
 from sync_pipeline_tests.fixtures.command_line import until
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/environ").exists(), reason="processes are found in /proc"
-)
+pytestmark = [
+    pytest.mark.smoke,
+    pytest.mark.skipif(
+        not Path("/proc/self/environ").exists(), reason="processes are found in /proc"
+    ),
+]
 BIN = Path(sys.executable).parent
 WORKSPACE = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from sync_pipeline.dev import dagster_services, file_locks
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import SyncError
 from sync_pipeline_tests.fixtures.command_line import Command, until
+
+CHROMIUM = shutil.which("chromium")
 
 LAUNCH = """
 mutation ($p: ExecutionParams!) {
@@ -54,6 +57,41 @@ def ask(url: str, query: str, **variables: Any) -> Any:
     return reply["data"]
 
 
+@pytest.mark.smoke
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine: the page is not rendered"
+)
+def test_the_page_shows_the_asset_graph_in_a_browser(directory: Path) -> None:
+    command = Command(directory / "a home", {})
+    process = command.start("up", "--port", "3980", "--json")
+    try:
+        assert process.stdout
+        url = orjson.loads("".join(iter(process.stdout.readline, "}\n")) + "}")["url"]
+        page = rendered(f"{url}/asset-groups", directory / "browser")
+        process.send_signal(signal.SIGINT)
+        assert command.wait(process).code == 0
+    finally:
+        process.kill()
+    for group in ("bubble", "desktop", "integrations", "meta_assets"):
+        assert group in page
+
+
+def rendered(url: str, profile: Path) -> str:
+    """A page's text after its scripts have run."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    options = [f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom"]
+    browser = [str(CHROMIUM), *flags, *options, url]
+    return subprocess.run(
+        browser,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+@pytest.mark.smoke
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_up_serves_runs_and_leaves_nothing_running(directory: Path) -> None:
     command = Command(directory / "a home", {})

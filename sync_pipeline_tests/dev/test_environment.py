@@ -37,6 +37,7 @@ def is_running(home: Path) -> bool:
     return file_locks.is_held(home / "postgres" / "alive")
 
 
+@pytest.mark.smoke
 def test_a_second_demo_finds_everything_unchanged_and_writes_no_tuple(bare: Command) -> None:
     first = bare("demo", "--scale", "0.02", "--json").json
     assert total(first["bubble"], "inserted") == 657

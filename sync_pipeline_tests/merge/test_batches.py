@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.merge import stage
+from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted, shop
 
 BREAK = (
@@ -62,13 +63,7 @@ def begin_again(bench: Workbench) -> None:
     bench.sync(shop("a", 2, Size=1), shop("b", 2, Size=1))
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(12, 250)
 @given(records=RECORDS, cuts=CUTS, breaks=BREAKS, chunk=st.integers(1, 5))
 def test_cuts_and_broken_connections_change_nothing(
     bench: Workbench,

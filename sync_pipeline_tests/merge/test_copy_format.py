@@ -7,12 +7,13 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
 from sync_pipeline.errors import ConversionError
 from sync_pipeline.merge import copy_format
+from sync_pipeline_tests.fixtures.properties import examples
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 AWKWARD = [
@@ -39,9 +40,7 @@ def through(dsn: str, rows: list[tuple], types: str) -> list[tuple]:
         return cursor.execute("select * from given order by 1").fetchall()
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(15, 300)
 @given(st.lists(st.tuples(st.none() | TEXT, st.none() | st.lists(TEXT)), min_size=1))
 def test_texts_and_lists_arrive_as_they_were(
     database: str, rows: list[tuple[str | None, list[str] | None]]

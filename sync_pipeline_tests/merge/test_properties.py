@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.model.entity import Entity, Field, Local, Owner, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import text, timestamptz, varchar
+from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, counted
 from sync_pipeline_tests.merge.model_based import BAD, Delivered, Reference, Row
 
@@ -237,13 +238,7 @@ def pair(server: EmbeddedServer) -> Iterator[Workbench]:
     bench.connection.close()
 
 
-HISTORIES = settings(
-    max_examples=30,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+HISTORIES = examples(12, 300)
 
 
 @HISTORIES

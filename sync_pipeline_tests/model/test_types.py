@@ -11,12 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import ConversionError
 from sync_pipeline.model import types
 from sync_pipeline.model.types import Type
+from sync_pipeline_tests.fixtures.properties import examples
 
 UTC = dt.UTC
 KUALA_LUMPUR = types.timestamptz_in("Asia/Kuala_Lumpur")
@@ -236,7 +237,7 @@ JSON_VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("name", sorted(ALL_TYPES))
-@settings(max_examples=60, deadline=None, derandomize=True, print_blob=True)
+@examples(25, 600)
 @given(value=JSON_VALUES.filter(lambda v: v is not None))
 def test_any_value_is_converted_or_refused_and_nothing_else(name: str, value: Any) -> None:
     try:

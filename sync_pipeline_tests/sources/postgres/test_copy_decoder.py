@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -20,18 +20,13 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.types import double, jsonb, numeric, text_list
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.sources.postgres import copy_decoder
+from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted
 from sync_pipeline_tests.sources.postgres.source_database import ITEM, Origin, item
 
 Maker = Callable[..., Workbench]
 
-ANYTHING = settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+ANYTHING = examples(6, 120)
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 TRICKY = st.text(st.sampled_from("\\N\t\n\r\b\f\v\"'{},. é\u2028\x85\x1c")).map(str)
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30)

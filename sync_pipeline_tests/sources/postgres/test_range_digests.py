@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import StoppedByGuard
@@ -16,6 +16,7 @@ from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.model.entity import Budget, Entity, Field, Limit
 from sync_pipeline.model.types import char, date, integer, numeric, text, timestamptz, uuid
 from sync_pipeline.sources.postgres import range_digests
+from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import Workbench, await_that, counted
 from sync_pipeline_tests.merge.fault_injection import held
 from sync_pipeline_tests.sources.postgres.source_database import ID, ITEM, Origin, Read, item
@@ -529,13 +530,7 @@ def pairs(bench_of: Maker, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return bench_of(PAIR)
 
 
-@settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(3, 60)
 @given(history=st.lists(STEPS, min_size=15, max_size=25))
 def test_after_any_history_deltas_have_made_what_a_full_read_would(
     origin: Origin, pairs: Workbench, history: list[tuple[Any, ...]]

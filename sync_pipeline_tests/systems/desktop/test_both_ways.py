@@ -1,11 +1,7 @@
-"""Random histories of the practice, both ways: nobody's rows are lost, doubled, re-owned or overwritten.
-
-Set SYNC_TEST_HISTORIES to a number to live through that many histories of each kind instead of a few.
-"""
+"""Random histories of the practice, both ways: nobody's rows are lost, doubled, re-owned or overwritten."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,33 +9,19 @@ from contextlib import contextmanager
 
 import pytest
 import stamina
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.sources.postgres import range_digests
 from sync_pipeline_tests.fixtures.desktop import Practice, copied, counted
+from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import await_that
 from sync_pipeline_tests.systems.desktop.fault_injection import Way
 from sync_pipeline_tests.systems.desktop.model_based import Story
 from sync_pipeline_tests.systems.desktop.random_histories import Step, histories
 
-MANY = int(os.environ.get("SYNC_TEST_HISTORIES", "0"))
-# Making a long history shorter takes minutes: it is for whoever hunts, not for every run of the suite.
-PHASES = list(Phase) if MANY else [Phase.explicit, Phase.generate]
-HISTORIES = settings(
-    max_examples=MANY or 2,
-    phases=PHASES,
-    deadline=None,
-    derandomize=not MANY,
-    print_blob=True,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.large_base_example,
-    ],
-)
+HISTORIES = examples(1, 20)
 ENDS = st.sampled_from(["delta", "full"])
 
 
