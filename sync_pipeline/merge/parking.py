@@ -16,8 +16,8 @@ from psycopg.types.json import Jsonb
 from sync_pipeline.merge.convert import Rejection, payload, record_fingerprint
 from sync_pipeline.merge.plan import lacks_parent
 from sync_pipeline.merge.relations import Relations, ident
-from sync_pipeline.merge.stage import column_types
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.catalog import column_types
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -273,7 +273,7 @@ def released(
     connection: Connection, rel: Relations, parents: Mapping[str, Entity]
 ) -> Iterator[Mapping[str, Any]]:
     """Parked records whose parent has arrived; the run stages them again before the source's own."""
-    types, _ = column_types(connection, rel)
+    types = column_types(connection, rel.target.as_string(connection))
     required = [(f, link) for f, link in rel.entity.links if link.required]
     place = [rel.entity.system, rel.entity.name]
     parked = sql.SQL(
@@ -291,7 +291,7 @@ def released(
         yield record
     for f, link in required:
         # The text is cast to the link's own type: '1' and '1.0' are the same number.
-        value = sql.SQL("x.parent_key::{}").format(sql.SQL(types[f.column]))
+        value = sql.SQL("x.parent_key::{}").format(sql.SQL(types[f.column].full))
         arrived = sql.SQL("x.parent_column = %s and not ({})").format(
             lacks_parent(value, (f, link), parents)
         )

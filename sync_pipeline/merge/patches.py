@@ -82,6 +82,43 @@ class _Run:
         )
 
 
+_CLAIMS = sql.SQL(
+    """
+    create temporary table candidate on commit drop as
+    with claim as materialized (
+        select
+            o.{other_key} as other_key, o.{oldest} as oldest, w.claimed,
+            {other_touched} as touched
+        from {other} o, unnest(o.{back}) as w(claimed)
+    ),
+    -- Every claim on a row that one touched row claims, or the oldest would lose to the latest.
+    concerned as (
+        select claimed from claim where touched
+        union
+        select t.{key} from {entity} t where {entity_touched}
+    )
+    select
+        *,
+        case
+            when key is null then 'not_found'
+            when held = other_key then 'same'
+            when held is not null or winner <> other_key then 'conflict'
+            else 'set'
+        end as outcome
+    from (
+        select distinct on (c.claimed, c.other_key)
+            c.claimed, c.other_key, t.{key} as key, nullif(t.{column}, '') as held,
+            first_value(c.other_key) over (
+                partition by c.claimed order by c.oldest nulls last, c.other_key
+            ) as winner
+        from claim c
+        left join {entity} t on t.{key} = c.claimed
+        where c.claimed in (select claimed from concerned)
+    ) x
+    """
+)
+
+
 def _back_link(
     connection: Connection,
     patch: BackLink,
@@ -90,41 +127,7 @@ def _back_link(
     run: _Run,
 ) -> PatchResult:
     key, other_key = entity.entity.key[0], other.entity.key[0]
-    statement = sql.SQL(
-        """
-        create temporary table candidate on commit drop as
-        with claim as materialized (
-            select
-                o.{other_key} as other_key, o.{oldest} as oldest, w.claimed,
-                {other_touched} as touched
-            from {other} o, unnest(o.{back}) as w(claimed)
-        ),
-        -- Every claim on a row that one touched row claims, or the oldest would lose to the latest.
-        concerned as (
-            select claimed from claim where touched
-            union
-            select t.{key} from {entity} t where {entity_touched}
-        )
-        select
-            *,
-            case
-                when key is null then 'not_found'
-                when held = other_key then 'same'
-                when held is not null or winner <> other_key then 'conflict'
-                else 'set'
-            end as outcome
-        from (
-            select distinct on (c.claimed, c.other_key)
-                c.claimed, c.other_key, t.{key} as key, nullif(t.{column}, '') as held,
-                first_value(c.other_key) over (
-                    partition by c.claimed order by c.oldest nulls last, c.other_key
-                ) as winner
-            from claim c
-            left join {entity} t on t.{key} = c.claimed
-            where c.claimed in (select claimed from concerned)
-        ) x
-        """
-    ).format(
+    statement = _CLAIMS.format(
         key=ident(key),
         column=ident(patch.column),
         other_key=ident(other_key),

@@ -16,6 +16,8 @@ from psycopg import sql
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres import catalog
+from sync_pipeline.postgres.catalog import ColumnType
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import FIX, MIGRATE, typed
 
@@ -64,13 +66,13 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
     """Everything that prevents an entity from being synced into this target."""
     entity = rel.entity
     name = f"{entity.system}/{entity.name}"
-    types: list[dict[str, LiteralString]] = []
+    types: list[dict[str, ColumnType]] = []
     for relation, what in ((rel.target, "table"), (rel.base, "base table")):
         text = relation.as_string(connection)
         # A table that may lack a unique index is not ours to migrate.
         is_ours = relation is rel.base or entity.unique_key
         remedy = MIGRATE if is_ours else _NOT_OURS
-        types.append(_columns(connection, text))
+        types.append(catalog.column_types(connection, text))
         if not types[-1]:
             yield Finding(name, f"{what} {text} does not exist", remedy, fixable=is_ours)
             continue
@@ -82,10 +84,10 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
             yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
     for column in rel.mapped_columns:
         found, declared = types[0].get(column), types[1].get(column)
-        if found and declared and not comparable(connection, found, declared):
+        if found and declared and not comparable(connection, found.bare, declared.bare):
             yield Finding(
                 name,
-                f"column {column} is {found}, which cannot be compared with {declared}",
+                f"column {column} is {found.bare}, which cannot be compared with {declared.bare}",
                 "change the column's type on the target, or the field's",
             )
 
@@ -96,18 +98,6 @@ def written(entity: Entity) -> list[str]:
     names += [entity.owner.column] if entity.owner else []
     names += [name for name in (entity.missing_flag, entity.partition_error) if name]
     return list(dict.fromkeys(names))
-
-
-def _columns(connection: Connection, relation: str) -> dict[str, LiteralString]:
-    rows = connection.execute(
-        """
-        select attname, format_type(atttypid, -1)
-        from pg_attribute
-        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
-        """,
-        [relation],
-    )
-    return dict(rows.fetchall())
 
 
 _BINARY = {"real", "double precision"}
@@ -178,4 +168,4 @@ def _index_findings(
 
 def exists(connection: Connection, rel: Relations) -> bool:
     """Whether the target table exists."""
-    return bool(_columns(connection, rel.target.as_string(connection)))
+    return bool(catalog.column_types(connection, rel.target.as_string(connection)))

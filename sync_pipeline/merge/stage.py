@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any, LiteralString, TypeVar
+from typing import IO, Any, TypeVar
 
 import orjson
 import psycopg
@@ -33,6 +33,7 @@ from sync_pipeline.merge.convert import Converter, Keyed, Rejection, key_text, p
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.stream import Batch, Record
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres.catalog import column_types
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message_with_detail
 
@@ -102,7 +103,8 @@ class Stage:
 
     def _create(self) -> None:
         entity, rel = self.relations.entity, self.relations
-        self._types, self._bare_types = column_types(self._connection, rel)
+        # The target's own types, so that what is staged can be stored.
+        self._types = column_types(self._connection, rel.target.as_string(self._connection))
         keys = [sql.SQL("{} {}").format(ident(c), self._key_type(c)) for c in entity.key]
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
@@ -126,7 +128,7 @@ class Stage:
             self._connection.execute(statement)
 
     def _declared(self, column: str) -> sql.Composed:
-        return sql.SQL("{} {}").format(ident(column), sql.SQL(self._types[column]))
+        return sql.SQL("{} {}").format(ident(column), sql.SQL(self._types[column].full))
 
     def add(self, records: Batch) -> None:
         """Stage a batch of any size. An error may concern the batch before, which was still in flight.
@@ -260,7 +262,7 @@ class Stage:
 
     def _key_type(self, column: str) -> sql.SQL:
         # Without the length: a cast to varchar(n) truncates, and a truncated key is another row's.
-        return sql.SQL(self._bare_types[column])
+        return sql.SQL(self._types[column].bare)
 
     def _convert(
         self, keyed: Keyed, sequence: range, wide: Sequence[int]
@@ -337,22 +339,3 @@ class Stage:
                 yield pickle.load(self._spool)  # noqa: S301  our own file, unlinked at birth
             except EOFError:
                 return
-
-
-def column_types(
-    connection: Connection, rel: Relations
-) -> tuple[dict[str, LiteralString], dict[str, LiteralString]]:
-    """The target's own column types, in Postgres's words, so that what is staged can be stored.
-
-    Returns:
-        Types by column, with and without their length.
-    """
-    rows = connection.execute(
-        """
-        select attname, format_type(atttypid, atttypmod), format_type(atttypid, -1)
-        from pg_attribute
-        where attrelid = %s::regclass and attnum > 0 and not attisdropped
-        """,
-        [rel.target.as_string(connection)],
-    ).fetchall()
-    return {name: full for name, full, _ in rows}, {name: bare for name, _, bare in rows}
