@@ -1,8 +1,8 @@
-"""The keys of the menu tables made real, and the log that repairs keep of what they remove.
+"""Unique keys of the menu tables, and the log of what repairs remove.
 
 Tables, keys and indexes are written out here: what this migration does stays the same when the entities or
-`MENU_KEYS` change. How duplicates are merged and nulls filled is left to `doctor.repair` and
-`systems.integrations.keys`, whose names called here are kept (see the docstrings of these packages).
+`MENU_KEYS` change. How duplicates are merged and nulls filled is up to `doctor.repair` and
+`systems.integrations.keys`: they keep the names that are called here (see the docstrings of these packages).
 
 Revision: 0006
 Follows: 0005

@@ -1,7 +1,7 @@
-"""The key of the cache of phone numbers made real, and who may read and write its rows.
+"""The unique key of the cache of phone numbers, and policies on who may read and write its rows.
 
 Rows without a phone number are no duplicates of each other: each business lookup enters one, and the unique
-index allows them. A null `last_error` says that the last sync went well, so it is not filled from an older
+index allows them. A null `last_error` means that the last sync went well, so it is not filled from an older
 row.
 
 Revision: 0007
@@ -169,10 +169,10 @@ def _present(connection: Connection) -> list[tuple[str, str, str]]:
     ]
 
 
-def _verify(connection: Connection, wanted: set[str]) -> None:
+def _verify(connection: Connection, expected: set[str]) -> None:
     commands = {command for _, command, _ in _present(connection)}
     is_on, _ = _security(connection)
-    if not is_on or not (wanted <= commands or "ALL" in commands):
+    if not is_on or not (expected <= commands or "ALL" in commands):
         raise TargetNotPrepared(
             f"{KEY.table_name}: row level security is not what was made: it is {'on' if is_on else 'off'},"
             f" with policies for {', '.join(sorted(commands)) or 'nothing'}. Nothing was changed; look for an"

@@ -1,4 +1,4 @@
-"""Moving a database between revisions, and looking at what that did."""
+"""Migrates a database between revisions, and reads what that did."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sync_pipeline.merge.schema.adopt import MigrationNote
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 
 BEFORE = "0005"
-"""What a target is at that was migrated before there were repairs."""
+"""The revision of targets that were migrated before there were repairs."""
 
 
 def at(dsn: str, revision: str = BEFORE) -> None:
-    """Say that a database is at a revision of which it needs no more than the schemas."""
+    """Stamp a database with a revision of which it needs no more than the schemas."""
     with _engine(dsn).begin() as connection:
         for schema in ("sync", "sync_base"):
             connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
@@ -26,7 +26,7 @@ def at(dsn: str, revision: str = BEFORE) -> None:
 
 
 def up(dsn: str, revision: str = "head") -> list[MigrationNote]:
-    """Upgrade, and what the migrations told."""
+    """Upgrade; returns the notes of the migrations."""
     with _engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.upgrade(settings, revision)
@@ -34,7 +34,7 @@ def up(dsn: str, revision: str = "head") -> list[MigrationNote]:
 
 
 def down(dsn: str, revision: str = BEFORE) -> list[MigrationNote]:
-    """Downgrade, and what the migrations told."""
+    """Downgrade; returns the notes of the migrations."""
     with _engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.downgrade(settings, revision)

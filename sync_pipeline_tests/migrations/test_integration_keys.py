@@ -1,4 +1,4 @@
-"""The menus' tables, from each of the states that they were found in: what a migration makes of them.
+"""Migration 0006 on the menu tables, from each of the states that they were found in.
 
 The first tests are what the document on the sync error promises; those it cannot keep are tests of what
 happens here instead.
@@ -94,7 +94,7 @@ def test_the_error_is_gone_and_the_first_sync_creates_and_the_second_updates(
     assert column(
         dsn, "select data ->> 'price' from integration_products where external_id = '1-1'"
     ) == ["2"]
-    # Rows that an earlier release saved are found again, instead of getting a twin.
+    # Rows that an earlier release saved are found again, instead of being inserted again.
     assert saved(dsn, LONG, "43252-57590", "9") == (False,)
     removed = rows(dsn, "select table_name, count(*) from sync.removed_row group by 1 order by 1")
     assert [r["count"] for r in removed] == [2, 5, 3]
@@ -141,7 +141,7 @@ def legacy(dsn: str, sites: tuple[str, str], other: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_items_of_sources_that_no_registry_knows_stay_apart(database: str) -> None:
+def test_items_of_unregistered_sources_are_not_merged(database: str) -> None:
     signage(database, "swallowed")
     legacy(database, ("null", "null"), "2")
 
@@ -155,12 +155,12 @@ def test_items_of_sources_that_no_registry_knows_stay_apart(database: str) -> No
     assert found == [{"name": "Burger", "known": True}, {"name": "Salad", "known": True}]
 
 
-@pytest.mark.parametrize("guarded", [False, True], ids=["two_sites", "two_strangers"])
-def test_items_that_nothing_in_the_key_tells_apart_are_named_and_not_merged(
+@pytest.mark.parametrize("guarded", [False, True], ids=["two_sites", "two_sources"])
+def test_different_items_with_the_same_key_are_named_and_not_merged(
     database: str, *, guarded: bool
 ) -> None:
     signage(database, "swallowed")
-    if guarded:  # a foreign key keeps the sources, which no registry knows, from being filled in
+    if guarded:  # a foreign key keeps the sources, which are not registered, from being filled in
         run(
             database,
             "update integration_products set wand_source_id = null",
@@ -173,11 +173,11 @@ def test_items_that_nothing_in_the_key_tells_apart_are_named_and_not_merged(
     with pytest.raises(TargetNotPrepared) as caught:
         up(database)
 
-    said = str(caught.value)
-    assert f"differ in ({'source_id' if guarded else 'site_id'})" in said
+    message = str(caught.value)
+    assert f"differ in ({'source_id' if guarded else 'site_id'})" in message
     ids = column(database, "select id::text from integration_products where external_id = '100'")
     assert len(ids) == 2
-    assert all(id_ in said for id_ in ids)
+    assert all(id_ in message for id_ in ids)
     assert content(database, *ITEM_TABLES) == before
 
 
@@ -232,7 +232,7 @@ def test_down_brings_back_what_was_and_up_again_repairs_it_again(
     shapes = [set(indexes(database, table)) for table in ITEM_TABLES]
     notes = up(database)
 
-    told = down(database)
+    restored = down(database)
 
     after = content(database, *ITEM_TABLES)
     for table, was in before.items():
@@ -240,7 +240,7 @@ def test_down_brings_back_what_was_and_up_again_repairs_it_again(
         assert [{n: row[n] for n in names} for (row,) in after[table]] == [row for (row,) in was]
         assert all(row["wand_source_id"] is None for (row,) in after[table] if state == "bare")
     assert [set(indexes(database, table)) for table in ITEM_TABLES] == shapes
-    assert not [n for n in told if "not put back" in n.text]
+    assert not [n for n in restored if "not put back" in n.text]
     assert column(database, "select to_regclass('sync.removed_row')") == [None]
 
     again = up(database)
@@ -270,7 +270,7 @@ def test_a_migration_that_fails_leaves_all_as_it_was_and_names_the_rows(database
     assert column(database, "select to_regclass('sync.removed_row')") == [None]
 
 
-def test_a_source_that_no_registry_knows_is_not_filled_in(database: str) -> None:
+def test_an_unregistered_source_is_not_filled_in(database: str) -> None:
     signage(database, "swallowed")
     stray = uuid4()
     with connect(database) as connection:
@@ -300,7 +300,7 @@ def test_a_target_without_the_tables_gets_the_history_and_no_more(database: str)
     assert column(database, "select to_regclass('integration_products')") == [None]
 
 
-def test_migrate_tells_what_it_repaired_and_has_nothing_to_repair_again(database: str) -> None:
+def test_migrate_reports_what_it_repaired_and_has_nothing_to_repair_again(database: str) -> None:
     with connect(database) as connection:
         make_signage(connection, scale=0.02)
 

@@ -150,7 +150,7 @@ def test_a_name_proves_nothing(database: str) -> None:
 
 
 @pytest.mark.parametrize("guard", ["inline", "twice"])
-def test_no_index_is_built_beside_one_that_does_and_a_twin_is_named(
+def test_no_index_is_built_beside_one_that_does_and_a_duplicate_index_is_named(
     database: str, guard: Guard
 ) -> None:
     messaging(database, guard)
@@ -159,8 +159,8 @@ def test_no_index_is_built_beside_one_that_does_and_a_twin_is_named(
     notes = up(database)
 
     assert indexes(database, TABLE) == before
-    said = " ".join(texts(notes, "kept", TABLE))
-    assert ("only costs writes" in said) is (guard == "twice")
+    kept = " ".join(texts(notes, "kept", TABLE))
+    assert ("only costs writes" in kept) is (guard == "twice")
     if guard == "twice":
         # The document warns that upserts fail without its index; the inline one goes on serving.
         with connect(database) as connection:
@@ -293,9 +293,9 @@ def test_policies_that_are_there_stay_and_nothing_is_enabled_twice(database: str
     policies: LiteralString = "select policyname from pg_policies order by 1"
     ours = ["meta_assets_cache_insert", "meta_assets_cache_update"]
     assert column(database, policies) == [*ours, "own_reading"]
-    said = texts(notes, "kept", TABLE)
-    assert "members get no policy: there is no table public.workspace_memberships" in said
-    assert "policy own_reading for select stays; none is made beside it" in said
+    kept = texts(notes, "kept", TABLE)
+    assert "members get no policy: there is no table public.workspace_memberships" in kept
+    assert "policy own_reading for select stays; none is made beside it" in kept
     down(database, "0006")
     assert column(database, policies) == ["own_reading"]
     assert column(

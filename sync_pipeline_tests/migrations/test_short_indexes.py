@@ -49,8 +49,8 @@ def test_two_sites_keep_prices_of_their_own_and_the_shorter_key_is_refused(datab
     assert column(database, prices) == ["1", "2"]
     with pytest.raises(psycopg.errors.InvalidColumnReference):
         saved(database, SHORT, "1-1", "3")
-    said = texts(notes, "kept", PRODUCTS)[0]
-    assert "must name (wand_source_id, source_config_id, external_id) instead" in said
+    kept = texts(notes, "kept", PRODUCTS)[0]
+    assert "must name (wand_source_id, source_config_id, external_id) instead" in kept
 
 
 def test_with_one_site_the_old_function_goes_on_working_until_a_second_is_added(
@@ -148,8 +148,8 @@ def test_earlier_sets_without_the_source_are_dropped_because_a_configuration_may
 
     present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
     assert made.keys() & present.keys() == {"by_expression"}
-    [said] = [t for t in texts(notes, "repaired", PRODUCTS) if "p_config" in t]
-    assert "may be moved to another source" in said
+    [dropped] = [t for t in texts(notes, "repaired", PRODUCTS) if "p_config" in t]
+    assert "may be moved to another source" in dropped
     down(database)
     present = {**indexes(database, PRODUCTS), **indexes(database, MODIFIERS)}
     assert made.keys() <= present.keys()

@@ -60,7 +60,7 @@ def clear_name(
     for index in indexes(connection, key.table_name):
         is_ours = index.name == key.name or index.columns == key.columns
         if not index.valid and is_ours and not index.constraint:
-            report.add_repaired(f"index {index.name} was the leftover of a failed build: dropped")
+            report.add_repaired(f"index {index.name} was left by a failed build: dropped")
             if not dry_run:
                 drop(connection, key.table_name, index)
         elif index.name == key.name and faults(index, key):

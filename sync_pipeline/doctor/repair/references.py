@@ -1,6 +1,6 @@
 """Rows of other tables that refer to a row that will be removed: they are repointed to its survivor.
 
-This comes before the removal, which would delete them where a foreign key says ON DELETE CASCADE.
+This comes before the removal, which would delete them by a foreign key with ON DELETE CASCADE.
 """
 
 from __future__ import annotations

@@ -71,11 +71,11 @@ def bring_to_head(
 
 
 def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[MigrationNote]:
-    """Create our own account in a database whose tables belong to another program.
+    """Create the bookkeeping in a database whose other tables belong to another program.
 
     Args:
         dsn: libpq URI of the database.
-        meta: what `tables.guest_metadata` says.
+        meta: tables of the bookkeeping, from `metadata.bookkeeping_metadata`.
         variable: the environment variable that the DSN came from, for messages.
 
     Returns:

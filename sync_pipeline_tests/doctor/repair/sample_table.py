@@ -1,4 +1,4 @@
-"""A small table that begins broken, and the account that repairs keep, for the tests here."""
+"""A small table that begins broken, and the log of repairs, for the tests here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.merge.schema.metadata import bookkeeping
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 
-ACCOUNT = ("sync.repair", "sync.removed_row", "sync.changed_row")
+LOG = ("sync.repair", "sync.removed_row", "sync.changed_row")
 
 KEY = UniqueKey(
     "public",
@@ -50,13 +50,13 @@ insert into loan values (1, 1, 'Ayo'), (2, 2, 'Bee'), (3, 3, 'Cid'), (4, 4, 'Dov
 
 @contextmanager
 def shelf(dsn: str, *statements: LiteralString) -> Iterator[psycopg.Connection[Any]]:
-    """A session on a database with the account and these tables."""
+    """A session on a database with the log of repairs and these tables."""
     meta = sa.MetaData()
     bookkeeping(meta)
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     with engine.begin() as made:
         made.execute(sa.schema.CreateSchema("sync"))
-        meta.create_all(made, [meta.tables[name] for name in ACCOUNT])
+        meta.create_all(made, [meta.tables[name] for name in LOG])
     with connect(dsn) as connection:
         for statement in statements:
             connection.execute(statement)

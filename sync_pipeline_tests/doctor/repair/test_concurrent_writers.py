@@ -21,7 +21,7 @@ from sync_pipeline_tests.doctor.repair.sample_table import (
 
 
 class Writer(Thread):
-    """Inserts each of its titles twice, until it is told to stop; counts what the database accepted."""
+    """Inserts each of its titles twice, until it is stopped; counts what the database accepted."""
 
     def __init__(self, dsn: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A unique key made real: what becomes of duplicates, references and indexes, and what stops it."""
+"""Restoring a unique key: what becomes of duplicates, references and indexes, and what stops it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_duplicates_merge_into_the_newest_and_nothing_is_lost(every_server: Embe
         assert not repair(connection, KEY, dry_run=True).changed
 
 
-def test_repairing_again_changes_nothing_and_says_so(database: str) -> None:
+def test_a_second_repair_changes_nothing_and_reports_so(database: str) -> None:
     with shelf(database, BOOKS) as connection:
         repair(connection, KEY)
         before = rows(connection, "select ctid, xmin, * from book order by id")
@@ -79,7 +79,7 @@ def test_repairing_again_changes_nothing_and_says_so(database: str) -> None:
         assert len(column(connection, "select id from sync.repair")) == 1
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(database: str) -> None:
+def test_a_dry_run_reports_the_same_and_writes_nothing(database: str) -> None:
     with shelf(database, BOOKS, LOANS) as connection:
         before = column(connection, BOOK_ROWS)
 
@@ -143,7 +143,7 @@ def test_a_fill_may_take_the_key_that_another_row_is_leaving(database: str) -> N
         assert (report.removed, report.filled) == (0, 3)
 
 
-def test_a_null_that_says_something_is_not_filled(database: str) -> None:
+def test_a_null_with_a_meaning_is_not_filled(database: str) -> None:
     key = UniqueKey(
         "public", "book", KEY.columns, False, KEY.name, KEY.newest, null_is_value=("pages",)
     )
@@ -194,27 +194,29 @@ def test_an_index_is_judged_by_its_definition_and_a_wrong_one_loses_the_name(
         assert backing(connection) == ["book_shelf_title_key"]
 
 
-def test_the_leftover_of_a_failed_build_is_dropped(database: str) -> None:
+def test_the_index_of_a_failed_build_is_dropped(database: str) -> None:
     with shelf(database, BOOKS) as connection:
         with pytest.raises(Exception, match="could not create unique index"):
             connection.execute("create unique index concurrently half on book (shelf, title)")
 
         lines = repair(connection, KEY).lines
 
-        assert lines[0] == "index half was the leftover of a failed build: dropped"
+        assert lines[0] == "index half was left by a failed build: dropped"
         assert column(connection, INDEX_NAMES) == ["book_pkey", "book_shelf_title_key"]
 
 
-def test_nothing_is_built_beside_an_index_that_does_and_a_twin_is_named(database: str) -> None:
+def test_nothing_is_built_beside_an_index_that_does_and_a_duplicate_index_is_named(
+    database: str,
+) -> None:
     first = "alter table book add constraint inline unique (shelf, title)"
-    second = "create unique index twin on book (title, shelf)"
+    second = "create unique index other on book (title, shelf)"
     with shelf(database, BOOKS, "delete from book where id < 3", first, second) as connection:
         report = repair(connection, KEY)
 
         assert not report.changed
         assert "inline does; none is built beside it" in report.lines[1]
-        assert "twin does the same as inline and only costs writes" in report.lines[2]
-        assert column(connection, INDEX_NAMES) == ["book_pkey", "inline", "twin"]
+        assert "other does the same as inline and only costs writes" in report.lines[2]
+        assert column(connection, INDEX_NAMES) == ["book_pkey", "inline", "other"]
 
 
 def test_an_index_of_another_table_keeps_its_name(database: str) -> None:
@@ -294,7 +296,7 @@ create trigger swallow before {} on {} for each row execute function swallow()
 
 
 @pytest.mark.parametrize(
-    ("event", "table", "said"),
+    ("event", "table", "message"),
     [
         ("delete", "book", "0 of 2 rows were removed"),
         ("update", "book", "0 of 1 row were changed"),
@@ -302,13 +304,13 @@ create trigger swallow before {} on {} for each row execute function swallow()
     ],
 )
 def test_a_trigger_that_swallows_writes_stops_it(
-    database: str, event: str, table: str, said: str
+    database: str, event: str, table: str, message: str
 ) -> None:
     with shelf(database, BOOKS, LOANS) as connection:
         connection.execute(SWALLOW.format(event, table).encode())
         before = column(connection, BOOK_ROWS)
 
-        with pytest.raises(TargetNotPrepared, match=said):
+        with pytest.raises(TargetNotPrepared, match=message):
             repair(connection, KEY)
 
         assert column(connection, BOOK_ROWS) == before
@@ -397,15 +399,15 @@ def test_a_lock_that_is_not_to_be_had_is_no_failure_for_good(
         assert repair(connection, KEY).removed == 2
 
 
-def test_what_cannot_be_repaired_is_said_before_anything_is_done(database: str) -> None:
+def test_what_cannot_be_repaired_is_reported_before_anything_is_done(database: str) -> None:
     parted = "create table parted (shelf text, title text) partition by list (shelf)"
     with shelf(database, BOOKS, parted) as connection:
-        for table, columns, said in (
+        for table, columns, message in (
             ("nowhere", ("a",), "table public.nowhere does not exist"),
             ("book", ("shelf", "colour"), "public.book has no column colour"),
             ("parted", ("shelf",), "is no plain table"),
         ):
-            with pytest.raises(TargetNotPrepared, match=said):
+            with pytest.raises(TargetNotPrepared, match=message):
                 repair(connection, UniqueKey("public", table, columns, False, "x"))
         connection.execute("drop table sync.repair")
         with pytest.raises(TargetNotPrepared, match="run sync-pipeline migrate"):

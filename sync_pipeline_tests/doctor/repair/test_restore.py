@@ -1,4 +1,4 @@
-"""A repair taken back: all of it, or all but what people have changed since."""
+"""Restoring a repair: all of it, or all but what people have changed since."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOAN_ROWS = "select to_jsonb(l) from loan l order by id"
 FILL = Fill("shelf", sql.SQL("'b'"), "nothing else was known")
 
 
-def test_a_repair_can_be_taken_back_whole_and_done_again(database: str) -> None:
+def test_a_repair_can_be_restored_whole_and_done_again(database: str) -> None:
     wrong = "create index book_shelf_title_key on book (title)"
     with shelf(database, BOOKS, LOANS, wrong) as connection:
         books, loans, names = (column(connection, q) for q in (BOOK_ROWS, LOAN_ROWS, INDEX_NAMES))
