@@ -1,5 +1,4 @@
-"""The heart: stage, plan, guard, apply; parking, conflicts, history, undo.
+"""The merge: stage, plan, guard, apply; conflicts, parking, bookkeeping, schema and review.
 
-Everything here talks to Postgres through psycopg and knows entities, never Dagster and never a
-particular system.
+Pure psycopg over entities: no Dagster and no particular system. `plan` has the merge rule.
 """

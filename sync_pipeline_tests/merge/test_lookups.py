@@ -24,9 +24,7 @@ JOB = Entity(
     budget=GENEROUS,
     columns=(
         Field("job_id", integer, "job"),
-        Field("part", text, "part"),
-        Field("client", text, "client"),
-        Field("city", text, "city"),
+        *(Field(name, text, name) for name in ("part", "client", "city")),
     ),
 )
 
@@ -51,12 +49,8 @@ def task_of(*columns: Any, **more: Any) -> Entity:
 
 
 CLIENT = Field("client", text, "", lookup=Lookup("job", by=(("job_id", "job_id"),), take="client"))
-CITY = Field(
-    "city",
-    text,
-    "",
-    lookup=Lookup("job", by=(("job_id", "job_id"), ("part", "part")), take="city"),
-)
+SAME_PART = (("job_id", "job_id"), ("part", "part"))
+CITY = Field("city", text, "", lookup=Lookup("job", by=SAME_PART, take="city"))
 TASK = task_of()
 
 
