@@ -1,7 +1,6 @@
-"""The menus of Qu, a point of sale, for synchronous callers.
+"""Client of Qu, a point of sale: requests for menus, and what their replies mean.
 
-What is asked and what its answers mean. What a menu looks like is in `rules`; what HTTP sources have in
-common is in `systems.http`.
+The format of a menu is in `menu/formats`; what HTTP sources have in common is in `sources/http`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ TOKENS = "api/v4/authentication/oauth2/access-token"
 GENERATION = "X-Generation-Time"
 ORDER_CHANNEL = "2"
 ORDER_TYPE = "1"
-"""What a configuration means that does not say how its guests order."""
+"""Defaults for configurations without these parameters."""
 
 _CREDENTIALS = "Check QU_CLIENT_ID and QU_CLIENT_SECRET."
 
@@ -34,15 +33,15 @@ class QuClient(HttpClient):
 
     Args:
         url: root of the gateway, such as `https://gateway-api.qubeyond.com`.
-        client_id: names us to it.
-        client_secret: proves it.
-        integration: sent as X-Integration, where the gateway asks for it.
+        client_id: of the integration.
+        client_secret: of the integration.
+        integration: sent as X-Integration, where the gateway requires it.
         retry_policy: how long a call is tried before the source counts as unavailable.
         requests_per_minute: most calls in any minute; half of them may come at once.
-        concurrency: calls under way at once.
+        concurrency: most calls at once.
 
     Raises:
-        SettingsError: the URL or a credential cannot be one.
+        SettingsError: the URL or a credential is invalid.
     """
 
     def __init__(
@@ -94,13 +93,13 @@ class QuClient(HttpClient):
         Args:
             config: with the parameters `brand` and `establishment`, and `order_channel` and `order_type` if
                 they differ from the defaults.
-            previous: generation of the menu that is known already.
+            previous: generation of the menu that was merged last.
 
         Raises:
             UnusableConfig: a parameter is missing.
             SourceRefused: credentials or permissions are not accepted, or there is no such menu.
-            SourceBroken: replies kept being cut short or not JSON; its subclass NotAMenu: sound JSON, but
-                no menu.
+            SourceBroken: replies kept being cut short or not JSON; its subclass NotAMenu: valid JSON,
+                but not a menu.
             SourceUnavailable: the source does not answer.
         """
         return self._background.call(
@@ -115,13 +114,13 @@ class QuClient(HttpClient):
         Raises:
             UnusableConfig, SourceRefused, SourceBroken, SourceUnavailable: as for `menu`.
         """
-        ask = partial(
+        peek = partial(
             self._transport.peek,
             MENUS,
             read=partial(_generation, previous=previous),
             **_query(config, previous),
         )
-        return self._background.call(ask)
+        return self._background.call(peek)
 
     async def _menu(
         self, query: dict[str, Any], config: SourceConfig, previous: str | None
@@ -166,7 +165,7 @@ def _generation(reply: Response, *, previous: str | None) -> str | None:
 
 
 def _unchanged(previous: str | None) -> None:
-    # Nothing means “as before” only to someone who has said what was before.
+    # An empty reply means “unchanged” only if the request named a previous generation.
     if not previous:
         raise InvalidResponse("an empty reply to a first request for a menu")
 
@@ -176,7 +175,7 @@ def _remedy(status: int, _: str) -> str:
         case 0:
             return "Try again later, or check QU_API_URL; a call is tried for SYNC_SOURCE_OUTAGE seconds."
         case 401:
-            return f"It takes the credentials, but not the token that it gives for them. {_CREDENTIALS}"
+            return f"It accepts the credentials, but not the token that it issued for them. {_CREDENTIALS}"
         case 403:
             return (
                 "The integration is not allowed for this establishment: have it enabled there, and check "

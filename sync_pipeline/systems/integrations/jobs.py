@@ -1,4 +1,4 @@
-"""The menus' jobs. Each runs for one partition, which is one source configuration, or without one for all."""
+"""The menus' jobs. Each runs for one partition, a source configuration, or for all of them without one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 integrations_sync = table_job(
     INTEGRATIONS,
     "integrations_sync",
-    "The menus that were made anew since their last sync. Choose a partition to sync one source configuration"
+    "The menus that have changed since their last sync. Choose a partition to sync one source configuration"
     " now; without one all active ones are synced, a transaction each.",
 )
 
 integrations_full = table_job(
     INTEGRATIONS,
     "integrations_full",
-    "Every menu from its beginning, whether it was made anew or not.",
+    "Every menu in full, changed or not.",
     full=True,
 )
 

@@ -30,8 +30,8 @@ ENTITY = INTEGRATIONS[PRODUCT.name]
     name="integrations_menus",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks the point of sale whether menus were made anew since their last sync, without reading"
-    " them, and requests a sync of just these configurations. Keeps the partitions in step too.",
+    description="Checks whether menus have changed at the point of sale since their last sync, without"
+    " reading them, and requests a sync of just these configurations. Adds and deletes partitions too.",
 )
 def integrations_menus(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request a run for each menu with a new generation; bounded to a few configurations per tick."""
@@ -43,7 +43,7 @@ def integrations_menus(context: dg.SensorEvaluationContext) -> dg.SensorResult |
     idle = [c for c in configs if not c.closed and c.partition_key not in busy]
     checked = _next(idle, context.cursor)
     requests, errors = _changed(context.instance, checked)
-    reason = "; ".join(errors) or f"none of {len(checked)} menus was made anew"
+    reason = "; ".join(errors) or f"none of {len(checked)} menus has changed"
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(reason),

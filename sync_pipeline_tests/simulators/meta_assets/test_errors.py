@@ -68,7 +68,7 @@ def test_errors_can_be_armed_for_some_calls(meta: MetaSimulator, graph_http: htt
     assert graph_http.get(f"{NORTH}/phone_numbers").status_code == 200
 
 
-def test_headers_tell_how_much_is_used(meta: MetaSimulator, graph_http: httpx2.Client) -> None:
+def test_headers_have_the_usage(meta: MetaSimulator, graph_http: httpx2.Client) -> None:
     meta.options.update({"app_usage": 81, "business_usage": 97, "regain_minutes": 3})
     headers = graph_http.get(f"{NORTH}/phone_numbers").headers
     assert orjson.loads(headers["x-app-usage"])["call_count"] == 81

@@ -48,7 +48,7 @@ def test_one_can_go_back_by_before(graph_http: httpx2.Client) -> None:
     assert ids(back) == ids(first)
 
 
-def test_fields_not_asked_for_are_absent_and_the_id_always_comes(graph_http: httpx2.Client) -> None:
+def test_fields_not_requested_are_absent_and_the_id_always_comes(graph_http: httpx2.Client) -> None:
     assert {frozenset(n) for n in listing(graph_http, NORTH, fields="verified_name")["data"]} == {
         frozenset({"verified_name", "id"})
     }

@@ -70,7 +70,7 @@ class TestMenus:
         assert products() == tree
 
     @pytest.mark.parametrize("status", [200, 204])
-    def test_an_unchanged_menu_is_none_until_it_is_made_anew(
+    def test_an_unchanged_menu_is_none_until_it_changes(
         self, qu: QuSimulator, qu_client: QuClient, status: int
     ):
         qu.options.update({"unchanged_status": status})
@@ -114,7 +114,7 @@ class TestMenus:
         assert after.keys() - before.keys() == {p.replace(path, moved, 1) for p in below}
         assert after[moved] == 77.7
 
-    def test_what_is_asked_is_what_the_configuration_says(
+    def test_a_request_has_the_parameters_of_the_configuration(
         self, qu: QuSimulator, qu_client: QuClient
     ):
         fetched(qu_client, config_of("1001")).close()
@@ -148,9 +148,7 @@ class TestConfigurations:
             ({"integration": "a\nb"}, "QU_INTEGRATION"),
         ],
     )
-    def test_settings_that_cannot_be_right_are_named_and_not_told(
-        self, given: dict[str, str], variable: str
-    ):
+    def test_invalid_settings_are_named_and_not_quoted(self, given: dict[str, str], variable: str):
         usable: dict[str, Any] = {
             "url": "https://pos.example.com",
             "client_id": "a",
@@ -172,7 +170,7 @@ class TestRefusals:
             ):
                 ask(config_of("1001"))
 
-    def test_the_integration_is_sent_where_the_gateway_asks_for_it(self, qu: QuSimulator):
+    def test_the_integration_is_sent_where_the_gateway_requires_it(self, qu: QuSimulator):
         qu.options.integration = "signs"
         with client_of(qu) as client, pytest.raises(SourceRefused, match="QU_INTEGRATION"):
             client.generation(config_of())
@@ -217,7 +215,7 @@ class TestFaults:
         assert "GET /api/v4/menus" in str(failure.value)
         assert qu.client_secret not in str(failure.value)
 
-    def test_json_that_is_no_menu_is_told_at_once(self, qu: QuSimulator, qu_client: QuClient):
+    def test_json_that_is_no_menu_is_an_error_at_once(self, qu: QuSimulator, qu_client: QuClient):
         qu.faults.add(Fault(kind="status", status=200, body="json", type="menus"))
         with pytest.raises(NotAMenu):
             qu_client.menu(config_of())

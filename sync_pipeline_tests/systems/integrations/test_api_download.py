@@ -1,4 +1,4 @@
-"""Bodies too large for memory or for a time budget, from a server that is as slow as it is told to be."""
+"""Bodies too large for memory or for a time budget, from a server of a given speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync_pipeline_tests.fixtures.fast_retries import QUICK
 T = TypeVar("T")
 
 CHUNK = 64 * 1024
-PATIENT = replace(QUICK, time_budget=timedelta(seconds=0.5))
+HALF_SECOND = replace(QUICK, time_budget=timedelta(seconds=0.5))
 
 
 @dataclass
@@ -80,7 +80,7 @@ def with_line(line: SlowLine, work: Callable[[HttpTransport], Awaitable[T]]) -> 
             url,
             headers={},
             remedy=lambda status, path: f"Check {status} at {path}.",
-            retry_policy=PATIENT,
+            retry_policy=HALF_SECOND,
             requests_per_minute=1e6,
             concurrency=1,
         ) as transport:
@@ -138,19 +138,19 @@ def test_a_body_that_is_always_cut_short_makes_the_source_broken():
 
 def test_a_reader_that_cannot_decode_the_file_has_it_fetched_again():
     line = SlowLine(chunks=1)
-    told: list[Response] = []
+    replies: list[Response] = []
 
     def read(reply: Response) -> None:
-        told.append(reply)
-        if len(told) < 3:
+        replies.append(reply)
+        if len(replies) < 3:
             raise InvalidResponse("half a menu")
 
     assert downloaded(line, read)
-    assert [reply.attempts for reply in told] == [1, 2, 3]
-    assert {(reply.size, reply.content) for reply in told} == {(CHUNK, b"")}
+    assert [reply.attempts for reply in replies] == [1, 2, 3]
+    assert {(reply.size, reply.content) for reply in replies} == {(CHUNK, b"")}
 
 
-def test_an_error_is_told_in_the_words_of_its_body_and_not_written_to_the_file():
+def test_an_error_is_reported_in_the_words_of_its_body_and_not_written_to_the_file():
     with pytest.raises(SourceRefused, match=r"status 403: “aaaa.*Check 403 at /big"):
         downloaded(SlowLine(chunks=1, size=10, status=403))
 
@@ -168,6 +168,6 @@ def test_a_peek_sees_the_headers_and_leaves_the_body():
     assert line.sent < 2_000 * CHUNK / 2
 
 
-def test_a_peek_tells_an_empty_body_from_one():
+def test_a_peek_distinguishes_an_empty_body_from_one():
     reply = with_line(SlowLine(chunks=0), lambda t: t.peek("big", read=lambda reply: reply))
     assert (reply.size, reply.content) == (0, b"")

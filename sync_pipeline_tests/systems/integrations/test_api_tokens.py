@@ -28,7 +28,7 @@ SECOND_MINUTE = 61.0
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -84,7 +84,7 @@ def with_credentials(
     return auth
 
 
-def test_concurrent_calls_ask_for_one_token(qu: QuSimulator):
+def test_concurrent_calls_request_one_token(qu: QuSimulator):
     qu.options.latency_ms = 10
 
     async def work(transport: HttpTransport) -> None:
@@ -182,7 +182,7 @@ def test_no_part_of_a_secret_is_left_where_words_are_shortened():
     ],
     ids=lambda fault: f"{fault.kind} {fault.status}",
 )
-def test_a_token_endpoint_that_fails_for_a_while_is_asked_again(qu: QuSimulator, fault: Fault):
+def test_a_token_endpoint_that_fails_for_a_while_is_retried(qu: QuSimulator, fault: Fault):
     qu.faults.add(replace(fault, type="authentication", times=2))
     with client_of(qu) as client:
         assert client.generation(config_of())

@@ -75,7 +75,7 @@ def test_a_failed_sync_waits_for_its_time_like_any_other(menus: Menus) -> None:
     assert due(menus) == keys(menus, "1002", "1003")
 
 
-def test_menus_that_were_made_anew_are_asked_for_without_reading_them(menus: Menus) -> None:
+def test_changed_menus_are_requested_without_reading_them(menus: Menus) -> None:
     menus.sync()
     menus.restaurants.touch("1002")
     menus.qu.stats.reset()
@@ -89,16 +89,16 @@ def test_menus_that_were_made_anew_are_asked_for_without_reading_them(menus: Men
     assert [r.run_key for r in again.run_requests or ()] == [request.run_key]
 
 
-def test_nothing_is_asked_for_when_no_menu_was_made_anew(menus: Menus) -> None:
+def test_nothing_is_requested_when_no_menu_has_changed(menus: Menus) -> None:
     menus.sync()
 
     found = look(menus)
 
     assert not found.run_requests
-    assert "none of 3 menus was made anew" in str(found.skip_reason)
+    assert "none of 3 menus has changed" in str(found.skip_reason)
 
 
-def test_a_gateway_in_trouble_is_told_and_the_others_are_asked(menus: Menus) -> None:
+def test_a_menu_that_cannot_be_checked_keeps_no_other_from_being_requested(menus: Menus) -> None:
     menus.qu.options.forbidden = ("1002",)
 
     found = look(menus)
@@ -117,7 +117,7 @@ def test_partitions_follow_the_configurations(menus: Menus) -> None:
         if isinstance(c, dg.AddDynamicPartitionsRequest)
         for k in c.partition_keys
     }
-    gone = {
+    deleted = {
         k
         for c in changes
         if isinstance(c, dg.DeleteDynamicPartitionsRequest)
@@ -126,10 +126,10 @@ def test_partitions_follow_the_configurations(menus: Menus) -> None:
     # Those that are requested a run for are there already.
     there = set(menus.instance.get_dynamic_partitions("integration_source_configs"))
     assert added | there == keys(menus, *ALL) | {"closed-down-00000009"}
-    assert gone == {"closed-down-00000009"}
+    assert deleted == {"closed-down-00000009"}
 
 
-def test_few_are_asked_for_in_one_tick_and_the_rest_in_the_next(
+def test_few_are_checked_in_one_tick_and_the_rest_in_the_next(
     menus: Menus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensors, "CONFIGS_PER_TICK", 2)
@@ -151,7 +151,7 @@ def test_without_a_gateway_nothing_is_tried(menus: Menus, monkeypatch: pytest.Mo
     assert due(menus) == set()
 
 
-def test_an_app_that_asks_for_a_site_gets_all_three_tables_of_it(menus: Menus) -> None:
+def test_an_app_that_requests_a_site_gets_all_three_tables_of_it(menus: Menus) -> None:
     config_id = menus.config("1002").config_id
     requests.queue(menus.connection, "integrations", "integration_product", [config_id], "Sync now")
 

@@ -65,9 +65,9 @@ def test_an_item_whose_price_cannot_be_read_is_rejected_alone_and_keeps_its_last
         " from integration_products order by 1"
     )
     assert [tuple(row.values()) for row in kept] == [("1", 5, False), ("2", 7, False)]
-    told = {r["payload"]["price"]: r["reason"] for r in product.rejected()}
-    assert told.keys() == {"5,50", "NaN"}
-    for sent, reason in told.items():
+    reasons = {r["payload"]["price"]: r["reason"] for r in product.rejected()}
+    assert reasons.keys() == {"5,50", "NaN"}
+    for sent, reason in reasons.items():
         assert reason.endswith(f"data → data: price {sent!r} is not a finite number")
 
     counts = sync(product, PRODUCT, item(1, "5.50"), item(2, 7), item(3, 0)).counts
@@ -81,5 +81,5 @@ def test_a_discount_in_percent_is_rejected_in_its_own_words(product: Workbench) 
     assert product.rows("select external_id, discount_amount::int from integration_discounts") == [
         {"external_id": "2", "discount_amount": 9}
     ]
-    [told] = product.rejected()
-    assert told["reason"].endswith("discount_amount → discount_amount: '10%' is not a number")
+    [rejected] = product.rejected()
+    assert rejected["reason"].endswith("discount_amount → discount_amount: '10%' is not a number")

@@ -20,7 +20,7 @@ FIELDS = ("id", "display_phone_number", "verified_name", "quality_rating")
 
 @dataclass
 class Naps:
-    """Stands in for sleeping: notes the seconds, and does what a test says meanwhile."""
+    """A simulated sleep: records the seconds, and calls `meanwhile`."""
 
     seconds: list[float] = field(default_factory=list)
     meanwhile: Callable[[], Any] = lambda: None

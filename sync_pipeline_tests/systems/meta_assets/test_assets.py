@@ -43,7 +43,7 @@ def test_every_workspace_is_synced_and_the_checks_agree(messenger: Messenger, ru
     assert [name for name, check in checks.items() if not check.passed] == []
 
 
-def test_a_bad_token_is_told_of_and_leaves_the_others_synced(
+def test_a_bad_token_is_reported_and_leaves_the_others_synced(
     messenger: Messenger, meta: MetaSimulator, run: Run
 ) -> None:
     run()
@@ -60,10 +60,10 @@ def test_a_bad_token_is_told_of_and_leaves_the_others_synced(
     assert str(errors.pop()).startswith("HTTP 400: ")
     warned = found.checks(ENTITY)["workspace_errors"]
     assert not warned.passed
-    told = (
+    message = (
         f"{warned.description} {found.metadata(ENTITY)} {messenger.rows('select * from sync.step')}"
     )
-    assert TOKENS[NORTH] not in told
+    assert TOKENS[NORTH] not in message
 
 
 def test_rows_without_a_number_are_nobodys_duplicates(messenger: Messenger, run: Run) -> None:

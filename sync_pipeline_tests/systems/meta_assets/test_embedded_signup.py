@@ -66,7 +66,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_anything_else_is_refused_and_asks_for_nothing(messenger: Messenger) -> None:
+def test_anything_else_is_refused_and_requests_nothing(messenger: Messenger) -> None:
     for event, problem in MALFORMED:
         with pytest.raises(ConversionError, match=problem):
             queue_signup(messenger.connection, event, NORTH_WORKSPACE)

@@ -11,7 +11,7 @@ from sync_pipeline_tests.systems.meta_assets.fast_client import held, numbers, r
 NOT_THERE = "code 100, subcode 33: Unsupported get request. Object with ID"
 
 
-def test_a_number_is_asked_for_by_itself_for_each_workspace_that_has_it(
+def test_a_number_is_requested_by_itself_for_each_workspace_that_has_it(
     messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
 ) -> None:
     phone = PHONES[SOUTH][0]
@@ -72,7 +72,7 @@ def test_keys_that_nobody_knows_are_named(
     assert meta.stats.total == 0
 
 
-def test_a_number_that_is_gone_says_nothing_about_its_workspace(
+def test_a_missing_number_is_no_error_of_its_workspace(
     messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
 ) -> None:
     phone = PHONES[NORTH][0]

@@ -116,7 +116,7 @@ class TestEverything:
 
 
 class TestFailures:
-    def test_a_bad_token_is_told_of_its_workspace_and_the_others_go_on(
+    def test_a_bad_token_is_an_error_of_its_workspace_and_the_others_go_on(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
     ) -> None:
         north = messenger.connect_account("north", NORTH, TOKENS[NORTH])
@@ -124,14 +124,14 @@ class TestFailures:
         meta.accounts.break_token(TOKENS[SOUTH], 460)
         stream = messenger.read(meta_source)
         assert held(records_of(stream)) == numbers("north", NORTH)
-        told = (
+        message = (
             "HTTP 400: code 190, subcode 460: Error validating access token: The session has been"
             " invalidated because the user changed their password."
         )
         outcome = stream.outcome
         assert (outcome.complete, outcome.partitions) == (True, [north])
-        assert outcome.partition_errors == {south: told}
-        assert outcome.problems == [f"workspace {south}: {told}"]
+        assert outcome.partition_errors == {south: message}
+        assert outcome.problems == [f"workspace {south}: {message}"]
 
     def test_a_workspace_is_read_only_if_each_of_its_accounts_is(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
@@ -154,7 +154,7 @@ class TestFailures:
         assert stream.outcome.partitions == []
         assert list(stream.outcome.partition_errors) == [harbour]
 
-    def test_refusals_for_all_of_them_are_told_one_by_one(
+    def test_refusals_for_all_of_them_are_reported_one_by_one(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
     ) -> None:
         for name, waba in (("north", NORTH), ("south", SOUTH)):
@@ -199,7 +199,7 @@ class TestFailures:
 
 
 class TestFields:
-    def test_they_are_told_once_a_workspace_was_given_an_answer(
+    def test_they_are_returned_once_a_workspace_was_read(
         self, messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
     ) -> None:
         messenger.connect_account("a", NORTH, TOKENS[NORTH])

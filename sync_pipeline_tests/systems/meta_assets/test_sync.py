@@ -8,7 +8,7 @@ from sync_pipeline.systems.meta_assets.resource import MetaSource
 from sync_pipeline_tests.fixtures.meta_assets import NORTH, SOUTH, Messenger
 
 
-def test_a_failed_workspace_keeps_its_rows_and_tells_why_until_it_succeeds(
+def test_a_failed_workspace_keeps_its_rows_with_the_error_until_it_succeeds(
     messenger: Messenger, meta: MetaSimulator, meta_source: MetaSource
 ) -> None:
     for name, waba in (("north", NORTH), ("south", SOUTH)):

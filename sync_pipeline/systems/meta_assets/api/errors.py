@@ -42,9 +42,9 @@ class ErrorKind(Enum):
     )
     MISSING = (
         "Check waba_id and phone_number_id in meta_whatsapp_connections, and that the token's user may"
-        " see the account: Graph does not tell the two apart."
+        " see the account: Graph does not distinguish the two."
     )
-    REFUSED = "Check META_GRAPH_URL, its version, and the names of the fields asked for."
+    REFUSED = "Check META_GRAPH_URL, its version, and the names of the requested fields."
 
     @property
     def is_transient(self) -> bool:

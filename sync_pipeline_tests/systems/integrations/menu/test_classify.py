@@ -183,8 +183,13 @@ class TestTree:
             },
         }
         found = of(menu, "discounts")
-        told = [(d["mappingId"], d["discount_amount"], d["data"]["priced"]) for d in found]
-        assert told == [("91", 0, True), ("92", 10, True), ("93", 2.5, True), ("94", 0, False)]
+        found_prices = [(d["mappingId"], d["discount_amount"], d["data"]["priced"]) for d in found]
+        assert found_prices == [
+            ("91", 0, True),
+            ("92", 10, True),
+            ("93", 2.5, True),
+            ("94", 0, False),
+        ]
         assert column(found, "name") == ["FREE", "TEN", None, None]
         assert column(found, "discount_type") == ["amount", None, None, None]
 
@@ -269,9 +274,7 @@ class TestValues:
             ('" "', 0, False),
         ],
     )
-    def test_0_is_a_price_and_no_price_is_told_apart(
-        self, sent: str, price: float, *, priced: bool
-    ):
+    def test_0_is_a_price_and_differs_from_no_price(self, sent: str, price: float, *, priced: bool):
         text = '{"menuItems": [{"id": 1, "prices": {"prices": [{"price": %s}]}}]}'
         (record,) = of(text % sent)
         assert (record["price"], record["data"]["priced"]) == (price, priced)

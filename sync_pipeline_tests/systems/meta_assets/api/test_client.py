@@ -26,7 +26,7 @@ from sync_pipeline_tests.systems.meta_assets.fast_client import (
 
 
 class TestPages:
-    def test_all_numbers_come_and_then_the_end_is_told(self, meta: MetaSimulator) -> None:
+    def test_all_numbers_come_and_then_the_end(self, meta: MetaSimulator) -> None:
         results = results_of(meta, request(HARBOUR, meta.token), page_size=25)
         assert tuple(ids(results)) == PHONES[HARBOUR]
         assert [len(a.records) for a in results] == [25, 25, 10, 0]
@@ -65,7 +65,7 @@ class TestPages:
         assert len(urls) == 3
         assert not any("token" in url or meta.token in url for url in urls)
 
-    def test_only_fields_that_were_asked_for_come_and_one_without_a_value_does_not(
+    def test_only_requested_fields_come_and_one_without_a_value_does_not(
         self, meta: MetaSimulator
     ) -> None:
         rated, unrated = PHONES[NORTH]
@@ -144,7 +144,7 @@ class TestAHostThatFails:
         assert error.text == "HTTP 200: an answer that is not the protocol of the Graph API"
         assert not error.of_host
 
-    def test_a_page_of_a_proxy_is_told_in_its_own_words(self, meta: MetaSimulator) -> None:
+    def test_a_page_of_a_proxy_is_reported_in_its_own_words(self, meta: MetaSimulator) -> None:
         meta.faults.add(Fault(kind="status", status=503, body="html"))
         error = error_of(meta, request(NORTH, meta.token), retry_policy=_BRIEF)
         assert (error.text, error.of_host) == ("HTTP 503: Service Unavailable", True)
@@ -182,7 +182,7 @@ class TestAHostThatFails:
 _BRIEF = replace(QUICK, time_budget=timedelta(seconds=0.2))
 
 
-def test_what_cannot_be_a_url_is_told_at_once() -> None:
+def test_an_invalid_url_is_an_error_at_once() -> None:
     with pytest.raises(SettingsError, match="META_GRAPH_URL"):
         MetaClient("graph.facebook.com/v23.0", fields=FIELDS)
 

@@ -44,9 +44,7 @@ TRANSIENT = (
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_final_no_is_not_asked_again_whatever_its_status(
-    meta: MetaSimulator, status: int
-) -> None:
+def test_a_final_error_is_not_retried_whatever_its_status(meta: MetaSimulator, status: int) -> None:
     requests = []
     for place, (code, subcode, kind) in enumerate(FINAL):
         error = GraphError(code=code, subcode=subcode, status=status, message="No.")
@@ -70,7 +68,7 @@ def test_a_refused_token_is_final_even_if_the_server_failed(meta: MetaSimulator)
     assert meta.stats.total == 1
 
 
-def test_what_may_pass_is_asked_again(meta: MetaSimulator) -> None:
+def test_a_transient_error_is_retried(meta: MetaSimulator) -> None:
     accounts = [f"70{place}" for place in range(len(TRANSIENT))]
     for account, error in zip(accounts, TRANSIENT, strict=True):
         meta.accounts.connect(account, (f"{account}1",), meta.token)
@@ -115,13 +113,13 @@ def test_a_listing_without_data_is_not_the_protocol(meta: MetaSimulator) -> None
 
 def test_the_same_error_has_the_same_words_each_time() -> None:
     clock = ManualClock(datetime(2026, 11, 21, 8, tzinfo=UTC))
-    told = set()
+    texts = set()
     with MetaSimulator(clock=clock) as meta:
         meta.accounts.break_token(meta.token)
         for _ in range(2):
-            told.add(error_of(meta, request(NORTH, meta.token)).text)
+            texts.add(error_of(meta, request(NORTH, meta.token)).text)
             clock.advance(minutes=71)
-    (text,) = told
+    (text,) = texts
     assert text.startswith("HTTP 400: code 190, subcode 463: Error validating access token:")
     assert text.endswith("Session has expired on Friday, 01-May-26 00:00:00 PDT.")
 

@@ -20,7 +20,7 @@ from sync_pipeline_tests.systems.meta_assets.fast_client import (
     results_of,
 )
 
-PATIENT = replace(QUICK, time_budget=timedelta(seconds=200))
+LONG_BUDGET = replace(QUICK, time_budget=timedelta(seconds=200))
 
 
 def naps_at(meta: MetaSimulator, **options: int | None) -> list[float]:
@@ -28,7 +28,7 @@ def naps_at(meta: MetaSimulator, **options: int | None) -> list[float]:
     meta.options.update(options)
     naps = Naps()
     results = results_of(
-        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=LONG_BUDGET
     )
     assert tuple(ids(results)) == PHONES[HARBOUR]
     return naps.seconds
@@ -49,11 +49,11 @@ def test_replies_without_such_headers_say_nothing(meta: MetaSimulator) -> None:
     assert naps_at(meta, app_usage=None, business_usage=None) == []
 
 
-def test_above_95_it_stops_for_as_long_as_is_told(meta: MetaSimulator) -> None:
+def test_above_95_it_stops_until_the_limit_is_reset(meta: MetaSimulator) -> None:
     meta.options.update({"business_usage": 97, "regain_minutes": 3})
     naps = Naps(meanwhile=lambda: meta.options.update({"business_usage": 5, "regain_minutes": 0}))
     results = results_of(
-        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=LONG_BUDGET
     )
     assert tuple(ids(results)) == PHONES[HARBOUR]
     assert naps.seconds == [180]
@@ -63,7 +63,7 @@ def test_it_does_not_wait_for_longer_than_the_budget_in_all(meta: MetaSimulator)
     meta.options.update({"business_usage": 97, "regain_minutes": 2})
     naps = Naps()
     *read, last = results_of(
-        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=PATIENT
+        meta, request(HARBOUR, meta.token), page_size=25, sleep=naps, retry_policy=LONG_BUDGET
     )
     assert (naps.seconds, len(ids(read)), meta.stats.total) == ([120], 50, 2)
     assert last.error is not None
