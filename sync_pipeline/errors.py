@@ -35,15 +35,15 @@ class SettingsError(Permanent):
 
 
 class SourceRefused(Permanent):
-    """The source said no: 401, 403 or 404."""
+    """The source refused: 401, 403 or 404."""
 
 
 class SourceBroken(Permanent):
-    """The source answered with something that is not its protocol."""
+    """The source's response violates its protocol."""
 
 
 class TargetNotPrepared(Permanent):
-    """The target lacks something that a run needs; `doctor` says how to mend it."""
+    """The target lacks something that a run needs; `doctor` prints the fix."""
 
 
 class TargetRefused(Permanent):
@@ -87,4 +87,4 @@ class ConversionError(SyncError):
 
 
 class DeclarationError(ValueError):
-    """An entity is declared wrongly; the message names the literal and the line to mend."""
+    """An entity is declared wrongly; the message names the literal and its line."""

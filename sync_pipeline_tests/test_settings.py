@@ -1,4 +1,4 @@
-"""Every environment variable: its default, its spelling, and what is said when it cannot be used."""
+"""Every environment variable: its default, its spelling, and the error when it cannot be used."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ def test_a_source_that_could_be_simulated_knows_the_variable_that_would_name_it(
     assert {s.source.missing(named) for s in SYSTEMS} == {None}
 
 
-def test_what_a_stand_in_holds_is_not_written_into_a_desktop_that_somebody_named() -> None:
-    stand_ins = {SANDBOXED: "target bubble"}
+def test_what_a_sandbox_holds_is_not_written_into_a_desktop_that_somebody_named() -> None:
+    sandbox = {SANDBOXED: "target bubble"}
     with pytest.raises(SettingsError, match=r"SYNC_TARGET_DSN is not set, .* set SYNC_TARGET_DSN"):
-        check_reverse(Settings.read(DESKTOP | stand_ins))
+        check_reverse(Settings.read(DESKTOP | sandbox))
     check_reverse(Settings.read(DESKTOP | {SANDBOXED: "target desktop"}))
     check_reverse(Settings.read(DESKTOP | {"SYNC_TARGET_DSN": "postgresql://u@h/mobile"}))
 

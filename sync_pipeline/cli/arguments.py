@@ -10,7 +10,7 @@ from uuid import UUID
 
 import click
 
-from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs
+from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, Database, count_reverse_runs
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
@@ -56,7 +56,7 @@ def filters(database: Database, name: str | None) -> dict[str, str]:
 
 
 def entities_of(system: System, names: Sequence[str]) -> list[str]:
-    """The names of a system's entities, as it knows them itself.
+    """The names of a system's entities, without the system's own.
 
     Raises:
         UsageError: it has no such entity.
@@ -156,7 +156,7 @@ def run_named(database: Database, connection: Connection, beginning: str) -> UUI
     found = "several runs begin" if ids else "no run begins"
     elsewhere = ""
     if not ids and database is TARGET and count_reverse_runs():
-        elsewhere = ", and for runs into the desktop database add --reverse"
+        elsewhere = f", and for runs into the {REVERSE_DATABASE.name} add --reverse"
     raise SyncError(f"{found} with {beginning!r}; see: {database.typed('history')}{elsewhere}")
 
 

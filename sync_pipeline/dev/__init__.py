@@ -1,1 +1,1 @@
-"""What stands in on a developer's machine: an embedded Postgres, simulated sources, Dagster's services."""
+"""The sandbox of a developer's machine: an embedded Postgres, simulated sources, Dagster's services."""

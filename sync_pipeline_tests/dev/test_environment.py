@@ -1,4 +1,4 @@
-"""What stands in where the environment names nothing, and that it goes when the last one leaves."""
+"""The sandbox: what it starts where the environment names nothing, and that the last command stops it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def tuples_written(dsn: str) -> int:
         return int(count)
 
 
-def test_a_signal_takes_the_stand_ins_with_it(bare: Command) -> None:
+def test_a_signal_stops_the_sandbox(bare: Command) -> None:
     process = bare.start("demo", "--scale", "0.02")
     until((bare.home / "bubble-simulator.json").exists, "the simulator")
     process.send_signal(signal.SIGTERM)
@@ -150,20 +150,20 @@ def app_of(settings: Settings) -> str:
 
 @contextmanager
 def simulated(home: Path) -> Iterator[tuple[Settings, list[str]]]:
-    """A small simulator, and what was said when it was asked for."""
+    """A small simulator, and what was reported when it was started."""
     named = {"SYNC_HOME": str(home), "SYNC_TARGET_DSN": "postgresql://nobody@127.0.0.1:1/x"}
-    said: list[str] = []
+    reported: list[str] = []
     options = {"sources": ["bubble"], "dagster": False, "scale": 0.01, "demo": True}
-    with sandbox(Settings.read(named), report=said.append, **options) as settings:
-        yield settings, said
+    with sandbox(Settings.read(named), report=reported.append, **options) as settings:
+        yield settings, reported
 
 
 def test_commands_share_a_simulator_and_the_last_one_stops_it(tmp_path: Path) -> None:
     with ExitStack() as later:
-        with simulated(tmp_path) as (first, said_first):
-            assert said_first == ["starting the simulated Bubble app"]
-            second, said_second = later.enter_context(simulated(tmp_path))
-            assert said_second == []
+        with simulated(tmp_path) as (first, first_report):
+            assert first_report == ["starting the simulated Bubble app"]
+            second, second_report = later.enter_context(simulated(tmp_path))
+            assert second_report == []
             assert app_of(second) == app_of(first)
         assert answers(second)
     assert not answers(second)
@@ -182,13 +182,13 @@ with simulated(pathlib.Path(sys.argv[1])) as (settings, _):
 def test_a_simulator_that_a_killed_command_left_is_used_and_stopped(tmp_path: Path) -> None:
     script = [sys.executable, "-c", KILLED, str(tmp_path)]
     left = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
-    with simulated(tmp_path) as (settings, said):
+    with simulated(tmp_path) as (settings, reported):
         assert app_of(settings) == left
-        assert said == []
+        assert reported == []
     assert not answers(settings)
 
 
-def test_the_environment_is_as_before_when_the_stand_ins_are_gone(
+def test_the_environment_is_as_before_after_the_sandbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BUBBLE_API_URL")
@@ -200,7 +200,7 @@ def test_the_environment_is_as_before_when_the_stand_ins_are_gone(
     assert os.environ["BUBBLE_API_TOKEN"] == "before"
 
 
-# -- which sources stand in, and which do not
+# -- which sources are simulated, and which are not
 
 EVERY = ("bubble", "desktop", "integrations", "meta_assets")
 APP = {"BUBBLE_API_URL": "https://app.test/api/1.1", "BUBBLE_API_TOKEN": "t"}
@@ -209,7 +209,7 @@ GATEWAY = {"QU_API_URL": "https://pos.test", "QU_CLIENT_ID": "i", "QU_CLIENT_SEC
 
 
 @pytest.mark.parametrize(
-    ("named", "asked", "stand_in"),
+    ("named", "asked", "simulated"),
     [
         ({}, EVERY, set(EVERY)),
         ({}, ("desktop",), {"desktop"}),
@@ -221,10 +221,10 @@ GATEWAY = {"QU_API_URL": "https://pos.test", "QU_CLIENT_ID": "i", "QU_CLIENT_SEC
         (TARGET, EVERY, set()),
     ],
 )
-def test_a_source_stands_in_where_it_is_needed_and_neither_it_nor_the_target_is_named(
-    named: dict[str, str], asked: tuple[str, ...], stand_in: set[str]
+def test_a_source_is_simulated_where_it_is_needed_and_neither_it_nor_the_target_is_named(
+    named: dict[str, str], asked: tuple[str, ...], simulated: set[str]
 ) -> None:
-    assert {s.name for s in to_simulate(Settings.read(named), asked)} == stand_in
+    assert {s.name for s in to_simulate(Settings.read(named), asked)} == simulated
 
 
 def test_only_a_demo_fills_a_named_target_from_invented_data() -> None:
@@ -237,19 +237,19 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
 ) -> None:
     for name in ("SYNC_TARGET_DSN", "DESKTOP_DSN"):
         monkeypatch.delenv(name, raising=False)
-    said: list[str] = []
+    reported: list[str] = []
 
     def begun(sources: tuple[str, ...], **named: str) -> AbstractContextManager[Settings]:
         settings = Settings.read({"SYNC_HOME": str(directory / "home"), **named})
         options = {"sources": sources, "dagster": False, "scale": 0.01, "migrates": True}
-        said.clear()
-        return sandbox(settings, report=said.append, **options)
+        reported.clear()
+        return sandbox(settings, report=reported.append, **options)
 
     with begun(()) as nothing_made:
         assert DESKTOP.source.missing(nothing_made) == "DESKTOP_DSN"
         elsewhere = EmbeddedServer(directory / "home" / "postgres").create_database("real")
         with begun(("desktop",), DESKTOP_DSN=elsewhere) as real_desktop:
-            assert said == ["starting the embedded Postgres"]
+            assert reported == ["starting the embedded Postgres"]
             assert real_desktop.sandboxed == {"target"}
             assert tables(real_desktop.target()) == tables(elsewhere) == 0
         with begun(("desktop",)) as both:
@@ -257,11 +257,11 @@ def test_the_practice_is_made_once_and_its_mobile_app_only_beside_a_simulated_de
                 "made the simulated desktop's database",
                 "made the simulated mobile app's tables",
             ]
-            assert said[1:] == made
+            assert reported[1:] == made
             assert both.sandboxed == {"target", "desktop"}
             assert tables(both.target()) == tables(both.database("DESKTOP_DSN")) == 15
         with begun(("desktop",)):
-            assert said[1:] == []
+            assert reported[1:] == []
         with begun(()) as later:
             # a command that only reads the target finds it again
             assert later.database("DESKTOP_DSN") == both.database("DESKTOP_DSN")

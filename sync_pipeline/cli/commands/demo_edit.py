@@ -12,6 +12,7 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
 from sync_pipeline.settings import Settings
+from sync_pipeline.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.postgres.connect import Connection
@@ -72,9 +73,10 @@ def _database(settings: Settings, system: System, place: str) -> str:
             return settings.target()
         raise SyncError("SYNC_TARGET_DSN names the target, and demo-edit edits only the demo's own")
     if not system.source.database:
+        databases = [s.name for s in SYSTEMS if s.source.database]
         raise SyncError(
             f"the source of {system.name} is an API, whose edits a simulation forgets when it stops; edit"
-            " a system whose source is a database, such as desktop"
+            f" a system whose source is a database: {', '.join(databases)}"
         )
     if system.name not in settings.sandboxed:
         variable = system.source.variable

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--restore",
     metavar="REPAIR",
-    help="Take repairs back: one by its id, or all of a table by schema.table. What people have changed since"
+    help="Undo repairs: one by its id, or all of a table by schema.table. What people have changed since"
     " stays as it is, and is named.",
 )
 def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> int:

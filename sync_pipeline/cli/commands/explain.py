@@ -51,7 +51,7 @@ def explain(*, entity: str, key: str, no_source: bool, database: Database, as_js
     if not known and not (at_source and at_source.values):
         raise SyncError(
             f"{declared.name} {key} is not {database.location} and was never delivered."
-            f" The source says: {problem or 'it was not asked'}."
+            f" The source: {problem or 'it was not read'}."
         )
     if as_json:
         about = {"entity": entity, "key": key, "source_problem": problem}

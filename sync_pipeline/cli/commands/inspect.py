@@ -22,10 +22,10 @@ from sync_pipeline.postgres.errors import one_line
     short_help="Declare the tables of any Postgres database as entities.",
     help="Read the catalog of a database, and print its tables as declarations of entities in Python.\n\n"
     "DSN is a libpq URI or key=value string. No table is read and nothing is written. What the catalog does"
-    " not tell is said on stderr, and stands in the text as comments that begin with ?.\n\n"
+    " not decide is listed on stderr, and marked in the text by comments that begin with ?.\n\n"
     "Save the text as entities.py of a package of its own in sync_pipeline/systems, decide what its comments"
-    " ask, and take out what is not to be synced. Then wire the system as “Bring your own Postgres” in the"
-    " README says, and go on with doctor, migrate and sync --dry-run.",
+    " ask, and take out what is not to be synced. Register the system as docs/add-a-system.md shows, and go"
+    " on with doctor, migrate and sync --dry-run.",
 )
 @click.argument("dsn", nargs=-1, required=True, metavar="DSN")
 @click.option("--schema", default="public", show_default=True, help="The schema of the tables.")

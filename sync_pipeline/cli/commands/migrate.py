@@ -12,7 +12,7 @@ from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
     examples=("migrate",),
     short_help="Bring the target's tables to what the entities need.",
     help="Bring the target to what the entities need; adopts tables that are there already.\n\n"
-    "Creates what is missing as far as the data allows, and says what differs. Once, it repairs the keys of"
+    "Creates what is missing as far as the data allows, and lists what differs. Once, it repairs the keys of"
     " the menus' tables and of the phone cache: it fills them, merges rows that repeat them and keeps what"
     " it removes; `doctor --fix --dry-run` shows it before. In a desktop database it creates the schemas"
     " sync and sync_base, which reverse runs need, and nothing else.",

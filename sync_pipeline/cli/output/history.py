@@ -1,4 +1,4 @@
-"""The runs so far, and what undoing one did."""
+"""Runs, and the result of undoing one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from sync_pipeline.cli.output.tables import Row, as_text, listing
 from sync_pipeline.remedies import typed
+from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.merge.review.undo import Undone
@@ -21,8 +22,8 @@ def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others
     Args:
         console: where to.
         rows: the runs.
-        reverse: whether they are those into the desktop database.
-        others: how many there are of those, if they are not.
+        reverse: whether they are reverse runs.
+        others: the number of reverse runs, where these are not.
     """
     shown = [
         {
@@ -44,12 +45,13 @@ def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others
         one = typed("history RUN", reverse=reverse)
         console.print(f"held: rejected or parked. One run in full: {one}", style="dim")
     else:
-        begin = typed("sync desktop" if reverse else "sync bubble", reverse=reverse)
+        system = REVERSE_TARGET.system if reverse else SYSTEMS[0]
+        begin = typed(f"sync {system.name}", reverse=reverse)
         console.print(f"Nothing was synced yet: {begin}")
     if others:
         command = typed("history", reverse=True)
         what = "run" if others == 1 else f"{others:,} runs"
-        console.print(f"{command} shows the {what} into the desktop database", style="dim")
+        console.print(f"{command} shows the {what} into the {REVERSE_TARGET.title}", style="dim")
 
 
 def _count(number: int) -> str:

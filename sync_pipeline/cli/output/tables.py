@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 
 def cut_short(console: Console, count: int, limit: int) -> None:
-    """Say that a list may go on."""
+    """Note that a list may be longer than its limit."""
     if count >= limit:
         console.print(f"The first {limit:,} are shown; see more with --limit.", style="dim")
 
@@ -38,7 +38,7 @@ def listing(
         console: where to.
         rows: the values by name.
         names: the columns; those that are empty throughout are left out.
-        empty: what to say when there are no rows.
+        empty: the message when there are no rows.
         heading: so many of the first columns head a paragraph, without their names.
         right: columns of numbers.
     """

@@ -61,7 +61,7 @@ class Cluster:
 
     @property
     def postmaster(self) -> Postmaster | None:
-        """What the running server says of itself, if there is one or one has crashed."""
+        """The entry of the running or crashed server; None without one."""
         try:
             lines = (self.path / "postmaster.pid").read_text().splitlines()
             return Postmaster(int(lines[0]), int(lines[3]), is_ready=lines[7].strip() == "ready")
