@@ -37,10 +37,11 @@ test-long: setup ## the property tests with many examples, other ones each time
 smoke: setup ## the whole program as its users start it: demo, up, dagster dev; says what it skips
 	@$(BIN)/python -m pytest -m smoke -n 2 -rs
 
-lint: setup ## ruff and pyright
+lint: setup ## ruff, pyright, and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports --no-cache
 
 bench: setup ## measure the merge against Postgres's own floor
 	@$(BIN)/python -m sync_pipeline_tests.bench

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import orjson
 
-from sync_pipeline.cli import output as printing
 from sync_pipeline.dev import file_locks
 from sync_pipeline.errors import SyncError
 from sync_pipeline.settings import PROJECT
@@ -33,6 +33,7 @@ LOG_LIMIT = 1_000_000  # bytes
 QUIET = ["--code-server-log-level", "warning", "--log-level", "warning"]
 
 Say = Callable[[str], None]
+Ready = Callable[[str, Path], None]
 Children = dict[str, subprocess.Popen[bytes]]
 
 
@@ -104,8 +105,18 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def serve(home: Path, port: int, *, say: Say, as_json: bool) -> int:
-    """Run the web server and the daemon until one ends or a signal comes; inside `alone`."""
+def serve(home: Path, port: int, *, say: Say, ready: Ready) -> None:
+    """Run the web server and the daemon until one ends or a signal comes; inside `alone`.
+
+    Args:
+        home: SYNC_HOME.
+        port: of the web server; the next free one if it is taken.
+        say: called with each step.
+        ready: called with the page's URL and the folder of the logs once the web server answers.
+
+    Raises:
+        SyncError: one of the services ended by itself.
+    """
     port = _free(port)
     url = f"http://127.0.0.1:{port}"
     workspace = ["-w", str(PROJECT / "workspace.yaml")]
@@ -123,10 +134,10 @@ def serve(home: Path, port: int, *, say: Say, as_json: bool) -> int:
             facts = {"url": url, "groups": [c.pid for c in children.values()]}
             (home / "up.json").write_bytes(orjson.dumps(facts))
         if _comes_up(port, children):
-            _announce(url, logs, as_json=as_json)
-        return _watch(children, logs)
+            ready(url, logs)
+        _watch(children, logs)
     except KeyboardInterrupt:
-        return 0
+        return
     finally:
         say("stopping Dagster; runs under way are given a few seconds to end")
         _end([child.pid for child in children.values()])
@@ -174,24 +185,14 @@ def _comes_up(port: int, children: Children) -> bool:
     return False
 
 
-def _announce(url: str, logs: Path, *, as_json: bool) -> None:
-    if as_json:
-        printing.print_json({"status": "running", "url": url, "logs": logs})
-    else:
-        console = printing.to_stdout()
-        console.print(f"Dagster is at {url}; Ctrl-C stops everything. Logs: {logs}", style="green")
-
-
-def _watch(children: Children, logs: Path) -> int:
+def _watch(children: Children, logs: Path) -> NoReturn:
     while True:
         for name, child in children.items():
             code = child.poll()
             if code is not None:
                 log = logs / f"{name}.log"
                 said = " ".join(log.read_text(errors="replace").splitlines()[-1:]).strip()
-                message = f"{name} ended with exit code {code}: {said}. More is in {log}"
-                printing.to_stderr().print(message, style="red", soft_wrap=True)
-                return 1
+                raise SyncError(f"{name} ended with exit code {code}: {said}. More is in {log}")
         time.sleep(0.2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sync_pipeline.cli import framework
+from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import missing_variable, read_settings, sandboxed
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.cli.migration import migrate_all
@@ -37,9 +37,17 @@ def up(*, port: int, as_json: bool) -> int:
     """What `make up` runs."""
     from sync_pipeline.dev import dagster_services
 
+    def announce(url: str, logs: Path) -> None:
+        if as_json:
+            output.print_json({"status": "running", "url": url, "logs": logs})
+        else:
+            line = f"Dagster is at {url}; Ctrl-C stops everything. Logs: {logs}"
+            output.to_stdout().print(line, style="green")
+
     home = read_settings().home
     with environment_to_serve(home):
-        return dagster_services.serve(home, port, say=log_progress, as_json=as_json)
+        dagster_services.serve(home, port, say=log_progress, ready=announce)
+    return 0
 
 
 @contextmanager
