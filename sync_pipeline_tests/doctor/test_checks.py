@@ -121,7 +121,7 @@ def test_a_run_is_refused_with_what_fixes_the_target(target: MigratedTarget) -> 
     message = str(caught.value)
     assert "a unique index on (row, place) that lets a null repeat" in message
     assert "`sync-pipeline doctor` shows all findings" in message
-    assert "`sync-pipeline doctor --fix` mends what it can" in message
+    assert "`sync-pipeline doctor --fix` repairs what it can" in message
 
 
 # -- fixing
