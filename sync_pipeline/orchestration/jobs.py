@@ -6,10 +6,12 @@ client of the source, so one pace, one token, one snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from sync_pipeline.model.system import System
-from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, TARGET_TAG, asset_key
+from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, TARGET_TAG, asset_key, patch_key
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.schedules import AssetJob
 
@@ -22,8 +24,10 @@ def table_job(
     full: bool = False,
     force: bool = False,
     target: str = TargetDatabase.key,
+    scope: SyncScope | None = None,
+    extra: Sequence[dg.AssetKey] = (),
 ) -> AssetJob:
-    """A job over the tables of a system.
+    """A job over the tables and patches of a system.
 
     Args:
         system: whose tables.
@@ -32,14 +36,18 @@ def table_job(
         full: read everything unless the launchpad says otherwise.
         force: and then re-assert the source over what others wrote.
         target: key of the database that it writes.
+        scope: what it reads unless the launchpad says otherwise; instead of `full`.
+        extra: further assets of the job.
     """
+    if full:
+        scope = SyncScope(mode="full", force=force)
+    tables = (asset_key(e) for e in system.entities)
+    patches = (patch_key(system, p) for p in system.patches)
     return dg.define_asset_job(
         name,
-        dg.AssetSelection.assets(*(asset_key(e) for e in system.entities)),
+        dg.AssetSelection.assets(*tables, *patches, *extra),
         description=description,
-        config=dg.RunConfig(resources={"scope": SyncScope(mode="full", force=force)})
-        if full
-        else None,
+        config=dg.RunConfig(resources={"scope": scope}) if scope else None,
         tags={SOURCE_TAG: system.key_prefix[0], TARGET_TAG: target},
         executor_def=dg.in_process_executor,
     )

@@ -1,17 +1,16 @@
 """Asynchronous work for synchronous callers: an event loop in a thread, and streams out of it.
 
-Dagster's assets are synchronous and our sources are read concurrently; this is the bridge. It
-knows nothing of HTTP.
+Dagster's assets are synchronous; sources are read concurrently.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -23,7 +22,7 @@ Emit = Callable[[T], Awaitable[None]]
 """Hands one item to the consumer; waits while the buffer is full."""
 
 
-class Background:
+class EventLoopThread:
     """An event loop in a thread of its own, from `__enter__` to `close`.
 
     Args:
@@ -58,7 +57,7 @@ class Background:
         self.close()
 
     def close(self) -> None:
-        """Cancel what is under way and end the thread; harmless when closed."""
+        """Cancel pending work and end the thread; harmless when closed."""
         for stream in list(self._streams):
             stream.close()
         self._portal = None
@@ -66,7 +65,7 @@ class Background:
 
     @property
     def portal(self) -> anyio.from_thread.BlockingPortal:
-        """The way into the loop.
+        """Submits calls to the loop.
 
         Raises:
             RuntimeError: the loop is not running.
@@ -88,31 +87,31 @@ class Background:
         """Iterate over what `produce` emits, while it stays at most `buffer` items ahead."""
         return Stream(self, produce, buffer=buffer)
 
-    def opened(self, stream: Stream) -> None:
-        """Note a stream that has to be closed."""
+    def track(self, stream: Stream) -> None:
+        """Close this stream when the loop ends."""
         self._streams.add(stream)
 
-    def closed(self, stream: Stream) -> None:
-        """Forget it again."""
+    def untrack(self, stream: Stream) -> None:
+        """The stream is closed already."""
         self._streams.discard(stream)
 
 
 class Stream(Generic[T]):
     """A synchronous iterator over the items that a coroutine emits in the background.
 
-    The work begins with the first item asked for. An error of the coroutine comes out after the
-    items that preceded it. A stream that was closed early, or has failed, raises rather than stops:
-    what it gave must never be taken for all there was.
+    The work begins with the first item requested. An error of the coroutine is raised after the items
+    that preceded it. A stream that was closed early, or has failed, raises instead of stopping: its
+    items must never be taken for the whole.
     """
 
     def __init__(
         self,
-        background: Background,
+        event_loop: EventLoopThread,
         produce: Callable[[Emit[T]], Awaitable[None]],
         *,
         buffer: int,
     ) -> None:
-        self._background = background
+        self._event_loop = event_loop
         self._produce = produce
         self._buffer = buffer
         self._receive: MemoryObjectReceiveStream[T] | None = None
@@ -131,7 +130,7 @@ class Stream(Generic[T]):
             raise RuntimeError("this stream was closed before its end")
         receive = self._receive or self._start()
         try:
-            return self._background.portal.call(receive.receive)
+            return self._event_loop.portal.call(receive.receive)
         except anyio.EndOfStream:
             pass
         except BaseException:
@@ -147,13 +146,13 @@ class Stream(Generic[T]):
             self._work.cancel()
             self._work_ended.wait()
             self._receive.close()
-            self._background.closed(self)
+            self._event_loop.untrack(self)
 
     def _start(self) -> MemoryObjectReceiveStream[T]:
-        portal = self._background.portal
+        portal = self._event_loop.portal
         send, self._receive = anyio.create_memory_object_stream[T](self._buffer)
         self._work = portal.start_task_soon(self._run, send)
-        self._background.opened(self)
+        self._event_loop.track(self)
         return self._receive
 
     async def _run(self, send: MemoryObjectSendStream[T]) -> None:
@@ -170,3 +169,31 @@ class Stream(Generic[T]):
             self._exhausted = True
         finally:
             self.close()
+
+
+async def gather(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Make calls concurrently; their results, in the order of the calls.
+
+    The first error cancels the others and is raised as it is, not inside an exception group, because
+    callers catch errors by type.
+    """
+    pending = list(calls)
+    results: list[T | None] = [None] * len(pending)
+
+    async def run(index: int, call: Callable[[], Awaitable[T]]) -> None:
+        results[index] = await call()
+
+    failure: Exception | None = None
+    try:
+        async with anyio.create_task_group() as group:
+            for index, call in enumerate(pending):
+                group.start_soon(run, index, call)
+    except ExceptionGroup as failures:
+        failure = _first(failures)
+    if failure is not None:
+        raise failure
+    return cast("list[T]", results)
+
+
+def _first(error: Exception) -> Exception:
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error

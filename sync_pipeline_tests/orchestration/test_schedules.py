@@ -15,7 +15,7 @@ from sync_pipeline.merge.bookkeeping import requests, runs
 from sync_pipeline.orchestration.run_history import REQUEST_TAG
 from sync_pipeline.orchestration.schedules import REQUESTS_PER_TICK
 from sync_pipeline.orchestration.sensor_cursors import ChangePosition, Cursor
-from sync_pipeline.systems.bubble.sensors import MOST_KEYS
+from sync_pipeline.systems.bubble.sensors import MAX_KEYS
 from sync_pipeline.systems.registry import SYSTEMS
 from sync_pipeline_tests.fixtures import daemon
 from sync_pipeline_tests.fixtures.bubble_system import (
@@ -515,12 +515,12 @@ def test_more_changes_than_a_tick_takes_come_with_the_next_ones_oldest_first(
     for item in items:
         synced.clock.advance(seconds=1)
         synced.touch_there("invoice_item", item, **{"Voucher Remark": "changed"})
-    assert len(items) > MOST_KEYS + 100
+    assert len(items) > MAX_KEYS + 100
 
     ticks = all_ticks(synced, "invoice_item")
 
     assert [key for keys in ticks for key in keys] == items
-    assert len(ticks[0]) == MOST_KEYS
+    assert len(ticks[0]) == MAX_KEYS
 
 
 def test_a_bulk_change_that_gives_all_records_one_modification_time_is_requested_whole(
@@ -534,14 +534,14 @@ def test_a_bulk_change_that_gives_all_records_one_modification_time_is_requested
     ticks = all_ticks(synced, "invoice_item")
 
     assert sorted(key for keys in ticks for key in keys) == items
-    assert max(map(len, ticks)) == MOST_KEYS
+    assert max(map(len, ticks)) == MAX_KEYS
 
 
 def test_bulk_changes_around_the_bound_of_a_tick_lose_nothing(synced: World) -> None:
     items = synced.ids("invoice_item")
     expected = []
     # The bound of the first tick falls into the second bulk, and the third begins on a later one.
-    for size in (MOST_KEYS - 10, 60, 1, 90):
+    for size in (MAX_KEYS - 10, 60, 1, 90):
         bulk, items = items[:size], items[size:]
         synced.clock.advance(seconds=1)
         synced.touch_there("invoice_item", *bulk, **{"Voucher Remark": "changed"})
@@ -550,7 +550,7 @@ def test_bulk_changes_around_the_bound_of_a_tick_lose_nothing(synced: World) -> 
     ticks = all_ticks(synced, "invoice_item")
 
     assert [key for keys in ticks for key in keys] == expected
-    assert len(ticks[0]) == MOST_KEYS
+    assert len(ticks[0]) == MAX_KEYS
 
 
 def test_what_changes_between_two_ticks_of_a_bulk_is_requested_too(synced: World) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.event_loop import EventLoopThread
 
 Emit = Callable[[int], Awaitable[None]]
 
@@ -21,15 +21,15 @@ def events() -> list[str]:
 
 
 @pytest.fixture
-def background(events: list[str]) -> Iterator[Background]:
+def event_loop(events: list[str]) -> Iterator[EventLoopThread]:
     @asynccontextmanager
     async def resource() -> AsyncIterator[None]:
         events.append("opened")
         yield
         events.append("closed")
 
-    with Background("bridge", resource()) as background:
-        yield background
+    with EventLoopThread("bridge", resource()) as event_loop:
+        yield event_loop
     assert events[0] == "opened"
     assert events[-1] == "closed"
     assert "bridge" not in [thread.name for thread in threading.enumerate()]
@@ -40,20 +40,20 @@ async def count_to_three(emit: Emit) -> None:
         await emit(number)
 
 
-def test_items_arrive_in_order(background: Background) -> None:
-    stream = background.stream(count_to_three, buffer=0)
+def test_items_arrive_in_order(event_loop: EventLoopThread) -> None:
+    stream = event_loop.stream(count_to_three, buffer=0)
     assert list(stream) == [1, 2, 3]
     assert list(stream) == []
 
 
 def test_an_error_comes_after_the_items_before_it_and_is_not_followed_by_an_end(
-    background: Background,
+    event_loop: EventLoopThread,
 ) -> None:
     async def fail(emit: Emit) -> None:
         await count_to_three(emit)
         raise LookupError("lost")
 
-    stream = background.stream(fail, buffer=10)
+    stream = event_loop.stream(fail, buffer=10)
     assert [next(stream) for _ in range(3)] == [1, 2, 3]
     with pytest.raises(LookupError, match="lost"):
         next(stream)
@@ -62,14 +62,14 @@ def test_an_error_comes_after_the_items_before_it_and_is_not_followed_by_an_end(
 
 
 def test_the_producer_stays_a_bounded_number_of_items_ahead(
-    background: Background, events: list[str]
+    event_loop: EventLoopThread, events: list[str]
 ) -> None:
     async def count(emit: Emit) -> None:
         for number in range(100):
             events.append("made")
             await emit(number)
 
-    stream = background.stream(count, buffer=3)
+    stream = event_loop.stream(count, buffer=3)
     next(stream)
     time.sleep(0.1)
     assert events.count("made") <= 6
@@ -77,7 +77,7 @@ def test_the_producer_stays_a_bounded_number_of_items_ahead(
 
 
 def test_closing_cancels_the_producer_and_waits_for_it(
-    background: Background, events: list[str]
+    event_loop: EventLoopThread, events: list[str]
 ) -> None:
     async def linger(emit: Emit) -> None:
         try:
@@ -86,7 +86,7 @@ def test_closing_cancels_the_producer_and_waits_for_it(
         finally:
             events.append("cancelled")
 
-    stream = background.stream(linger, buffer=1)
+    stream = event_loop.stream(linger, buffer=1)
     assert next(stream) == 1
     stream.close()
     stream.close()
@@ -98,8 +98,8 @@ def test_leaving_the_background_closes_streams_that_block_on_a_full_buffer() -> 
     async def nothing() -> AsyncIterator[None]:
         yield
 
-    with Background("bridge", nothing()) as background:
-        stream = background.stream(count_to_three, buffer=0)
+    with EventLoopThread("bridge", nothing()) as event_loop:
+        stream = event_loop.stream(count_to_three, buffer=0)
         next(stream)
     with pytest.raises(RuntimeError, match="closed before its end"):
         next(stream)
@@ -111,14 +111,14 @@ def test_a_resource_that_cannot_be_opened_leaves_no_thread() -> None:
         raise LookupError("no key")
         yield
 
-    background = Background("bridge", unopenable())
+    event_loop = EventLoopThread("bridge", unopenable())
     with pytest.raises(LookupError, match="no key"):
-        background.__enter__()
+        event_loop.__enter__()
     assert "bridge" not in [thread.name for thread in threading.enumerate()]
     with pytest.raises(RuntimeError, match="is not open"):
-        _ = background.portal
+        _ = event_loop.portal
 
 
-def test_a_background_is_not_opened_twice(background: Background) -> None:
+def test_a_background_is_not_opened_twice(event_loop: EventLoopThread) -> None:
     with pytest.raises(RuntimeError, match="open already"):
-        background.__enter__()
+        event_loop.__enter__()

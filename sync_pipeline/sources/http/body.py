@@ -1,4 +1,4 @@
-"""How the body of a reply is received: whole, only its beginning, or into a file."""
+"""How the body of a response is received: receive_whole, only its receive_beginning, or into a file."""
 
 from __future__ import annotations
 
@@ -11,23 +11,20 @@ import httpx2
 
 from sync_pipeline.sources.http.retry import Retries, RetryPolicy
 
-STEP = 64 * 1024
-"""So many bytes count as progress."""
+PROGRESS_BYTES = 64 * 1024
+"""Bytes that count as progress."""
 
 Receive = Callable[[httpx2.Response, anyio.CancelScope], Awaitable[tuple[bytes, int]]]
-"""Takes the body of a reply, within a scope whose deadline it may move.
-
-Gives the content that the reply is to have, and how many decoded bytes were received.
-"""
+"""Receives a body within a scope whose deadline it may move; returns its content and decoded size."""
 
 
-async def whole(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
+async def receive_whole(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
     """The body in memory."""
     content = await response.aread()
     return content, len(content)
 
 
-async def beginning(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
+async def receive_beginning(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
     """The first bytes that arrive, however many these are."""
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
@@ -40,8 +37,8 @@ class Download:
 
     Args:
         into: open for reading and writing; each attempt begins at its start.
-        retries: told when the call comes further than ever before.
-        retry_policy: its time budget is how long an attempt may go without `STEP` bytes.
+        retries: its time budget begins anew when the call has received more than ever before.
+        retry_policy: its time budget is how long an attempt may go without `PROGRESS_BYTES` bytes.
     """
 
     def __init__(self, into: BinaryIO, retries: Retries, retry_policy: RetryPolicy) -> None:
@@ -57,7 +54,7 @@ class Download:
         self._into.seek(0)
         self._into.truncate()
         size = 0
-        async with aclosing(response.aiter_bytes(STEP)) as chunks:
+        async with aclosing(response.aiter_bytes(PROGRESS_BYTES)) as chunks:
             async for chunk in chunks:
                 self._into.write(chunk)
                 size += len(chunk)

@@ -12,7 +12,7 @@ from typing import Self
 import httpx2
 
 from sync_pipeline.errors import SettingsError
-from sync_pipeline.sources.event_loop import Background
+from sync_pipeline.sources.event_loop import EventLoopThread
 from sync_pipeline.sources.http.response import Traffic
 
 
@@ -32,10 +32,10 @@ class HttpClient:
         self, thread: str, transport: AbstractAsyncContextManager[object], traffic: Traffic
     ) -> None:
         self.traffic = traffic
-        self._background = Background(thread, transport)
+        self._event_loop = EventLoopThread(thread, transport)
 
     def __enter__(self) -> Self:
-        self._background.__enter__()
+        self._event_loop.__enter__()
         return self
 
     def __exit__(
@@ -48,7 +48,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Cancel pending calls and close the connections; harmless when closed."""
-        self._background.close()
+        self._event_loop.close()
 
 
 def require_url(variable: str, url: str, *, example: str) -> str:

@@ -1,7 +1,6 @@
-"""A server's own words for what went wrong, as one short line that can stand in a message.
+"""The error message in a response body, as one short line.
 
-Here are the shapes that errors take on the wire: JSON of several dialects, the HTML page of a
-proxy, plain text. What a status means, and what to do about it, is not decided here.
+Bodies are JSON of several dialects, the HTML page of a proxy, or plain text.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import Any
 
 import orjson
 
-LONGEST = 200
-LONGEST_PAGE = 20_000
-"""So many characters of a page are looked at."""
+MAX_LENGTH = 200
+MAX_PAGE_LENGTH = 20_000
+"""Characters of a page that are read."""
 
-# In the order of their worth: Bubble's 401 leaves `message` null and speaks in `translation`.
-_TELLING_KEYS = (
+# The best first: Bubble's 401 leaves `message` null and has its text in `translation`.
+_MESSAGE_KEYS = (
     "message",
     "translation",
     "detail",
@@ -30,42 +29,42 @@ _TELLING_KEYS = (
 _WRAPPERS = ("body", "error", "errors", "o:errorDetails")
 
 
-def error_message(content: bytes, blot: Callable[[str], str] = str) -> str:
-    """What the body says, tags and line breaks removed; empty when it says nothing.
+def error_message(content: bytes, redact: Callable[[str], str] = str) -> str:
+    """The message in a body, tags and line breaks removed; empty when there is none.
 
     Args:
         content: the body.
-        blot: takes out what must not be told, such as `Discretion` does.
+        redact: removes secrets, as a `Redactor` does.
     """
-    # Before anything is cut, which may leave half of a secret; and once decoded, which may join one up.
-    text = blot(content.decode("utf-8", errors="replace"))[:LONGEST_PAGE]
+    # Redact before cutting, which may leave half of a secret, and after decoding, which may join one.
+    text = redact(content.decode("utf-8", errors="replace"))[:MAX_PAGE_LENGTH]
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return truncate(blot(_without_tags(text)))
-    return truncate(blot(next(_telling(parsed), text)))
+        return truncate(redact(_without_tags(text)))
+    return truncate(redact(next(_messages(parsed), text)))
 
 
 def truncate(text: str) -> str:
-    """The text on one line of at most `LONGEST` characters."""
+    """The text on one line of at most `MAX_LENGTH` characters."""
     line = re.sub(r"[\s\x00-\x1f\x7f]+", " ", text).strip()
-    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
+    return line if len(line) <= MAX_LENGTH else line[: MAX_LENGTH - 1].rstrip() + "…"
 
 
-def _telling(parsed: Any) -> Iterator[str]:
+def _messages(parsed: Any) -> Iterator[str]:
     match parsed:
         case str() if parsed.strip():
             yield parsed
         case list():
             for item in parsed:
-                yield from _telling(item)
+                yield from _messages(item)
         case dict():
             for wrapper in _WRAPPERS:
                 if isinstance(parsed.get(wrapper), dict | list):
-                    yield from _telling(parsed[wrapper])
-            for key in _TELLING_KEYS:
+                    yield from _messages(parsed[wrapper])
+            for key in _MESSAGE_KEYS:
                 if isinstance(parsed.get(key), str):
-                    yield from _telling(parsed[key])
+                    yield from _messages(parsed[key])
         case _:
             return
 

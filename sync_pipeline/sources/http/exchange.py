@@ -1,4 +1,4 @@
-"""One request and its reply over HTTP: in what time and at what pace, and what each way to lose it means."""
+"""One HTTP request within the remaining time budget; each transport failure mapped to an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import httpx2
 from aiolimiter import AsyncLimiter
 
-from sync_pipeline.sources.http.body import Receive, whole
+from sync_pipeline.sources.http.body import Receive, receive_whole
 from sync_pipeline.sources.http.error_text import truncate
 from sync_pipeline.sources.http.redaction import Redactor
 from sync_pipeline.sources.http.response import Response, Traffic
@@ -25,23 +25,23 @@ async def exchange(
     traffic: Traffic,
     secrets: Collection[str],
 ) -> Response:
-    """Send a request and receive its reply, whatever its status, in the time that is left.
+    """Send a request and receive its response, whatever its status, in the remaining time.
 
     Raises:
-        Undecodable: the body of a success was cut short.
-        TryAgain: there was no reply, or not in time.
+        InvalidResponse: the body of a success was cut short.
+        RetryableError: there was no response in time.
     """
     status = 0
     try:
         # A body that trickles never meets the read timeout, but it does meet the budget.
-        with anyio.fail_after(retries.left) as scope:
+        with anyio.fail_after(retries.time_left) as scope:
             response = await client.send(request, stream=True)
             status = response.status_code
             content, size = await _body(response, receive, scope, traffic)
     except (TimeoutError, httpx2.TimeoutException) as error:
         raise RetryableError("no answer in time") from error
     except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
-        # Without the error itself, which may quote a line of the reply.
+        # Raised `from None`: the error may quote a line of the response.
         reason = truncate(Redactor(*secrets)(str(error)))
         if 200 <= status < 300:
             raise InvalidResponse(f"a body cut short: {reason}") from None
@@ -56,7 +56,7 @@ async def exchange(
         path=path_of(request),
         size=size,
         attempts=retries.retries + 1,
-        # Not before: signing the request may have made one more.
+        # Read only now: signing the request may have added a token.
         secrets=tuple(secrets),
     )
 
@@ -66,29 +66,29 @@ async def _body(
 ) -> tuple[bytes, int]:
     async with aclosing(response):
         try:
-            # What an error says is short, and is wanted whole.
-            take = receive if response.is_success else whole
+            # The body of an error is short, and its message is quoted.
+            take = receive if response.is_success else receive_whole
             return await take(response, scope)
         finally:
             traffic.bytes += response.num_bytes_downloaded
 
 
 def path_of(request: httpx2.Request) -> str:
-    """What a request asks for, without its query."""
+    """The path of a request, without its query."""
     return request.url.raw_path.decode("ascii").partition("?")[0]
 
 
 def timeouts(retry_policy: RetryPolicy) -> httpx2.Timeout:
-    """What a client waits for at most."""
+    """Timeouts of a client."""
     read = retry_policy.read_timeout.total_seconds()
-    # The pool has a connection for every slot, so waiting for one is never the source's doing.
+    # The pool has a connection for each concurrent call, so no call waits for one.
     return httpx2.Timeout(
         connect=retry_policy.connect_timeout.total_seconds(), read=read, write=read, pool=None
     )
 
 
 def rate_limiter(per_minute: float) -> AsyncLimiter:
-    """What lets so many calls pass in any minute."""
+    """A limiter that admits so many calls in any minute."""
     # Half of the minute's calls may come at once and the other half drips in behind them, so that
     # a short sync is not held up and yet no minute sees more than the limit.
     half = per_minute / 2

@@ -1,8 +1,8 @@
 """OAuth 2.0 client credentials: a token asked for when there is none, and shared by all calls.
 
-How a client proves itself differs, by a secret or by a signed assertion, and is a form that the
-source's client makes. The rest is here: the token is kept until shortly before it expires, concurrent
-calls wait for one request of it, and a call that is told 401 tries once more with a new one.
+The source's client makes the form of the token request: a secret or a signed assertion. A token is kept
+until shortly before it expires, concurrent calls wait for one token request, and a call that gets 401 is
+sent once more with a new token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sync_pipeline.sources.http.response import Response
 from sync_pipeline.sources.http.retry import InvalidResponse, RetryableError, RetryPolicy
 
 LIFETIME_S = 3600.0
-"""Of a token whose reply does not say it."""
+"""Of a token whose response does not name it."""
 MARGIN_S = 60.0
 """A token is renewed so long before it expires, or a tenth of its lifetime if that is less."""
 
@@ -41,12 +41,12 @@ class ClientCredentials(httpx2.Auth):
         name: what messages call the source.
         url: of the token endpoint, absolute.
         form: makes the fields of a request for a token; called for each, as assertions expire.
-        secrets: what of the form must never be told.
+        secrets: values of the form that must never be shown.
         remedy: what to check when the credentials are refused; names the variables.
-        clock: seconds that only ever grow.
+        clock: a monotonic clock, in seconds.
 
     Attributes:
-        secrets: these and the latest tokens; the transport blots them out.
+        secrets: these and the latest tokens; the transport redacts them.
 
     Calls raise, besides the errors of a transport:
         SourceRefused: the credentials are not accepted.
@@ -66,13 +66,13 @@ class ClientCredentials(httpx2.Auth):
         self._name = name
         self._url = url
         self._form = form
-        self._lasting = frozenset(secrets)
+        self._static_secrets = frozenset(secrets)
         self._remedy = remedy
         self._clock = clock
         self._lock = anyio.Lock()
         self._token: _Token | None = None
         # Calls under way may still be answered about the token before the last.
-        self._latest: deque[str] = deque(maxlen=2)
+        self._recent_tokens: deque[str] = deque(maxlen=2)
 
     async def async_auth_flow(
         self, request: httpx2.Request
@@ -84,7 +84,7 @@ class ClientCredentials(httpx2.Auth):
                 if token is None or token.renew_at <= self._clock():
                     response = yield self._request(request)
                     await response.aread()
-                    token = self._keep(self._reply(response))
+                    token = self._store(self._response_of(response))
             request.headers["Authorization"] = f"Bearer {token.text}"
             response = yield request
             if response.status_code != 401:
@@ -99,46 +99,44 @@ class ClientCredentials(httpx2.Auth):
             "POST", self._url, data=dict(self._form()), extensions=after.extensions
         )
 
-    def _reply(self, response: httpx2.Response) -> Response:
-        path = path_of(response.request)
+    def _response_of(self, raw: httpx2.Response) -> Response:
+        path = path_of(raw.request)
         secrets = tuple(self.secrets)
-        return Response(
-            response.status_code, response.headers, response.content, path, secrets=secrets
-        )
+        return Response(raw.status_code, raw.headers, raw.content, path, secrets=secrets)
 
-    def _keep(self, reply: Response) -> _Token:
-        if reply.is_transient:
-            reason = f"status {reply.status} to a request for a token{reply.quoted}"
-            wait = reply.retry_after
+    def _store(self, response: Response) -> _Token:
+        if response.is_transient:
+            reason = f"status {response.status} to a request for a token{response.quoted}"
+            wait = response.retry_after
             if wait is not None:
                 wait = min(wait, RetryPolicy.longest_retry_after.total_seconds())
-            raise RetryableError(reason, wait=wait, counts=reply.status != 429)
-        if not 200 <= reply.status < 300:
+            raise RetryableError(reason, wait=wait, counts=response.status != 429)
+        if not 200 <= response.status < 300:
             raise SourceRefused(
-                f"{self._name} refused POST {reply.path} with status {reply.status}{reply.quoted}. "
+                f"{self._name} refused POST {response.path} with status {response.status}{response.quoted}. "
                 f"{self._remedy}"
             )
-        text, lifetime = _read(reply)
+        text, lifetime = _read(response)
         margin = min(MARGIN_S, lifetime / 10)
-        self._latest.append(text)
+        self._recent_tokens.append(text)
         self.secrets.clear()
-        self.secrets.update(self._lasting, self._latest)
+        self.secrets.update(self._static_secrets, self._recent_tokens)
         self._token = _Token(text, self._clock() + lifetime - margin)
         return self._token
 
 
-def _read(reply: Response) -> tuple[str, float]:
-    """The token, and the seconds that it lasts. What is wrong with a reply is told without quoting it."""
+def _read(response: Response) -> tuple[str, float]:
+    """The token and its lifetime in seconds. Errors do not quote the response, which may hold the token."""
     try:
-        fields: Any = orjson.loads(reply.content)
+        fields: Any = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        raise InvalidResponse("a reply to a request for a token that is not JSON") from None
+        raise InvalidResponse("a response to a request for a token that is not JSON") from None
     match fields:
         case {"access_token": str(text)} if text and text.isascii() and text.isprintable():
             return text, _seconds(fields.get("expires_in"))
         case _:
             raise InvalidResponse(
-                "a reply to a request for a token without a usable “access_token”"
+                "a response to a request for a token without a usable “access_token”"
             )
 
 

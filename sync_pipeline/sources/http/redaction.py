@@ -1,4 +1,4 @@
-"""Keeping secrets out of everything that is written down."""
+"""Redaction of secrets from messages and logs."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ import json
 import re
 from functools import lru_cache
 
-_BLOT = "***"
+_MASK = "***"
 _SPECIAL = frozenset("&<>\"'")
 _NEVER = r"(?!)"
 _REST = re.compile(r"[\w~+/=%-]*(?:\.[\w~+/=%-]+)*")
-"""What may follow where a text leaves a secret: it may be of another that begins like it."""
-_TELLING = 8
-"""So many characters of a secret are taken for it."""
+"""The rest of a word after a partial match: it may belong to another secret with the same beginning."""
+_PREFIX_LENGTH = 8
+"""Characters of a secret that count as the whole."""
 
-# Whatever stands where a secret stands, or looks like one: also of others, and cut short by the source.
+# Values of parameters that hold secrets, and Meta tokens by their shape: they may be of other clients.
 _NAMES = r"access_token|refresh_token|client_secret|client_assertion"
 _LIKELY = (
     (
         re.compile(rf"((?:{_NAMES})(?:=|%3D|\\?\"\s*:\s*\\?\"))[^&\s\"'<>\\]+", re.IGNORECASE),
-        rf"\g<1>{_BLOT}",
+        rf"\g<1>{_MASK}",
     ),
-    (re.compile(r"\bEAA\w{8,}"), _BLOT),
+    (re.compile(r"\bEAA\w{8,}"), _MASK),
 )
 
 
 class Redactor:
-    """Blots secrets out of texts; what it is given never shows in its repr.
+    """Redacts secrets from text; its repr shows none of them.
 
-    A secret is known in whichever form: as it is, or with any of its characters percent-encoded, escaped as
+    A secret is found in any form: as it is, or with any of its characters percent-encoded, escaped as
     in JSON or as in HTML. Its beginning counts as the whole, since a source or a broken connection may have
     cut it. Texts are to be cut only afterwards: a few characters of it would not be recognised.
 
     Args:
-        secrets: what must not be told.
+        secrets: what must not be shown.
     """
 
     def __init__(self, *secrets: str) -> None:
         self._secrets = tuple(filter(None, secrets))
-        beginnings = (_pattern(secret[:_TELLING]) for secret in self._secrets)
-        self._beginning = re.compile("|".join(beginnings) or _NEVER)
+        prefixes = (_pattern(secret[:_PREFIX_LENGTH]) for secret in self._secrets)
+        self._prefixes = re.compile("|".join(prefixes) or _NEVER)
 
     def __call__(self, text: str) -> str:
-        """The text with stars in place of what is secret."""
+        """The text with stars in place of secrets."""
         kept: list[str] = []
         end = 0
-        while found := self._beginning.search(text, end):
-            kept += [text[end : found.start()], _BLOT]
-            # Several begin alike; the one that is meant goes furthest.
+        while found := self._prefixes.search(text, end):
+            kept += [text[end : found.start()], _MASK]
+            # Several secrets may share a beginning; the longest match counts.
             end, whole = max(_reach(secret, text, found.start()) for secret in self._secrets)
             if not whole:
                 rest = _REST.match(text, max(end, found.end()))
@@ -78,7 +78,7 @@ def _pattern(secret: str) -> str:
 
 @lru_cache(maxsize=512)
 def _form(character: str) -> re.Pattern[str]:
-    """The ways to write a character; encoders differ in which of them they leave as they are."""
+    """All encodings of a character; encoders differ in which characters they escape."""
     code = ord(character)
     units = character.encode("utf-16-be", "surrogatepass")
     escaped = "".join(rf"\\{{1,3}}u(?i:{units[i : i + 2].hex()})" for i in range(0, len(units), 2))

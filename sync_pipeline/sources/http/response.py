@@ -1,4 +1,4 @@
-"""What came back over HTTP, before anyone has read sense into it."""
+"""An HTTP response, not yet interpreted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync_pipeline.sources.http.error_text import error_message, truncate
 from sync_pipeline.sources.http.redaction import Redactor
 from sync_pipeline.sources.http.retry import InvalidResponse
 
-PASSING_4XX = frozenset({408, 425, 429})
+TRANSIENT_4XX = frozenset({408, 425, 429})
 
 
 @dataclass
@@ -37,13 +37,13 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Response:
-    """A reply.
+    """A response.
 
     Attributes:
         status: the HTTP status.
         headers: names in any spelling of case.
         content: the body, or as much of it as was asked for.
-        path: what was asked, without its query.
+        path: of the request, without its query.
         size: bytes of the decoded body that were read, wherever they went.
         attempts: how many it took to get it.
         secrets: words that must not be quoted.
@@ -61,7 +61,7 @@ class Response:
         """The decoded body.
 
         Raises:
-            Undecodable: it is not JSON; the call is tried a few times more.
+            InvalidResponse: it is not JSON; the call is tried a few times more.
         """
         try:
             return orjson.loads(self.content)
@@ -70,13 +70,13 @@ class Response:
 
     @property
     def quoted(self) -> str:
-        """The source's own words, ready to follow a statement; empty if there are none."""
+        """The source's error message, ready to be appended to ours; empty if there is none."""
         words = error_message(self.content, Redactor(*self.secrets))
         return f": “{words}”" if words else ""
 
     @property
     def redirection(self) -> str | None:
-        """Where the source points to, as far as it may be told: host and path."""
+        """The target of a redirection without credentials: host and path."""
         target = self.headers.get("location")
         if not target:
             return None
@@ -86,24 +86,24 @@ class Response:
 
     @property
     def is_transient(self) -> bool:
-        """Whether the status tells of a failure that may pass."""
-        return self.status in PASSING_4XX or self.status >= 500
+        """Whether the status is that of a transient failure."""
+        return self.status in TRANSIENT_4XX or self.status >= 500
 
     @property
     def date(self) -> datetime | None:
-        """The server's clock, as its Date header tells it."""
+        """The server's clock, from its Date header."""
         return _http_date(self.headers.get("date", ""))
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the source asks to be left alone, if it does."""
+        """Seconds of the Retry-After header, if there is one."""
         value = self.headers.get("retry-after", "").strip()
         if value.isdecimal():
             return float(value)
         moment = _http_date(value)
         if moment is None:
             return None
-        # Both moments are the server's, so a local clock that runs wrong does no harm.
+        # Both times are the server's, so a wrong local clock does not matter.
         now = self.date or datetime.now(UTC)
         return max(timedelta(0), moment - now).total_seconds()
 

@@ -1,7 +1,6 @@
-"""When a failed call is tried again, and when it is given up.
+"""Retry rules of one call: backoff, time budget, and the error that ends it.
 
-The rules for one call; the loop around it is stamina's, and what counts as a failure is decided by
-the transport and by the source's client.
+The loop is stamina's; the transport and the source's client decide what counts as a failure.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sync_pipeline.errors import SourceBroken, SourceUnavailable
 log = logging.getLogger(__name__)
 
 # The last attempt is often cut off by the end of the budget, which alone would explain nothing.
-_REASONS_TOLD = 3
+_REASONS_QUOTED = 3
 
 # Where structlog is installed, and Dagster installs it, stamina prints every retry to stdout, which
 # belongs to the JSON of the command line. Retries are logged here, with their reason.
@@ -28,17 +27,17 @@ set_on_retry_hooks([])
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long a call is tried, and at what intervals.
+    """Time budget, timeouts and backoff of a call.
 
     Attributes:
         time_budget: from the first attempt of a call until it is given up.
-        connect_timeout: for a connection to come about.
+        connect_timeout: for a connection to be made.
         read_timeout: for the next byte to arrive.
         first_wait: upper bound of the first wait; it doubles from one to the next. The waits are
             drawn evenly from zero to the bound, so that concurrent calls do not come back in step.
         longest_wait: bound at which the doubling ends.
-        longest_retry_after: a source that asks for more than this is asked again after this.
-        undecodable_replies: so many replies that are not the protocol make the source broken.
+        longest_retry_after: upper bound of a Retry-After.
+        max_invalid_responses: after this many the source counts as broken.
     """
 
     time_budget: timedelta = timedelta(seconds=120)
@@ -47,11 +46,11 @@ class RetryPolicy:
     first_wait: timedelta = timedelta(seconds=1)
     longest_wait: timedelta = timedelta(seconds=20)
     longest_retry_after: timedelta = timedelta(seconds=60)
-    undecodable_replies: int = 4
+    max_invalid_responses: int = 4
 
 
 class RetryableError(Exception):
-    """A failure that may pass; it stays between a client and the retry loop.
+    """A transient failure; never leaves the retry loop.
 
     Attributes:
         wait: seconds that the source asked for, if it did.
@@ -65,11 +64,11 @@ class RetryableError(Exception):
 
 
 class InvalidResponse(RetryableError):
-    """A reply that is not the protocol: cut short, not JSON, or of the wrong shape."""
+    """A response that is not the protocol: cut short, not JSON, or of the wrong shape."""
 
 
 class Retries:
-    """The failures of one call so far, and what follows from the next.
+    """The failures of one call, and whether the next is retried.
 
     Attributes:
         retries: waits granted, each followed by another attempt.
@@ -95,7 +94,7 @@ class Retries:
         self._begun = 0.0
         self._started: float | None = None
         self._counted = 0
-        self._undecodable = 0
+        self._invalid_responses = 0
         self._reasons: list[str] = []
 
     def start(self) -> None:
@@ -104,11 +103,11 @@ class Retries:
             self._begun = self._started = time.monotonic()
 
     def progress(self) -> None:
-        """The call came further than ever before: the time budget begins anew."""
+        """Begin the time budget anew, because the call has received more than ever before."""
         self._started = time.monotonic()
 
     @property
-    def left(self) -> float:
+    def time_left(self) -> float:
         """Seconds left of the time budget."""
         return self._retry_policy.time_budget.total_seconds() - self._spent
 
@@ -120,10 +119,10 @@ class Retries:
         if str(error) not in self._reasons:
             self._reasons.append(str(error))
         self._counted += error.counts
-        self._undecodable += isinstance(error, InvalidResponse)
+        self._invalid_responses += isinstance(error, InvalidResponse)
         wait = self._backoff(error)
-        # A wait that ends after the budget has ended would only delay the bad news.
-        if self._used_up or wait >= self.left:
+        # A wait that outlasts the budget would only delay the error.
+        if self._given_up or wait >= self.time_left:
             return False
         self.retries += 1
         self.waited += wait
@@ -132,7 +131,7 @@ class Retries:
 
     def exhausted(self) -> SourceBroken | SourceUnavailable:
         """The exception to raise after giving up."""
-        reasons = "; ".join(self._reasons[-_REASONS_TOLD:])
+        reasons = "; ".join(self._reasons[-_REASONS_QUOTED:])
         spent = 0.0 if self._started is None else time.monotonic() - self._begun
         history = f"{self.retries + 1} attempts in {spent:.1f} s: {reasons}"
         if self._broken:
@@ -148,16 +147,16 @@ class Retries:
 
     @property
     def _broken(self) -> bool:
-        return self._undecodable >= self._retry_policy.undecodable_replies
+        return self._invalid_responses >= self._retry_policy.max_invalid_responses
 
     @property
-    def _used_up(self) -> bool:
+    def _given_up(self) -> bool:
         return self._broken or (self._attempts is not None and self._counted >= self._attempts)
 
     def _backoff(self, error: RetryableError) -> float:
         first = self._retry_policy.first_wait.total_seconds()
         if error.wait is not None:
-            # Spread over a moment, or everyone who was told to wait would come back at once.
+            # Spread, or all waiting calls would come back at once.
             return error.wait + random.uniform(0, first)  # noqa: S311 - no secret
         bound = min(self._retry_policy.longest_wait.total_seconds(), first * 2**self.retries)
         return random.uniform(0, bound)  # noqa: S311 - no secret

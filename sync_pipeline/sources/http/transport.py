@@ -1,9 +1,7 @@
-"""The transport that every HTTP source of this project talks through.
+"""Asynchronous HTTP transport of all sources.
 
-Here is what sources have in common: a pooled connection, a bound on concurrency, a pace per
-minute, retries within a time budget, refusals that say what to check, and counts of the traffic.
-What a reply means belongs to the source's client, which passes a function that reads it; running
-this from synchronous code to `background`.
+A pooled connection, bounded concurrency, a rate limit, retries within a time budget, refusals that name
+what to check, and counts of the traffic. The client of a source passes the function that reads a response.
 
 A body that is cut short or is not JSON is an error, never an end of data.
 """
@@ -21,7 +19,7 @@ import httpx2
 import stamina
 
 from sync_pipeline.errors import SourceRefused
-from sync_pipeline.sources.http.body import Download, Receive, beginning, whole
+from sync_pipeline.sources.http.body import Download, Receive, receive_beginning, receive_whole
 from sync_pipeline.sources.http.exchange import exchange, path_of, rate_limiter, timeouts
 from sync_pipeline.sources.http.response import Response, Traffic
 from sync_pipeline.sources.http.retry import Retries, RetryableError, RetryPolicy
@@ -42,11 +40,11 @@ class HttpTransport:
         name: what messages call the source.
         url: root below which all paths lie.
         headers: sent with every call; a lasting credential belongs here and nowhere else.
-        remedy: says what to check for a status and a path; the end of a refusal's message.
+        remedy: what to check after a status and a path; the end of a refusal's message.
         retry_policy: how long and how often a call is tried.
         requests_per_minute: most calls in any minute; half of them may come at once.
-        concurrency: calls under way at once.
-        secrets: words that are blotted out should a source echo them; looked at anew each time.
+        concurrency: most concurrent calls.
+        secrets: redacted wherever the source echoes them; read anew for each call.
         auth: signs the calls, where credentials do not last.
     """
 
@@ -69,13 +67,13 @@ class HttpTransport:
         self._retry_policy = retry_policy
         self._secrets = secrets
         self._slots = anyio.Semaphore(concurrency)
-        self._pace = rate_limiter(requests_per_minute)
-        self._quiet_until = 0.0
+        self._rate_limiter = rate_limiter(requests_per_minute)
+        self._paused_until = 0.0
         self._client = httpx2.AsyncClient(
             base_url=url,
             headers=headers,
             auth=auth,
-            event_hooks={"request": [self._counted]},
+            event_hooks={"request": [self._count_call]},
             timeout=timeouts(retry_policy),
             limits=httpx2.Limits(
                 max_connections=concurrency, max_keepalive_connections=concurrency
@@ -100,25 +98,25 @@ class HttpTransport:
         accept: Collection[int] = (),
         attempts: int | None = None,
     ) -> T:
-        """Ask until there is a reply that `read` understands.
+        """Send a request, and retry it until `read` accepts a response.
 
         Args:
             path: below the root, already quoted.
-            read: turns the reply into a value. It raises `Undecodable` for a reply that is not the
-                protocol, `TryAgain` for one that asks to be called later.
+            read: turns the response into a value. It raises InvalidResponse for a response that is not the
+                protocol, `RetryableError` for one that asks to be called later.
             params: the query.
             headers: of this call only; not for credentials.
-            accept: statuses besides 2xx that `read` wants to see.
-            attempts: give up after so many failures of the source even within the time budget; being
-                told to slow down is not counted.
+            accept: statuses besides 2xx that are passed to `read`.
+            attempts: give up after so many failures of the source even within the time budget; a 429 does
+                not count.
 
         Raises:
-            SourceRefused: a status that no retry mends.
-            SourceBroken: replies kept being cut short or not the protocol.
+            SourceRefused: a status that no retry changes.
+            SourceBroken: responses kept being cut short or not the protocol.
             SourceUnavailable: the time budget or the attempts were used up.
         """
-        call = self._call(path, params, headers, attempts=attempts)
-        return await self._until(call, whole, accept=accept, read=_at_once(read))
+        call = self._prepare(path, params, headers, attempts=attempts)
+        return await self._retry(call, receive_whole, accept=accept, read=_as_coroutine(read))
 
     async def peek(
         self,
@@ -130,8 +128,8 @@ class HttpTransport:
         accept: Collection[int] = (),
     ) -> T:
         """As `get`, but the connection is closed at the first bytes of the body: no bytes, no body."""
-        call = self._call(path, params, headers)
-        return await self._until(call, beginning, accept=accept, read=_at_once(read))
+        call = self._prepare(path, params, headers)
+        return await self._retry(call, receive_beginning, accept=accept, read=_as_coroutine(read))
 
     async def download(
         self,
@@ -150,25 +148,25 @@ class HttpTransport:
 
         Args, where they differ:
             into: open for reading and writing; each attempt begins at its start.
-            read: called in a worker thread, when the file is whole and rewound. The reply's content is
-                empty, and its size that of the file; a status that was accepted has a content instead.
+            read: called in a worker thread, when the file is whole and rewound. The response's content is
+                empty and its size that of the file, unless its status was one of `accept`.
         """
-        call = self._call(path, params, headers)
+        call = self._prepare(path, params, headers)
         download = Download(into, call[1], self._retry_policy)
         in_thread = partial(anyio.to_thread.run_sync, read)
-        return await self._until(call, download.receive, accept=accept, read=in_thread)
+        return await self._retry(call, download.receive, accept=accept, read=in_thread)
 
-    def refusal(self, reply: Response) -> SourceRefused:
-        """The exception for a reply that is a final no."""
-        said = reply.quoted
-        if target := reply.redirection:
-            said = f", redirecting to {target}"
+    def refusal(self, response: Response) -> SourceRefused:
+        """The exception for a response that no retry changes."""
+        reason = response.quoted
+        if target := response.redirection:
+            reason = f", redirecting to {target}"
         return SourceRefused(
-            f"{self.name} refused GET {reply.path} with status {reply.status}{said}. "
-            f"{self._remedy(reply.status, reply.path)}"
+            f"{self.name} refused GET {response.path} with status {response.status}{reason}. "
+            f"{self._remedy(response.status, response.path)}"
         )
 
-    def _call(
+    def _prepare(
         self,
         path: str,
         params: Query | None,
@@ -177,11 +175,11 @@ class HttpTransport:
         attempts: int | None = None,
     ) -> tuple[httpx2.Request, Retries]:
         request = self._client.build_request("GET", path, params=params, headers=headers)
-        asked = path_of(request)
-        what, remedy = f"{self.name}: GET {asked}", self._remedy(0, asked)
+        path = path_of(request)
+        what, remedy = f"{self.name}: GET {path}", self._remedy(0, path)
         return request, Retries(self._retry_policy, what, attempts=attempts, remedy=remedy)
 
-    async def _until(
+    async def _retry(
         self,
         call: tuple[httpx2.Request, Retries],
         receive: Receive,
@@ -207,13 +205,13 @@ class HttpTransport:
         self, request: httpx2.Request, retries: Retries, receive: Receive, accept: Collection[int]
     ) -> Response:
         async with self._slots:
-            await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
-            await self._pace.acquire()
-            # Queueing here is our own doing: only from now on is the source's time running.
+            await anyio.sleep(max(0.0, self._paused_until - time.monotonic()))
+            await self._rate_limiter.acquire()
+            # The time budget measures the source, so waiting in our own queue is not part of it.
             retries.start()
-            if retries.left <= 0 and retries.last is not None:
+            if retries.time_left <= 0 and retries.last is not None:
                 raise retries.last
-            reply = await exchange(
+            response = await exchange(
                 self._client,
                 request,
                 retries,
@@ -221,28 +219,28 @@ class HttpTransport:
                 traffic=self.traffic,
                 secrets=self._secrets,
             )
-        if reply.is_transient:
-            raise self._passing(reply)
-        if not 200 <= reply.status < 300 and reply.status not in accept:
-            raise self.refusal(reply)
-        return reply
+        if response.is_transient:
+            raise self._retryable_error(response)
+        if not 200 <= response.status < 300 and response.status not in accept:
+            raise self.refusal(response)
+        return response
 
-    async def _counted(self, _: httpx2.Request) -> None:
+    async def _count_call(self, _: httpx2.Request) -> None:
         self.traffic.calls += 1
 
-    def _passing(self, reply: Response) -> RetryableError:
-        wait = reply.retry_after
+    def _retryable_error(self, response: Response) -> RetryableError:
+        wait = response.retry_after
         if wait is not None:
             wait = min(wait, self._retry_policy.longest_retry_after.total_seconds())
-            # The source speaks to all of us, not only to the call that it happened to hit.
-            self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
+            # A rate limit holds for all calls of this client, not only for the one that met it.
+            self._paused_until = max(self._paused_until, time.monotonic() + wait)
         return RetryableError(
-            f"status {reply.status}{reply.quoted}", wait=wait, counts=reply.status != 429
+            f"status {response.status}{response.quoted}", wait=wait, counts=response.status != 429
         )
 
 
-def _at_once(read: Callable[[Response], T]) -> Callable[[Response], Awaitable[T]]:
-    async def reading(reply: Response) -> T:
-        return read(reply)
+def _as_coroutine(read: Callable[[Response], T]) -> Callable[[Response], Awaitable[T]]:
+    async def call(response: Response) -> T:
+        return read(response)
 
-    return reading
+    return call

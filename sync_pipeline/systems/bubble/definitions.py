@@ -1,10 +1,10 @@
-"""The Bubble system, wired."""
+"""Everything that Dagster runs of the Bubble system."""
 
 from __future__ import annotations
 
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
-from sync_pipeline.systems.bubble import assets, jobs, sensors
+from sync_pipeline.systems.bubble import assets, jobs, schedules, sensors
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.resource import BubbleSource
 
@@ -16,6 +16,6 @@ BUBBLE_SYNC = SystemDefinitions(
     jobs=jobs.JOBS,
     partial=jobs.bubble_partial,
     resources={"bubble": BubbleSource(), "merge": merge_io_manager([BUBBLE])},
-    schedules=sensors.SCHEDULES,
+    schedules=schedules.SCHEDULES,
     sensors=sensors.SENSORS,
 )

@@ -1,4 +1,4 @@
-"""When the Bubble system runs by itself: hourly and nightly schedules, and a sensor on its changes."""
+"""Sensor on changes in Bubble: requests a partial resync of the records that changed."""
 
 import datetime as dt
 import hashlib
@@ -14,44 +14,20 @@ from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.schedules import (
     keys_request,
     running,
-    skipping_schedule,
     unnamed_source,
 )
 from sync_pipeline.orchestration.sensor_cursors import LAST, ChangePosition, Cursor
 from sync_pipeline.systems.bubble.api.dates import MILLISECOND as TICK
 from sync_pipeline.systems.bubble.api.dates import millis_of, moment_of
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.jobs import RUNS, bubble_full, bubble_partial, bubble_sync
+from sync_pipeline.systems.bubble.jobs import RUNS, bubble_partial
 from sync_pipeline.systems.bubble.resource import BubbleSource
 
-TIME_ZONE = "Asia/Kuala_Lumpur"
-MOST_KEYS = 200  # records of one type that one tick asks for; the rest waits for the next
-PATIENCE = dt.timedelta(seconds=20)  # a tick is cut off after a minute
+MAX_KEYS = 200  # per type and tick; the next tick takes up the rest
+TIME_BUDGET = dt.timedelta(seconds=20)  # of one call; Dagster ends a tick after a minute
 
 
 unready = unnamed_source(BUBBLE)
-
-
-SCHEDULES = [
-    skipping_schedule(
-        bubble_sync,
-        BUBBLE,
-        "0 * * * *",
-        name="bubble_hourly",
-        time_zone=TIME_ZONE,
-        description="What changed in Bubble, every hour.",
-        unready=unready,
-    ),
-    skipping_schedule(
-        bubble_full,
-        BUBBLE,
-        "30 2 * * *",
-        name="bubble_nightly",
-        time_zone=TIME_ZONE,
-        description="Everything in Bubble, every night: also finds what vanished.",
-        unready=unready,
-    ),
-]
 
 
 @dg.sensor(
@@ -59,14 +35,14 @@ SCHEDULES = [
     name="bubble_changes",
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks Bubble what changed since the last look, one short query per type, and requests a"
-    " partial resync of just these records.",
+    description="Asks Bubble what changed since the last tick, one short query per type, and requests a"
+    " partial resync of these records.",
 )
 def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request a partial resync of what changed; bounded to a few pages per type and tick."""
-    why = unready()
-    if why:
-        return dg.SkipReason(why)
+    reason = unready()
+    if reason:
+        return dg.SkipReason(reason)
     busy = running(context.instance, BUBBLE.name)
     if busy:
         return dg.SkipReason(
@@ -74,7 +50,7 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
         )
     cursor = Cursor.parse(context.cursor)
     source = BubbleSource()
-    source.set_time_budget(PATIENCE)
+    source.set_time_budget(TIME_BUDGET)
     try:
         requests = list(_requests(source, cursor))
     except SyncError as error:
@@ -87,11 +63,11 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
 
 
 def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
-    for entity, merged in _merged():
+    for entity, merged in _merged_positions():
         begin = max(merged, cursor.places.get(entity.name, merged))
         changed, cursor.places[entity.name] = _changed(source, entity, begin)
         if changed:
-            # It names the content: the same change is requested once, a later one again.
+            # Dagster runs a run key once, for ever, so the key names the content of the change.
             content = "\n".join(f"{uid} {millis}" for uid, millis in changed.items())
             digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
             run_key = f"v2:{entity.name}:{max(changed.values())}:{digest}"
@@ -100,8 +76,8 @@ def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
             )
 
 
-def _merged() -> list[tuple[Entity, ChangePosition]]:
-    """How far each entity was merged. One that never was is left out: its first run reads everything."""
+def _merged_positions() -> list[tuple[Entity, ChangePosition]]:
+    """The watermark of each entity; without those never merged, whose first run reads everything."""
     with TargetDatabase().connect() as connection:
         found = [(e, watermarks.current(connection, e)) for e in BUBBLE.in_order()]
     return [(entity, ChangePosition(moment)) for entity, moment in found if moment]
@@ -110,27 +86,27 @@ def _merged() -> list[tuple[Entity, ChangePosition]]:
 def _changed(
     source: BubbleSource, entity: Entity, begin: ChangePosition
 ) -> tuple[dict[str, int], ChangePosition]:
-    """What changed after a place, oldest first, and the place that was reached.
+    """Records that changed after a position, oldest first, and the position that was reached.
 
     Returns:
-        Modification times in milliseconds by id, at most `MOST_KEYS`. More records than that may share
-        one time, as a bulk change makes them; so that none is passed over, the place says which was last.
+        Modification times in milliseconds by id, at most `MAX_KEYS`. A bulk change gives more records
+        than that the same time, so the position holds the last id too and none is skipped.
     """
     changed: dict[str, int] = {}
-    place = begin
-    # The client asks for what came after a moment; one that was not read to its end is read again.
+    reached = begin
+    # The client reads what is later than an instant; one that was not read to its end is read again.
     since = begin.moment if begin.id == LAST else begin.moment - TICK
     with closing(source.client.scan(entity.source, modified_since=since)) as scan:
         for record in (record for page in scan for record in page):
             millis = millis_of(record["Modified Date"])
-            here = ChangePosition(moment_of(millis), record["_id"])
-            if here <= begin:
+            position = ChangePosition(moment_of(millis), record["_id"])
+            if position <= begin:
                 continue
-            if len(changed) == MOST_KEYS:
-                return changed, place
-            changed[here.id] = millis
-            place = max(place, here)
-    return changed, ChangePosition(place.moment)
+            if len(changed) == MAX_KEYS:
+                return changed, reached
+            changed[position.id] = millis
+            reached = max(reached, position)
+    return changed, ChangePosition(reached.moment)
 
 
 SENSORS = [bubble_changes]

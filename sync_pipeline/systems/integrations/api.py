@@ -102,7 +102,7 @@ class QuClient(HttpClient):
                 but not a menu.
             SourceUnavailable: the source does not answer.
         """
-        return self._background.call(
+        return self._event_loop.call(
             partial(self._menu, _query(config, previous), config, previous)
         )
 
@@ -120,7 +120,7 @@ class QuClient(HttpClient):
             read=partial(_generation, previous=previous),
             **_query(config, previous),
         )
-        return self._background.call(peek)
+        return self._event_loop.call(peek)
 
     async def _menu(
         self, query: dict[str, Any], config: SourceConfig, previous: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_pipeline.sources.http.error_text import LONGEST, error_message
+from sync_pipeline.sources.http.error_text import MAX_LENGTH, error_message
 
 PAGE = b"""<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {color: red}</style>
 <script>if (1 < 2) { alert("no") }</script></head>
@@ -40,5 +40,5 @@ def test_words_are_found_in_every_shape(content: bytes, words: str) -> None:
 
 def test_long_words_are_shortened() -> None:
     words = error_message(b"word " * 100_000)
-    assert len(words) <= LONGEST
+    assert len(words) <= MAX_LENGTH
     assert words.endswith("word…")

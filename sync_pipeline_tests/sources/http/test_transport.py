@@ -16,9 +16,9 @@ import pytest
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.faults import Fault
+from sync_pipeline.sources.event_loop import gather
 from sync_pipeline.sources.http.retry import InvalidResponse, Retries, RetryableError, RetryPolicy
 from sync_pipeline.sources.http.transport import HttpTransport, Response
-from sync_pipeline.sources.task_group import gather
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 
 T = TypeVar("T")

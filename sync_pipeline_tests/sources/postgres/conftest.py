@@ -9,7 +9,9 @@ from uuid import uuid4
 import pytest
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-from sync_pipeline_tests.sources.postgres.source_database import Origin
+from sync_pipeline_tests.fixtures.sample_system import Workbench
+from sync_pipeline_tests.sources.postgres.digest_runs import MakeWorkbench
+from sync_pipeline_tests.sources.postgres.source_database import ITEM, Origin
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,13 @@ def visitor(origin: Origin) -> Iterator[str]:
     yield urlunsplit(address._replace(netloc=f"{name}:open%20sesame@{place}"))
     origin.run(f"drop owned by {name}")
     origin.run(f"drop role {name}")
+
+
+@pytest.fixture
+def moved(origin: Origin, bench_of: MakeWorkbench) -> tuple[Origin, Workbench]:
+    """A source of which one row has changed since it was synced."""
+    bench = bench_of(ITEM)
+    origin.run("create table item as select n as id, 'one' as name from generate_series(1, 500) n")
+    origin.sync(bench)
+    origin.run("update item set name = 'new' where id = 300")
+    return origin, bench

@@ -24,7 +24,7 @@ from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted
 from sync_pipeline_tests.sources.postgres.source_database import ITEM, Origin, item
 
-Maker = Callable[..., Workbench]
+MakeWorkbench = Callable[..., Workbench]
 
 ANYTHING = examples(6, 120)
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -96,7 +96,7 @@ LISTED = item(Field("tags", text_list, "tags"))
 
 
 def test_lists_keep_what_their_items_hold_and_lose_items_that_are_empty(
-    origin: Origin, bench_of: Maker
+    origin: Origin, bench_of: MakeWorkbench
 ) -> None:
     bench = bench_of(LISTED)
     origin.run("create table item (id int, name text, tags text[])")
@@ -115,7 +115,7 @@ def test_lists_keep_what_their_items_hold_and_lose_items_that_are_empty(
     assert found == [lists[0], ["a"], None, None]
 
 
-def test_lists_of_anything_arrive_as_texts(origin: Origin, bench_of: Maker) -> None:
+def test_lists_of_anything_arrive_as_texts(origin: Origin, bench_of: MakeWorkbench) -> None:
     bench = bench_of(LISTED)
     origin.run("create table item (id int, name text, tags int[])")
     origin.run("insert into item values (1, null, '{1,-2}')")
@@ -138,7 +138,7 @@ DOCS = [
 
 @pytest.mark.parametrize("kind", ["json", "jsonb"])
 def test_documents_arrive_with_all_of_their_digits(
-    origin: Origin, bench_of: Maker, kind: str
+    origin: Origin, bench_of: MakeWorkbench, kind: str
 ) -> None:
     bench = bench_of(JSONED)
     origin.run(f"create table item (id int, name text, doc {kind})")
@@ -154,7 +154,7 @@ def test_documents_arrive_with_all_of_their_digits(
 
 
 def test_a_document_that_cannot_be_kept_as_it_is_is_rejected_alone(
-    origin: Origin, bench_of: Maker
+    origin: Origin, bench_of: MakeWorkbench
 ) -> None:
     bench = bench_of(JSONED)
     bad = {
@@ -176,7 +176,7 @@ def test_a_document_that_cannot_be_kept_as_it_is_is_rejected_alone(
     ] * 4
 
 
-def test_a_number_that_is_none_is_rejected_alone(origin: Origin, bench_of: Maker) -> None:
+def test_a_number_that_is_none_is_rejected_alone(origin: Origin, bench_of: MakeWorkbench) -> None:
     bench = bench_of(item(Field("size", numeric, "size"), Field("weight", double, "weight")))
     origin.run("create table item (id int, name text, size numeric, weight double precision)")
     origin.run(
@@ -245,7 +245,7 @@ def test_text_arrives_whatever_encoding_it_is_stored_in(
     ],
 )
 def test_a_text_that_is_none_in_its_encoding_is_rejected_alone(
-    desktop_server: EmbeddedServer, bench_of: Maker, encoding: str, bad: bytes, shown: str
+    desktop_server: EmbeddedServer, bench_of: MakeWorkbench, encoding: str, bad: bytes, shown: str
 ) -> None:
     bench = bench_of(ITEM)
     with stored_in(desktop_server, encoding) as origin:
@@ -270,7 +270,7 @@ def test_a_text_that_is_none_in_its_encoding_is_rejected_alone(
 
 
 def test_a_key_that_is_no_text_is_rejected_alone(
-    desktop_server: EmbeddedServer, bench_of: Maker
+    desktop_server: EmbeddedServer, bench_of: MakeWorkbench
 ) -> None:
     named = item(key=("name",))
     bench = bench_of(named)

@@ -32,7 +32,7 @@ from sync_pipeline.model.types import (
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted
 from sync_pipeline_tests.sources.postgres.source_database import ID, ITEM, Origin, item, read
 
-Maker = Callable[..., Workbench]
+MakeWorkbench = Callable[..., Workbench]
 
 KINDS: dict[str, tuple[str, Type, list[Any]]] = {
     "words": (
@@ -65,7 +65,7 @@ KINDS: dict[str, tuple[str, Type, list[Any]]] = {
 
 
 def test_values_of_every_type_are_on_the_target_what_they_are_at_the_source(
-    origin: Origin, bench_of: Maker
+    origin: Origin, bench_of: MakeWorkbench
 ) -> None:
     bench = bench_of(item(*(Field(name, kind, name) for name, (_, kind, _) in KINDS.items())))
     declared = ", ".join(f"{name} {kind}" for name, (kind, _, _) in KINDS.items())
@@ -192,7 +192,7 @@ def test_the_columns_of_tables_can_be_asked_for(origin: Origin) -> None:
 
 
 def test_a_column_that_the_source_lacks_is_unknown_and_clears_nothing(
-    origin: Origin, bench_of: Maker, caplog: pytest.LogCaptureFixture
+    origin: Origin, bench_of: MakeWorkbench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = bench_of(item(Field("size", integer, "size")))
     origin.run("create table item as select 1 as id, 'one' as name, 5 as size")

@@ -28,7 +28,7 @@ from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted
 from sync_pipeline_tests.sources.postgres.source_database import ID, ITEM, Origin, item, read
 
-Maker = Callable[..., Workbench]
+MakeWorkbench = Callable[..., Workbench]
 
 LINE = item(name="line", source="line", columns=(ID, Field("item", integer, "item")), system="own")
 
@@ -217,7 +217,7 @@ def terminate_readers(origin: Origin) -> None:
 
 
 def test_a_source_that_goes_away_takes_the_rest_of_the_run_with_it(
-    shop: Origin, bench_of: Maker
+    shop: Origin, bench_of: MakeWorkbench
 ) -> None:
     bench = bench_of(ITEM, LINE)
     shop.run("insert into item select n, repeat('x', 200) from generate_series(301, 50000) n")

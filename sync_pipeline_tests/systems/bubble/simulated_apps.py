@@ -24,10 +24,10 @@ _EMPTY = make_company(scale=0.01)
 
 def payments(sizes: Iterable[int], *, modified_later: int = 0) -> list[Record]:
     """Records in instants of these sizes: `[1, 1, 50]` creates two one by one and 50 at once."""
-    dice = Random(7)
+    random = Random(7)
     return [
         {
-            "_id": f"{instant}x{dice.randrange(10**17, 10**18)}",
+            "_id": f"{instant}x{random.randrange(10**17, 10**18)}",
             "Created Date": bubble_date(instant),
             "Modified Date": bubble_date(instant + modified_later),
             "Remark": f"payment {number}",

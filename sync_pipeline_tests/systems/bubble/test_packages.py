@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from sync_pipeline.model.scope import Scope
-from sync_pipeline.simulators.bubble.company import Company, make_company
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.resource import BubbleSource
 from sync_pipeline_tests.fixtures.bubble_system import (
     AGENT,
     CUSTOMER,
@@ -25,131 +19,10 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     SEDA,
     SUBMITTED,
     USER,
-    Run,
     World,
-    Worlds,
     uid,
 )
-
-ONE, HUNDRED = 12, 80
-"""Calls that one invoice and a hundred may cost."""
-
-
-OUTCOME = (*PATCHES, "package_outcome")
-"""The outcome is summed up after the patches, which come after every table."""
-
-
-def resync(world: World, *ids: str, only: tuple[str, ...] = (), **scope: Any) -> Run:
-    """Resync packages; `only` some of the assets, where a test asks for no more."""
-    return world.run("invoice_resync", *only, mode="keys", of="invoice", ids=list(ids), **scope)
-
-
-def resync_range(
-    world: World, since: str, until: str = "", *, only: tuple[str, ...] = (), **scope: Any
-) -> Run:
-    ends = {"since": since, "until": until}
-    return world.run("invoice_batch_resync", *only, mode="range", of="invoice", **ends, **scope)
-
-
-# -- what it costs
-
-
-@pytest.fixture(scope="session")
-def larger_company() -> Company:
-    """About 1,650 records, 212 of them invoices."""
-    return make_company(seed=5, scale=0.05)
-
-
-@pytest.fixture(scope="module")
-def larger(worlds: Worlds, larger_company: Company) -> Iterator[World]:
-    """A larger app before its first sync."""
-    with worlds.of(larger_company) as world:
-        yield world
-
-
-@contextmanager
-def counting(world: World) -> Iterator[Callable[..., int]]:
-    """Counts, at the server, the calls that fetching packages takes."""
-    source = BubbleSource()
-
-    def calls(*invoices: str) -> int:
-        world.bubble.stats.reset()
-        packages = source.packages(Scope(mode="keys", keys=invoices, of="invoice"))
-        assert set(packages.members) == set(invoices)
-        return world.bubble.stats.total
-
-    yield calls
-    source.close()
-
-
-def test_no_invoice_costs_more_than_twelve_calls_where_nothing_is_known_yet(world: World) -> None:
-    with counting(world) as calls:
-        cost = {invoice: calls(invoice) for invoice in world.ids("invoice")}
-
-    assert max(cost.values()) <= ONE, {i: n for i, n in cost.items() if n > ONE}
-
-
-def test_no_invoice_costs_more_than_twelve_calls_where_all_is_known(synced: World) -> None:
-    with counting(synced) as calls:
-        cost = {invoice: calls(invoice) for invoice in synced.ids("invoice")}
-
-    assert max(cost.values()) <= ONE, {i: n for i, n in cost.items() if n > ONE}
-
-
-@pytest.mark.parametrize("first", [0, 60, 112])
-def test_a_hundred_invoices_cost_at_most_eighty_calls_where_nothing_is_known_yet(
-    larger: World, first: int
-) -> None:
-    invoices = larger.ids("invoice")[first : first + 100]
-    assert len(invoices) == 100
-
-    with counting(larger) as calls:
-        assert calls(*invoices) <= HUNDRED
-
-
-def test_a_hundred_invoices_cost_at_most_eighty_calls_where_all_is_known(
-    worlds: Worlds, larger_company: Company
-) -> None:
-    with worlds.of(larger_company) as world:
-        assert world.run("bubble_full").success
-        invoices = world.ids("invoice")
-        with counting(world) as calls:
-            for first in (0, 60, 112):
-                assert calls(*invoices[first : first + 100]) <= HUNDRED
-
-
-def test_a_run_makes_no_call_beyond_those_of_its_package(synced: World) -> None:
-    invoice = synced.ids("invoice")[0]
-    with counting(synced) as calls:
-        cost = calls(invoice)
-    synced.bubble.stats.reset()
-
-    run = resync(synced, invoice)
-
-    assert run.success, run.errors
-    assert synced.bubble.stats.total == cost == run.report.api_calls <= ONE
-
-
-def test_a_hundred_invoices_in_one_run_cost_at_most_eighty_calls(
-    worlds: Worlds, larger_company: Company
-) -> None:
-    with worlds.of(larger_company) as world:
-        invoices = world.ids("invoice")[-100:]
-        world.bubble.stats.reset()
-
-        run = resync(world, *invoices)
-
-        assert run.success, run.errors
-        assert run.report.packages
-        assert run.report.packages["total"] == 100
-        assert world.bubble.stats.total == run.report.api_calls <= HUNDRED
-        assert world.keys("invoice") == set(invoices)
-        ruined = {b.uid for b in larger_company.beyond_use}
-        rivals = {uid for case in larger_company.claims.disputed for uid in case.registrations}
-        for entity in ("payment", "invoice_item", "seda_registration"):
-            wanted = belonging(world, entity, set(invoices)) - ruined - rivals
-            assert wanted <= world.keys(entity), entity
-
+from sync_pipeline_tests.systems.bubble.package_runs import OUTCOME, belonging, resync
 
 # -- what it brings
 
@@ -278,11 +151,11 @@ def test_a_registration_that_only_points_back_is_brought_and_linked(
 def test_a_second_registration_that_names_the_invoice_is_brought_and_is_a_conflict(
     tiny: World,
 ) -> None:
-    rival = tiny.create_there("seda_registration", **{"Linked Invoice": [INVOICE]})
+    other = tiny.create_there("seda_registration", **{"Linked Invoice": [INVOICE]})
 
     run = resync(tiny, INVOICE, only=("invoice", "seda_registration", *PATCHES))
 
-    assert rival in tiny.keys("seda_registration")
+    assert other in tiny.keys("seda_registration")
     assert tiny.here("invoice", INVOICE)["linked_seda_registration"] == SEDA
     assert run.report.patches["invoice_seda_links"]["conflict"] == 1
 
@@ -321,28 +194,6 @@ def test_every_record_of_many_packages_is_current_after_their_resync(synced: Wor
         column = next(f.column for f in BUBBLE[entity].fields if field in f.sources)
         touched = {k for k in synced.keys(entity) if synced.here(entity, k)[column] == "touched"}
         assert expected[entity] - ruined <= touched, entity
-
-
-def belonging(world: World, entity: str, invoices: set[str]) -> set[str]:
-    """Ids of an entity's records that some invoice links, or that point back at it."""
-    own = [r for r in world.records("invoice") if r["_id"] in invoices]
-    names = {
-        "customer": "Linked Customer",
-        "payment": "Linked Payment",
-        "submitted_payment": "Linked Payment",
-        "invoice_item": "Linked Invoice Item",
-        "seda_registration": "Linked SEDA registration",
-    }
-    linked = {i for r in own for i in as_list(r.get(names.get(entity, "")))}
-    return {
-        r["_id"]
-        for r in world.records(entity)
-        if r["_id"] in linked | invoices or invoices & set(as_list(r.get("Linked Invoice")))
-    }
-
-
-def as_list(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
 
 
 # -- how far it goes
@@ -395,68 +246,6 @@ def test_a_resync_moves_no_watermark_and_misses_nobody(tiny: World) -> None:
 
     assert tiny.watermarks() == before
     assert {run.metadata(e)["missing"] for e in ("customer", "invoice")} == {0}
-
-
-@pytest.fixture
-def dated(tiny: World) -> tuple[World, list[str], list[dt.datetime]]:
-    """Five more invoices, each modified a millisecond after the one before."""
-    tiny.clock.advance(hours=1)
-    invoices, moments = [], []
-    for number in range(5):
-        moments.append(tiny.clock.advance(milliseconds=1))
-        invoices.append(tiny.bubble.store.create("invoice", {"visit": number}))
-    return tiny, invoices, moments
-
-
-def test_a_range_takes_both_of_its_ends_and_nothing_beyond(
-    dated: tuple[World, list[str], list[dt.datetime]],
-) -> None:
-    world, invoices, moments = dated
-
-    ends = (moments[1].isoformat(), moments[3].isoformat())
-    run = resync_range(world, *ends, only=("invoice", *OUTCOME))
-
-    assert run.status == "completed", run.errors
-    assert world.keys("invoice") == {INVOICE, *invoices[1:4]}
-    assert run.report.packages
-    assert run.report.packages["total"] == run.report.packages["synced"] == 3
-
-
-def test_a_range_of_days_takes_the_whole_last_day_and_no_end_means_now(
-    dated: tuple[World, list[str], list[dt.datetime]],
-) -> None:
-    world, invoices, moments = dated
-    day = moments[0].date().isoformat()
-
-    days = resync_range(world, "2026-10-31", day, only=("invoice",), dry_run=True)
-    assert days.counts("invoice")["read"] == 5
-    run = resync_range(world, moments[4].isoformat(), only=("invoice",))
-
-    assert world.keys("invoice") == {INVOICE, invoices[4]}
-    assert run.counts("invoice") == {"read": 1, "inserted": 1}
-
-
-def test_a_range_brings_the_packages_of_its_invoices_too(tiny: World) -> None:
-    tiny.edit_there("customer", CUSTOMER, State="Atlantis")
-    tiny.edit_there("invoice", INVOICE, visit=7)
-
-    run = resync_range(tiny, tiny.clock().isoformat())
-
-    assert tiny.here("customer", CUSTOMER)["state"] == "Atlantis"
-    assert run.materialized == {*ENTITIES, *PATCHES, "package_outcome"}
-
-
-def test_an_empty_range_is_no_failure(tiny: World) -> None:
-    run = resync_range(tiny, "2026-12-24", "2026-12-25", only=("invoice", *OUTCOME))
-
-    assert run.status == "completed", run.errors
-    assert run.report.packages == {
-        "total": 0,
-        "synced": 0,
-        "skipped": 0,
-        "failed": 0,
-        "errors": [],
-    }
 
 
 # -- what goes wrong

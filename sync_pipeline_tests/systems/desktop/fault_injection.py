@@ -1,7 +1,7 @@
 """One direction of the sync at a time, and what can come over it: a lost target, a torn source, people.
 
 A run goes through the engine on the databases of a `Practice`. A `Watch` acts just before a chosen statement
-of a merge on its target, so that a history can say where trouble strikes, and be shrunk.
+of a merge on its target, so that a history can say where a fault strikes, and be shrunk.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Random histories of the practice: what people do on either side, runs, and trouble.
+"""Random histories of the practice: what people do on either side, runs, and faults.
 
-A step is a tuple that names an event of `story.Story` and its arguments. Keys are few, so that both sides
+A step is a tuple that names an event of `PracticeModel` and its arguments. Keys are few, so that both sides
 meet on them.
 """
 
@@ -189,7 +189,7 @@ def histories(*names: str) -> st.SearchStrategy[list[Step]]:
     tables, some = [TABLES[n] for n in names], st.sampled_from(names)
     desk, phone = st.one_of(*map(_at_the_desk, tables)), st.one_of(*map(_on_the_phone, tables))
     decision = _event(
-        "settle",
+        "resolve conflict",
         st.sampled_from(["mobile", "desktop"]),
         st.integers(0, 3),
         st.sampled_from(["source", "local"]),

@@ -18,7 +18,7 @@ from sync_pipeline_tests.fixtures.desktop import Practice, copied, counted
 from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import await_that
 from sync_pipeline_tests.systems.desktop.fault_injection import Way
-from sync_pipeline_tests.systems.desktop.model_based import Story
+from sync_pipeline_tests.systems.desktop.model_based import PracticeModel
 from sync_pipeline_tests.systems.desktop.random_histories import Step, histories
 
 HISTORIES = examples(1, 20)
@@ -40,30 +40,32 @@ def pair(
         yield practice
 
 
-def lived(practice: Practice, names: tuple[str, ...], history: list[Step], mode: str) -> None:
-    story = Story(practice, names)
-    story.begin()
+def check_history(
+    practice: Practice, names: tuple[str, ...], history: list[Step], mode: str
+) -> None:
+    model = PracticeModel(practice, names)
+    model.begin()
     for step in history:
-        story.live(step)
-    story.end(mode)
+        model.apply(step)
+    model.end(mode)
 
 
 @HISTORIES
 @given(history=histories("jobshead", "jobtasks"), mode=ENDS)
 def test_jobs_and_their_tasks(pair: Practice, history: list[Step], mode: str) -> None:
-    lived(pair, ("jobshead", "jobtasks"), history, mode)
+    check_history(pair, ("jobshead", "jobtasks"), history, mode)
 
 
 @HISTORIES
 @given(history=histories("taskchecklist"), mode=ENDS)
 def test_checklists_whose_key_may_be_null(pair: Practice, history: list[Step], mode: str) -> None:
-    lived(pair, ("taskchecklist",), history, mode)
+    check_history(pair, ("taskchecklist",), history, mode)
 
 
 @HISTORIES
 @given(history=histories("reminder", "remdetail"), mode=ENDS)
 def test_reminders_and_their_answers(pair: Practice, history: list[Step], mode: str) -> None:
-    lived(pair, ("reminder", "remdetail"), history, mode)
+    check_history(pair, ("reminder", "remdetail"), history, mode)
 
 
 PLACES = {
@@ -74,25 +76,27 @@ PLACES = {
 
 
 @pytest.fixture
-def busy(office: Practice) -> Story:
+def busy(office: Practice) -> PracticeModel:
     """Jobs that have been synced both ways, and since then changed and added on both sides."""
-    story = Story(office, ["jobshead"])
-    story.desk_inserts("jobshead", (1, 1), "D", ("work_desc", "a"))
-    story.phone_inserts("jobshead", (2, 1), ("work_desc", "a"))
+    model = PracticeModel(office, ["jobshead"])
+    model.desk_inserts("jobshead", (1, 1), "D", ("work_desc", "a"))
+    model.phone_inserts("jobshead", (2, 1), ("work_desc", "a"))
     for _ in range(2):
-        story.forward("delta")
-        story.reverse("delta")
-    story.desk_sets("jobshead", 0, ("work_desc", "b"))
-    story.desk_inserts("jobshead", (1, 2), None, ("work_desc", "a"))
-    story.phone_sets_own("jobshead", 0, ("work_desc", "b"))
-    story.phone_inserts("jobshead", (2, 2), ("work_desc", "a"))
-    return story
+        model.forward("delta")
+        model.reverse("delta")
+    model.desk_sets("jobshead", 0, ("work_desc", "b"))
+    model.desk_inserts("jobshead", (1, 2), None, ("work_desc", "a"))
+    model.phone_sets_own("jobshead", 0, ("work_desc", "b"))
+    model.phone_inserts("jobshead", (2, 2), ("work_desc", "a"))
+    return model
 
 
 @contextmanager
-def another_process(story: Story, way: str, *where: str) -> Iterator[subprocess.Popen[bytes]]:
+def another_process(
+    model: PracticeModel, way: str, *where: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs one way; killed at the end of the block."""
-    dsns = [story.practice.desktop.dsn, story.practice.mobile.dsn]
+    dsns = [model.practice.desktop.dsn, model.practice.mobile.dsn]
     module = "sync_pipeline_tests.systems.desktop.killed_process"
     command = [sys.executable, "-m", module, *dsns, way, *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -120,13 +124,13 @@ def sessions(way: Way, waiting_for: str = "%") -> int:
     )
 
 
-def nothing_has_happened(story: Story, way: Way, was: list[list[str]]) -> None:
+def nothing_has_happened(model: PracticeModel, way: Way, was: list[list[str]]) -> None:
     await_that(lambda: sessions(way) == 0)
-    assert story.everything() == was
+    assert model.everything() == was
 
 
 @pytest.mark.parametrize("name", ["forward", "reverse"])
-def test_a_process_killed_while_it_reads(busy: Story, name: str) -> None:
+def test_a_process_killed_while_it_reads(busy: PracticeModel, name: str) -> None:
     way, was = busy.ways[name], busy.everything()
 
     with another_process(busy, name, "source") as process:
@@ -140,7 +144,7 @@ def test_a_process_killed_while_it_reads(busy: Story, name: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["forward", "reverse"])
-def test_a_process_killed_while_it_merges(busy: Story, name: str, place: str) -> None:
+def test_a_process_killed_while_it_merges(busy: PracticeModel, name: str, place: str) -> None:
     way, was = busy.ways[name], busy.everything()
 
     with held(way, PLACES[place]), another_process(busy, name):
@@ -150,10 +154,10 @@ def test_a_process_killed_while_it_merges(busy: Story, name: str, place: str) ->
     the_loop_goes_on(busy)
 
 
-def the_loop_goes_on(story: Story) -> None:
-    there = story.forward("delta")["jobshead"]
-    back = story.reverse("delta")["jobshead"]
+def the_loop_goes_on(model: PracticeModel) -> None:
+    there = model.forward("delta")["jobshead"]
+    back = model.reverse("delta")["jobshead"]
 
     assert counted(there).items() >= {"inserted": 1, "updated": 1}.items()
     assert counted(back).items() >= {"inserted": 1, "updated": 1}.items()
-    story.end("delta")
+    model.end("delta")

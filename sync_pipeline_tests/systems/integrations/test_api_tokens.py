@@ -15,9 +15,9 @@ import pytest
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.integrations.simulator import QuSimulator
+from sync_pipeline.sources.event_loop import gather
 from sync_pipeline.sources.http.oauth import ClientCredentials
 from sync_pipeline.sources.http.transport import HttpTransport, Response
-from sync_pipeline.sources.task_group import gather
 from sync_pipeline.systems.integrations.api import TOKENS, QuClient
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
 from sync_pipeline_tests.fixtures.integrations import client_of, config_of

@@ -1,8 +1,6 @@
-"""The Bubble Data API for synchronous callers.
+"""Synchronous client of the Bubble Data API; records are raw, as Bubble sends them.
 
-What is asked and what comes back, in raw records as Bubble sends them. How pages are read is in
-`walk` and `scan`, lists of ids in `lookup`, and everything that HTTP sources have in common in
-`systems.http`. Converting records belongs to the entities.
+Pages are read in `keyset` and `scan`, lists of ids in `lookup`. The entities convert records.
 """
 
 from __future__ import annotations
@@ -17,11 +15,11 @@ from sync_pipeline.sources.http.client import HttpClient, require_credential, re
 from sync_pipeline.sources.http.retry import InvalidResponse, RetryPolicy
 from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline.systems.bubble.api.dates import millis_of
-from sync_pipeline.systems.bubble.api.keyset import Walk
+from sync_pipeline.systems.bubble.api.keyset import KeysetReader
 from sync_pipeline.systems.bubble.api.lookup import Lookup, look_up
 from sync_pipeline.systems.bubble.api.pages import (
     Constraint,
-    Listing,
+    PageReader,
     Query,
     Record,
     response_of,
@@ -41,7 +39,7 @@ class BubbleClient(HttpClient):
         retry_policy: how long a call is tried before its source counts as unavailable.
         requests_per_minute: most calls in any minute; plans allow between 1,000 and 35,000 to all
             clients of an app together.
-        concurrency: calls under way at once, and so the most segments of a scan.
+        concurrency: most concurrent calls, and so the most segments of a scan.
         list_size: ids in one `in` constraint.
         url_budget: characters of the encoded list, since a URL takes only so many.
         page_size: records in a page; Bubble gives at most 100.
@@ -77,7 +75,7 @@ class BubbleClient(HttpClient):
             secrets=[token],
         )
         super().__init__("bubble-client", self._transport, self._transport.traffic)
-        self._listing = Listing(self._transport, page_size=page_size)
+        self._pages = PageReader(self._transport, page_size=page_size)
         self._concurrency = concurrency
         self._list_size = list_size
         self._url_budget = url_budget
@@ -92,8 +90,8 @@ class BubbleClient(HttpClient):
     ) -> Scan:
         """Pages of all records, or of those modified after one instant and not after another.
 
-        Nothing is asked before the first page is. `modified_since` is taken as it is: overlap with an
-        earlier scan is the caller's to subtract.
+        The first page requested makes the first call. The caller subtracts the overlap with an earlier
+        scan from `modified_since`.
         """
         changed = modified_since is not None or modified_until is not None
         query = Query(
@@ -103,27 +101,27 @@ class BubbleClient(HttpClient):
             until=None if modified_until is None else millis_of(modified_until),
         )
         return Scan(
-            self._background,
-            self._listing,
+            self._event_loop,
+            self._pages,
             query,
             segments=self._concurrency,
             cursor_cap=self._cursor_cap,
         )
 
     def lookup(self, type_name: str, ids: Iterable[str], *, field: str = "_id") -> Lookup:
-        """Records whose `field` has one of the ids, asked for in lists.
+        """Records whose `field` has one of the ids, requested in lists.
 
-        A value on which the source fails again and again costs only itself: see `Lookup.failed`.
+        A value that makes the source fail again and again is left out: see `Lookup.failed`.
 
         Raises:
             SourceRefused: token, type or field are not accepted.
             SourceBroken: most of the lists fail, although the source answers.
             SourceUnavailable: the source does not answer.
         """
-        return self._background.call(
+        return self._event_loop.call(
             partial(
                 look_up,
-                self._listing,
+                self._pages,
                 type_name,
                 ids,
                 key=field,
@@ -135,7 +133,7 @@ class BubbleClient(HttpClient):
     def search(self, type_name: str, constraints: Iterable[Constraint]) -> list[Record]:
         """All records that meet every constraint."""
         query = Query(type_name=type_name, constraints=tuple(constraints))
-        return self._background.call(partial(self._read_all, query))
+        return self._event_loop.call(partial(self._read_all, query))
 
     def get(self, type_name: str, uid: str) -> Record | None:
         """One record, or None when there is none: deleted, hidden, or on another branch.
@@ -146,33 +144,33 @@ class BubbleClient(HttpClient):
             SourceRefused: token or type are not accepted.
         """
         path = f"{type_path(type_name)}/{quote(uid, safe='')}"
-        return self._background.call(
+        return self._event_loop.call(
             partial(self._transport.get, path, read=self._record_or_none, accept={404})
         )
 
     def meta(self) -> dict[str, Any]:
         """Each type by its name, with `display` and its list of `fields`."""
-        return self._background.call(partial(self._transport.get, "meta", read=_types))
+        return self._event_loop.call(partial(self._transport.get, "meta", read=_types))
 
     async def _read_all(self, query: Query) -> list[Record]:
-        walk = Walk(self._listing, query)
+        reader = KeysetReader(self._pages, query)
         records: list[Record] = []
-        while not walk.ended:
-            records += await walk.advance()
+        while not reader.ended:
+            records += await reader.next_records()
         return records
 
-    def _record_or_none(self, reply: Response) -> Record | None:
-        if reply.status != 404:
-            return response_of(reply)
-        match reply.json():
+    def _record_or_none(self, response: Response) -> Record | None:
+        if response.status != 404:
+            return response_of(response)
+        match response.json():
             case {"body": {"status": "MISSING_DATA"}}:
                 return None
             case _:
-                raise self._transport.refusal(reply)
+                raise self._transport.refusal(response)
 
 
-def _types(reply: Response) -> dict[str, Any]:
-    match reply.json():
+def _types(response: Response) -> dict[str, Any]:
+    match response.json():
         case {"types": dict(types)}:
             return types
         case _:

@@ -11,15 +11,15 @@ from urllib.parse import quote
 import orjson
 
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
-from sync_pipeline.sources.task_group import gather
-from sync_pipeline.systems.bubble.api.keyset import Walk
-from sync_pipeline.systems.bubble.api.pages import Constraint, Listing, Query, Record, encoded
+from sync_pipeline.sources.event_loop import gather
+from sync_pipeline.systems.bubble.api.keyset import KeysetReader
+from sync_pipeline.systems.bubble.api.pages import Constraint, PageReader, Query, Record, encoded
 
 # A list that fails is divided soon; whether the source is down is found out by another question.
 _ATTEMPTS_OF_LIST = 3
-_ATTEMPTS_OF_PART = 2
+_ATTEMPTS_OF_HALF = 2
 # One culprit among 50 costs about six failed calls. Beyond this many it is not the values.
-_FAILURES_BEFORE_GIVING_UP = 50
+_MAX_FAILED_LISTS = 50
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Lookup:
 
 
 async def look_up(
-    listing: Listing,
+    pages: PageReader,
     type_name: str,
     values: Iterable[str],
     *,
@@ -54,15 +54,15 @@ async def look_up(
         SourceBroken: most of the lists fail, although the source answers.
         SourceUnavailable: the source does not answer.
     """
-    wanted = list(dict.fromkeys(values))
-    finder = _Finder(listing, type_name, key)
-    lists = list(lists_of(wanted, key=key, list_size=list_size, url_budget=url_budget))
+    requested = list(dict.fromkeys(values))
+    finder = _ListLookup(pages, type_name, key)
+    lists = list(lists_of(requested, key=key, list_size=list_size, url_budget=url_budget))
     found = await gather(partial(finder.find, each) for each in lists)
     records = [record for part in found for record in part]
     missing: list[str] = []
     if key == "_id":
         known = {record["_id"] for record in records} | finder.failed.keys()
-        missing = [value for value in wanted if value not in known]
+        missing = [value for value in requested if value not in known]
     return Lookup(records, missing, finder.failed)
 
 
@@ -84,10 +84,10 @@ def lists_of(
         yield part
 
 
-class _Finder:
-    def __init__(self, listing: Listing, type_name: str, key: str) -> None:
+class _ListLookup:
+    def __init__(self, pages: PageReader, type_name: str, key: str) -> None:
         self.failed: dict[str, str] = {}
-        self._listing = listing
+        self._pages = pages
         self._type_name = type_name
         self._key = key
         self._failures = count(1)
@@ -98,11 +98,11 @@ class _Finder:
         except (SourceBroken, SourceUnavailable) as error:
             # The whole time budget goes into a question without these values: when it is answered,
             # the source is up and the values are to blame.
-            await self._listing.page(Query(type_name=self._type_name), limit=1)
+            await self._pages.page(Query(type_name=self._type_name), limit=1)
             return await self._divide(values, error)
 
     async def _divide(self, values: list[str], error: Exception) -> list[Record]:
-        if next(self._failures) > _FAILURES_BEFORE_GIVING_UP:
+        if next(self._failures) > _MAX_FAILED_LISTS:
             raise error
         if len(values) == 1:
             self.failed[values[0]] = str(error)
@@ -111,17 +111,17 @@ class _Finder:
         records: list[Record] = []
         for half in (values[:middle], values[middle:]):
             try:
-                records += await self._read(half, attempts=_ATTEMPTS_OF_PART)
+                records += await self._read(half, attempts=_ATTEMPTS_OF_HALF)
             except (SourceBroken, SourceUnavailable) as cause:
                 records += await self._divide(half, cause)
         return records
 
     async def _read(self, values: list[str], *, attempts: int) -> list[Record]:
         query = Query(type_name=self._type_name, constraints=(Constraint(self._key, "in", values),))
-        walk = Walk(self._listing, query, attempts=attempts)
+        reader = KeysetReader(self._pages, query, attempts=attempts)
         records: list[Record] = []
-        while not walk.ended:
-            page = await walk.advance()
+        while not reader.ended:
+            page = await reader.next_records()
             self._require_asked_for(page, values)
             records += page
         return records

@@ -1,6 +1,6 @@
-"""One page of a Bubble listing: how it is asked for, and what makes an answer credible.
+"""Requests for one page of a type's records, and validation of the response.
 
-Order of pages, and what a sequence of them proves, belongs to `walk` and `scan`.
+The order of pages, and what a sequence of them proves, belongs to `keyset` and `scan`.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """A credible page.
+    """A validated page.
 
     Attributes:
         records: as Bubble sent them.
         keys: their sort values in milliseconds.
-        remaining: how many records follow them, by Bubble's word.
+        remaining: how many records follow them, as Bubble reports.
         date: the server's clock.
     """
 
@@ -110,12 +110,12 @@ class Page:
 
     @property
     def total(self) -> int:
-        """Records from the first of this page to the end of the listing."""
+        """Records from the first of this page to the end of the query."""
         return len(self.records) + self.remaining
 
 
-class Listing:
-    """Asks for pages.
+class PageReader:
+    """Requests pages.
 
     Args:
         transport: an open one.
@@ -138,7 +138,7 @@ class Listing:
 
         Raises:
             SourceRefused: token, type or constraints are not accepted.
-            SourceBroken: the answers contradict the question.
+            SourceBroken: the responses contradict the request.
             SourceUnavailable: there was no answer within the time budget.
         """
         return await self._transport.get(
@@ -150,7 +150,7 @@ class Listing:
 
 
 def type_path(type_name: str) -> str:
-    """Where a type's records are, below the root of the API."""
+    """The path of a type's records below the root of the API."""
     return f"obj/{quote(type_name, safe='')}"
 
 
@@ -159,26 +159,26 @@ def encoded(constraints: Iterable[Constraint]) -> str:
     return orjson.dumps(list(map(_as_json, constraints))).decode()
 
 
-def response_of(reply: Response) -> Any:
+def response_of(response: Response) -> Any:
     """The content of Bubble's envelope.
 
     Raises:
-        Undecodable: there is no envelope.
+        InvalidResponse: there is no envelope.
     """
-    match reply.json():
+    match response.json():
         case {"response": content}:
             return content
         case _:
             raise InvalidResponse("JSON without “response”")
 
 
-def read_page(query: Query, reply: Response, *, cursor: int) -> Page:
-    """The page in a reply.
+def read_page(query: Query, response: Response, *, cursor: int) -> Page:
+    """The page in a response.
 
     Raises:
-        Undecodable: the reply is no listing, or contradicts the question.
+        InvalidResponse: the response is no page of records, or contradicts the request.
     """
-    match response_of(reply):
+    match response_of(response):
         case {"results": list(records), "remaining": int(remaining)} if remaining >= 0:
             keys = [_key(record, query.sort) for record in records]
         case _:
@@ -186,14 +186,14 @@ def read_page(query: Query, reply: Response, *, cursor: int) -> Page:
     if not records and remaining and not cursor:
         raise InvalidResponse(f"no records although {remaining} remain")
     if not all(map(query.holds, keys)):
-        # A user's token whose privacy rules hide a field gets no error but the constraint dropped.
+        # With a user's token, privacy rules may hide the field: Bubble then drops the constraint silently.
         raise InvalidResponse(
             f"records outside of the range asked for: the constraint on “{query.sort}” is not applied. "
             "Is BUBBLE_API_TOKEN an API token of the app, and not a user's?"
         )
     if any(later < earlier for earlier, later in pairwise(keys)):
         raise InvalidResponse(f"records that are not in the order of “{query.sort}”")
-    return Page(records, keys, remaining, reply.date)
+    return Page(records, keys, remaining, response.date)
 
 
 def _as_json(constraint: Constraint) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from sync_pipeline.sources.event_loop import Background, Emit
-from sync_pipeline.sources.task_group import gather
+from sync_pipeline.sources.event_loop import Emit, EventLoopThread, gather
 from sync_pipeline.systems.bubble.api.dates import millis_of, moment_of
-from sync_pipeline.systems.bubble.api.keyset import Walk
-from sync_pipeline.systems.bubble.api.pages import Listing, Query, Record
+from sync_pipeline.systems.bubble.api.keyset import KeysetReader
+from sync_pipeline.systems.bubble.api.pages import PageReader, Query, Record
 
-# A segment costs one call to find its border; this keeps that below a tenth of its pages.
+# A segment costs one call to find its boundary; this keeps that below a tenth of its pages.
 PAGES_PER_SEGMENT = 12
 # Records that people delete during a scan; more than this hundredth is a listing that shrinks.
 TOLERATED_LOSS = 0.01
@@ -44,8 +43,8 @@ class Scan:
 
     def __init__(
         self,
-        background: Background,
-        listing: Listing,
+        event_loop: EventLoopThread,
+        pages: PageReader,
         query: Query,
         *,
         segments: int,
@@ -55,14 +54,14 @@ class Scan:
         self.count_reported = 0
         self.distinct_ids = 0
         self.started_at: datetime | None = None
-        self._begun = 0
+        self._started = 0
         self._older = 0
         self._highest: int | None = None
-        self._listing = listing
+        self._pages = pages
         self._query = query
         self._segments = segments
         self._cursor_cap = cursor_cap
-        self._stream = background.stream(self._produce, buffer=2 * segments)
+        self._stream = event_loop.stream(self._produce, buffer=2 * segments)
 
     def __iter__(self) -> Self:
         return self
@@ -95,81 +94,83 @@ class Scan:
         return self._query.sort == "Created Date"
 
     async def _produce(self, emit: Emit[list[Record]]) -> None:
-        walk = Walk(self._listing, self._query)
-        records = await walk.advance()
-        self.count_reported = walk.reported or 0
-        self.started_at = walk.begun or datetime.now(UTC)
-        self._begun = millis_of(self.started_at)
-        await self._pass_on(records, emit)
-        walks = await self._divide(walk) if self._full and not walk.ended else [walk]
-        await gather(partial(self._finish, each, emit) for each in walks)
+        reader = KeysetReader(self._pages, self._query)
+        records = await reader.next_records()
+        self.count_reported = reader.reported or 0
+        self.started_at = reader.started_at or datetime.now(UTC)
+        self._started = millis_of(self.started_at)
+        await self._emit_records(records, emit)
+        readers = (
+            await self._segment_readers(reader) if self._full and not reader.ended else [reader]
+        )
+        await gather(partial(self._finish, each, emit) for each in readers)
         self.complete = self._full and self.distinct_ids > 0 and await self._confirm()
 
-    async def _finish(self, walk: Walk, emit: Emit[list[Record]]) -> None:
-        while not walk.ended:
-            await self._pass_on(await walk.advance(), emit)
+    async def _finish(self, reader: KeysetReader, emit: Emit[list[Record]]) -> None:
+        while not reader.ended:
+            await self._emit_records(await reader.next_records(), emit)
 
-    async def _pass_on(self, records: list[Record], emit: Emit[list[Record]]) -> None:
+    async def _emit_records(self, records: list[Record], emit: Emit[list[Record]]) -> None:
         if not records:
             return
         for record in records:
-            self._note(record)
+            self._count(record)
         await emit(records)
 
-    def _note(self, record: Record) -> None:
+    def _count(self, record: Record) -> None:
         self.distinct_ids += 1
         if "Modified Date" in record:
             modified = millis_of(record["Modified Date"])
             self._highest = max(modified, self._highest or modified)
         if self._full:
-            self._older += millis_of(record["Created Date"]) < self._begun
+            self._older += millis_of(record["Created Date"]) < self._started
 
-    async def _divide(self, first: Walk) -> list[Walk]:
-        """The walks that together read what the first page left."""
-        assert first.reached is not None
-        borders = await self._borders()
-        borders = sorted({border for border in borders if border > first.reached})
-        if borders:
-            first.narrow(borders[0])
-        ends = [*borders[1:], self._query.until]
+    async def _segment_readers(self, first: KeysetReader) -> list[KeysetReader]:
+        """The readers that together read what the first page left."""
+        assert first.last_value is not None
+        boundaries = await self._boundaries()
+        boundaries = sorted({boundary for boundary in boundaries if boundary > first.last_value})
+        if boundaries:
+            first.stop_at(boundaries[0])
+        ends = [*boundaries[1:], self._query.until]
         queries = [
             replace(self._query, after=start, until=end)
-            for start, end in zip(borders, ends, strict=False)
+            for start, end in zip(boundaries, ends, strict=False)
         ]
-        return [first, *(Walk(self._listing, query) for query in queries)]
+        return [first, *(KeysetReader(self._pages, query) for query in queries)]
 
-    async def _borders(self) -> list[int]:
+    async def _boundaries(self) -> list[int]:
         """Sort values that divide the records into segments of equal numbers of pages.
 
         Found by rank, so that any distribution over time is divided evenly. A rank that has moved by
         the time it is asked for makes a segment a little longer, and nothing is lost.
         """
-        stride = self._stride()
-        borders: list[int] = []
+        length = self._segment_length()
+        boundaries: list[int] = []
         base, left = self._query.after, self.count_reported
-        while left > stride:
-            # Further ranks than the cursor may reach are counted from the last border found.
-            ranks = range(stride, min(left, self._cursor_cap), stride)
+        while left > length:
+            # Further ranks than the cursor may reach are counted from the last boundary found.
+            ranks = range(length, min(left, self._cursor_cap), length)
             query = replace(self._query, after=base)
             found = await gather(partial(self._key_at, query, rank) for rank in ranks)
             reached = [key for key in found if key is not None]
-            borders += reached
+            boundaries += reached
             if not reached or len(reached) < len(ranks):
                 break
             base, left = reached[-1], left - ranks[-1]
-        return borders
+        return boundaries
 
-    def _stride(self) -> int:
+    def _segment_length(self) -> int:
         # The first page of a segment is all new, the others repeat the last record of the one before;
         # this length fills the segment's last page.
-        new = self._listing.page_size - 1
+        new = self._pages.page_size - 1
         pages = math.ceil(self.count_reported / new)
         segments = max(1, min(self._segments, pages // PAGES_PER_SEGMENT))
         reachable = (self._cursor_cap - 1) // new
         return new * min(math.ceil(pages / segments), max(1, reachable)) + 1
 
     async def _key_at(self, query: Query, rank: int) -> int | None:
-        page = await self._listing.page(query, cursor=rank - 1, limit=1)
+        page = await self._pages.page(query, cursor=rank - 1, limit=1)
         return page.keys[0] if page.keys else None
 
     async def _confirm(self) -> bool:
@@ -179,8 +180,8 @@ class Scan:
         of the listing was read. What is there now must have been seen; what is no longer there, or
         was announced and never came, may be so little that people can have deleted it.
         """
-        query = replace(self._query, until=self._begun - 1)
-        now = (await self._listing.page(query, limit=1)).total
+        query = replace(self._query, until=self._started - 1)
+        now = (await self._pages.page(query, limit=1)).total
         tolerated = max(1, TOLERATED_LOSS * self.count_reported)
         never_came = self.count_reported - self.distinct_ids
         return 0 <= self._older - now <= tolerated and never_came <= tolerated

@@ -16,11 +16,10 @@ from itertools import groupby
 import anyio
 
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
-from sync_pipeline.sources.event_loop import Emit, Stream
+from sync_pipeline.sources.event_loop import Emit, Stream, gather
 from sync_pipeline.sources.http.client import HttpClient, require_url
 from sync_pipeline.sources.http.retry import RetryPolicy
 from sync_pipeline.sources.http.transport import Traffic
-from sync_pipeline.sources.task_group import gather
 from sync_pipeline.systems.meta_assets.api.errors import GraphError, graph_error_of
 from sync_pipeline.systems.meta_assets.api.pages import (
     PAGE_SIZE,
@@ -121,7 +120,7 @@ class MetaClient(HttpClient):
         error ends its request only.
         """
         workspaces = iter([list(group) for _, group in groupby(requests, lambda r: r.workspace_id)])
-        return self._background.stream(
+        return self._event_loop.stream(
             partial(self._read_all, workspaces), buffer=2 * self._concurrency
         )
 

@@ -134,12 +134,12 @@ class GraphTransport(HttpTransport):
             raise InvalidResponse("a body that is not a JSON object")
         return decoded
 
-    def _passing(self, reply: Response) -> RetryableError:
+    def _retryable_error(self, response: Response) -> RetryableError:
         # With these statuses too the error's code decides whether it is transient.
-        self.rate_limit.observe(reply.headers)
-        error = error_in_reply(reply.status, reply.content, self._redact)
+        self.rate_limit.observe(response.headers)
+        error = error_in_reply(response.status, response.content, self._redact)
         assert error is not None, "the status alone is an error"
-        failure = self._failure(reply, error)
+        failure = self._failure(response, error)
         if isinstance(failure, RetryableError):
             return failure
         raise failure

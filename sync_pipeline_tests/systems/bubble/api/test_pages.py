@@ -14,8 +14,8 @@ from sync_pipeline.errors import SourceBroken
 from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.sources.http.transport import Response
 from sync_pipeline.systems.bubble.api.dates import bubble_date, millis_of, moment_of
-from sync_pipeline.systems.bubble.api.keyset import Walk
-from sync_pipeline.systems.bubble.api.pages import Listing, Page, Query, read_page
+from sync_pipeline.systems.bubble.api.keyset import KeysetReader
+from sync_pipeline.systems.bubble.api.pages import Page, PageReader, Query, read_page
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -81,9 +81,9 @@ def test_a_walk_that_is_given_the_same_page_for_ever_fails() -> None:
             return Page([record(2)], [2], 40, None)
 
     async def walk_to_the_end() -> None:
-        walk = Walk(cast("Listing", Stuck()), Query(type_name="payment"))
+        walk = KeysetReader(cast("PageReader", Stuck()), Query(type_name="payment"))
         while not walk.ended:
-            await walk.advance()
+            await walk.next_records()
 
     with pytest.raises(SourceBroken, match="the same page again and again"):
         anyio.run(walk_to_the_end)

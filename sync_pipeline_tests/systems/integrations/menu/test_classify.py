@@ -11,7 +11,7 @@ import pytest
 
 from sync_pipeline.errors import ConversionError, SourceRefused
 from sync_pipeline.model.types import jsonb, numeric
-from sync_pipeline.sources.http.error_text import LONGEST
+from sync_pipeline.sources.http.error_text import MAX_LENGTH
 from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.systems.integrations.menu.formats import KINDS, QU, Kind
 from sync_pipeline.systems.integrations.menu.menu import Menu, Record, read_menu
@@ -307,7 +307,7 @@ class TestValues:
 
     def test_long_words_in_place_of_a_price_are_shortened(self):
         (record,) = of(flat(item("a", "ask " * 10_000)))
-        assert len(record["price"]) <= LONGEST
+        assert len(record["price"]) <= MAX_LENGTH
 
     @pytest.mark.parametrize("sent", ["10%", "off", True])
     def test_an_unreadable_discount_is_not_replaced_by_the_price_of_the_item(self, sent: Any):

@@ -1,0 +1,67 @@
+"""Runs of the patches on a small app, and what they left in the target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline_tests.fixtures.bubble_system import (
+    INVOICE,
+    PATCHES,
+    SEDA,
+    Run,
+    World,
+)
+
+LINKS, CUSTOMERS = PATCHES
+
+
+LINK, BACK = "Linked SEDA registration", "Linked Invoice"
+
+
+ENDS = ("invoice", "seda_registration")
+
+
+def patch(world: World, *, everything: bool = True) -> Run:
+    """Both patches alone, over everything unless only a run's own rows are wanted."""
+    ops = {f"bubble__{name}": {"config": {"everything": everything}} for name in PATCHES}
+    keys = [dg.AssetKey(["bubble", name]) for name in PATCHES]
+    return world.launch("bubble_sync", {"ops": ops}, keys)
+
+
+def sync(world: World, job: str = "bubble_sync", **scope: Any) -> Run:
+    """Sync both ends, and patch what that touched."""
+    return world.run(job, *ENDS, *PATCHES, **scope)
+
+
+def found(run: Run, name: str) -> dict[str, int]:
+    """The counts of a patch that are not zero."""
+    facts = run.report.patches[name]
+    return {k: n for k, n in facts.items() if n and k != "reports"}
+
+
+def reports(run: Run, name: str) -> list[str]:
+    return run.report.patches[name]["reports"]
+
+
+def link_of(world: World, invoice: str = INVOICE) -> str | None:
+    return world.here("invoice", invoice)["linked_seda_registration"]
+
+
+def customer_of(world: World, seda: str = SEDA) -> str | None:
+    return world.here("seda_registration", seda)["linked_customer"]
+
+
+def link_conflicts(world: World) -> list[dict[str, Any]]:
+    return world.rows(
+        "select key, field, local, source, kept, resolved_at from sync.conflict"
+        " where kind = 'patch' order by id"
+    )
+
+
+def conflicting_registration(world: World, **fields: Any) -> str:
+    """A second registration that names the invoice, later than the first."""
+    other = world.create_there("seda_registration", **({BACK: [INVOICE]} | fields))
+    assert world.run("bubble_sync", "seda_registration").success
+    return other
