@@ -1,6 +1,6 @@
 """Alembic's environment: the target from our settings, the metadata from the entities.
 
-`sync-pipeline migrate` hands over its own connection; plain `alembic` commands open one.
+`sync-pipeline migrate` passes its own connection; plain `alembic` commands open one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sync_pipeline.systems.registry import SYSTEMS
 
 
 def ours(_object: Any, _name: str | None, kind: str, reflected: bool, counterpart: Any) -> bool:  # noqa: FBT001
-    """Leave alone what is not declared: a target is full of other people's tables and columns."""
+    """Skip what is not declared: a target also holds tables and columns of other programs."""
     return not (reflected and counterpart is None and kind != "schema")
 
 

@@ -1,4 +1,4 @@
-"""Bookkeeping: what the sync keeps of its runs, and the schemas of its own tables.
+"""The bookkeeping tables, and the schemas that hold them and the bases.
 
 `_sync_metadata` and `sync_history` are in `public` because other tools read them there.
 
@@ -197,7 +197,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The bases go too: without the bookkeeping nobody could say what they are the base of.
+    # The bases too: without the bookkeeping they mean nothing.
     op.execute("DROP SCHEMA sync_base CASCADE")
     op.execute("DROP SCHEMA sync CASCADE")
     op.execute("DROP TABLE sync_history, _sync_metadata")

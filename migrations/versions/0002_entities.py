@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from alembic import context, op
 
-from sync_pipeline.merge.schema.adopt import adopt
-from sync_pipeline.merge.schema.migrate import add_notes
+from sync_pipeline.merge.schema.migrate import adopt_declared
 
 revision = "0002"
 down_revision = "0001"
@@ -20,11 +19,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    found = adopt(op.get_bind(), context.config.attributes["metadata"])
-    # What differs or was refused is found again at the end, unless a later migration has mended it.
-    add_notes(context.config, [n for n in found if n.kind == "created"])
+    adopt_declared(op.get_bind(), context.config)
 
 
 def downgrade() -> None:
-    # The tables hold what people entered; whoever wants them gone drops them by hand.
+    # The tables hold what people entered; drop them by hand if need be.
     pass

@@ -1,4 +1,4 @@
-"""How far each source was read, in the source's own words.
+"""Cursors: how far each source was read, in a form that only the source understands.
 
 Revision: 0003
 Follows: 0002

@@ -1,8 +1,7 @@
 """One definition of `_sync_metadata`, whichever of its earlier ones a target has.
 
 The desktop sync's setup script made it without `records_synced`, which its engine then failed to write; the
-engine made it by itself without `created_at`. Columns that only one of them had are left for whoever reads
-them.
+engine made it by itself without `created_at`. Columns that only one of them had stay, for other readers.
 
 Revision: 0004
 Follows: 0003

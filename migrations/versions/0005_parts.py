@@ -1,4 +1,4 @@
-"""Entities that are read in parts: each part has steps, plans and a cursor of its own.
+"""Partitioned entities: each partition has steps, plans and a cursor of its own.
 
 Revision: 0005
 Follows: 0004
@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table, columns in KEYS.items():
-        # What is known of single parts means nothing to a program that knows only wholes.
+        # An older program reads whole entities only; rows of single partitions would mislead it.
         op.execute(f"DELETE FROM sync.{table} WHERE part <> ''")  # noqa: S608  ours
         _rekey(table, columns)
     for table in ("step", "plan", "cursor"):

@@ -14,12 +14,8 @@ from sync_pipeline.doctor.fix import FixReport, dry_run_bookkeeping, dry_run_mig
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.schema.adopt import differences
-from sync_pipeline.merge.schema.metadata import (
-    BOOK_SCHEMA,
-    bookkeeping,
-    bookkeeping_metadata,
-    metadata,
-)
+from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA, add_bookkeeping
+from sync_pipeline.merge.schema.metadata import bookkeeping_metadata, metadata
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.remedies import MIGRATE
@@ -85,7 +81,7 @@ def _target(settings: Settings) -> Iterator[Finding]:
         return
     engine = sa.create_engine(sqlalchemy_url(settings.target()), poolclass=sa.NullPool)
     meta = sa.MetaData()
-    bookkeeping(meta)
+    add_bookkeeping(meta)
     with engine.connect() as connection:
         notes = differences(connection, meta)
     remedy = "harmless unless values do not fit; a migration may change it"

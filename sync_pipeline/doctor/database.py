@@ -11,7 +11,8 @@ from sync_pipeline.doctor.checks import tables as table_checks
 from sync_pipeline.doctor.findings import EntityCheck, Finding, joined, listed
 from sync_pipeline.doctor.repair.table_repair import TableRepair
 from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name, bookkeeping
+from sync_pipeline.merge.schema.bookkeeping_tables import add_bookkeeping
+from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, base_name
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres import catalog
 from sync_pipeline.postgres.catalog import Table, TableName
@@ -114,7 +115,7 @@ def _base_types(check: EntityCheck, base: Table | None) -> Iterator[Finding]:
 def _bookkeeping(connection: Connection, public: str) -> Iterator[Finding]:
     """Bookkeeping tables that do not exist."""
     meta = sa.MetaData()
-    bookkeeping(meta, public=public)
+    add_bookkeeping(meta, public=public)
     names = [(t.schema or "public", t.name) for t in meta.sorted_tables]
     present = catalog.read(connection, names)
     for schema, name in (n for n in names if TableName(*n) not in present):

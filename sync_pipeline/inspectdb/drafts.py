@@ -11,7 +11,7 @@ from sync_pipeline.inspectdb.keys import Key, choose
 from sync_pipeline.inspectdb.names import entity_names
 from sync_pipeline.inspectdb.schema import Table
 from sync_pipeline.inspectdb.types import MappedColumn, mapped
-from sync_pipeline.merge.schema.metadata import bookkeeping
+from sync_pipeline.merge.schema.bookkeeping_tables import add_bookkeeping
 
 
 @dataclass(frozen=True)
@@ -57,5 +57,5 @@ def _draft(table: Table, name: str, ours: Iterable[str]) -> TableDraft:
 
 def _bookkeeping() -> set[str]:
     meta = sa.MetaData()
-    bookkeeping(meta)
+    add_bookkeeping(meta)
     return {f"{table.schema or 'public'}.{table.name}" for table in meta.tables.values()}

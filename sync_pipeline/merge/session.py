@@ -1,4 +1,4 @@
-"""The target's connection for one merge: advisory locks, retries, and coming back after an outage.
+"""The target's session for one merge: advisory locks, retries after contention, reconnection.
 
 The locks are taken before the first record is read and belong to the session, so two runs of one entity
 never interleave; they block nobody but another run of the same entity. Losing the connection loses the
@@ -39,19 +39,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
-"""Somebody else wrote the same rows at the same moment: plan again."""
+"""Another session wrote the same rows at the same time: plan again."""
 
-MOST_OUTAGES = 5  # in one merge; more means that the merge itself brings the server down
+MAX_OUTAGES = 5  # in one merge; more means that the merge itself brings the server down
 
 
 @dataclass(frozen=True)
 class Target:
-    """How to reach the target, and how patient to be with it.
+    """How to connect to the target, and its timeouts.
 
     Attributes:
         connect: opens a connection in autocommit; the argument is the application's name.
         lock_wait: how long to wait for another run of the same entity.
-        outage: how long the target may be away before the run fails.
+        outage: how long the target may be unreachable before the run fails.
         statement_timeout: for each statement of a merge.
         lock_timeout: for each lock on a row or table that an app holds.
         work_memory: of the merge's own transaction, as Postgres spells it.
@@ -66,7 +66,7 @@ class Target:
 
 
 class Session:
-    """A connection that holds the entities' locks and survives the target's absence."""
+    """A connection that holds the entities' locks and reconnects after an outage."""
 
     def __init__(self, target: Target, entities: Sequence[Entity], name: str) -> None:
         self._target = target
@@ -100,16 +100,16 @@ class Session:
             "statement_timeout": milliseconds(self._target.statement_timeout),
             "lock_timeout": milliseconds(self._target.lock_timeout),
             "work_mem": self._target.work_memory,
-            "idle_session_timeout": "0",  # between two pages a slow source takes the time it takes
+            "idle_session_timeout": "0",  # a slow source may leave the session idle between two pages
             "temp_buffers": "64MB",
-            # Rows that a policy hides would look deleted; Postgres refuses instead.
+            # Rows hidden by row-level security would look deleted; off, Postgres raises an error instead.
             "row_security": "off",
             "jit": "off",  # compiling the plan's expressions takes longer than running them
         }
         for name, value in settings.items():
             connection.execute("select set_config(%s, %s, false)", [name, value])
-        # A killed run's session ends, and its locks with it, even in the middle of a statement; where the
-        # server's system can tell.
+        # A killed run's session, and its locks, end in the middle of a statement too. Not every operating
+        # system of a server supports it.
         with suppress(errors.InvalidParameterValue):
             connection.execute("set client_connection_check_interval = '1s'")
 
@@ -117,17 +117,19 @@ class Session:
         """Reconnect and stage again when the connection is lost; any other error is raised as it is.
 
         Raises:
-            TargetUnavailable: it stayed away, or it was lost time and again.
+            TargetUnavailable: it stayed unreachable, or the connection was lost again and again.
         """
         if not self.connection.closed:
             raise error
         self._outages += 1
-        if self._outages > MOST_OUTAGES:
+        if self._outages > MAX_OUTAGES:
             raise TargetUnavailable(
                 f"{self._name}: the connection was lost {self._outages} times: {one_line(error)}."
                 " Nothing was written; the server's log says why."
             ) from error
-        log.warning("%s: the target went away (%s); reconnecting", self._name, one_line(error))
+        log.warning(
+            "%s: connection to the target lost (%s); reconnecting", self._name, one_line(error)
+        )
         for attempt in stamina.retry_context(
             on=(TargetUnavailable, psycopg.OperationalError),
             attempts=None,
@@ -136,7 +138,7 @@ class Session:
             wait_max=5.0,
         ):
             with attempt:
-                self.connection.close()  # or what is left of the attempt before would hold the locks
+                self.connection.close()  # a session left by the previous attempt would hold the locks
                 self.connection = self._open()
                 for stage in self.stages:
                     stage.restage(self.connection)
@@ -160,7 +162,7 @@ class Session:
         """Run work outside of a transaction, again when the connection is lost.
 
         Raises:
-            TargetUnavailable: it stayed away, a lock was not to be had, or a statement took too long.
+            TargetUnavailable: it stayed unreachable, a lock was not free, or a statement took too long.
         """
         while True:
             try:
@@ -169,7 +171,7 @@ class Session:
                 self.reconnect_stage(error)
 
     def reconnect_stage(self, error: psycopg.OperationalError) -> None:
-        """As `recover`, for work outside of the transaction, which nobody plans again."""
+        """As `reconnect`, for work outside of a transaction; names contention and timeouts in the error."""
         with self._explained():
             self.reconnect(error)
 
@@ -193,6 +195,7 @@ class Session:
             try:
                 with self.connection.transaction():
                     lock_tables(self.connection, self._entities)
+                    # A deferred constraint would fail at commit, where the error names no row.
                     self.connection.execute("set constraints all immediate")
                     if self.restaged:
                         self._refuse_moved_bases()
@@ -201,7 +204,7 @@ class Session:
                 self.reconnect(error)
 
     def _refuse_moved_bases(self) -> None:
-        """Without the lock another run may have come between; what was taken for unchanged may not be."""
+        """Fencing: the lock was lost with the connection, so another run may have moved the base."""
         for stage in self.stages:
             if plan.moved_bases(self.connection, stage.relations):
                 raise TargetUnavailable(
@@ -211,14 +214,14 @@ class Session:
 
 
 def atomically(connection: Connection, entities: Sequence[Entity], work: Callable[[], T]) -> T:
-    """Do something to these entities in one go: no sync comes between, and no local writer unseen.
+    """Run work on entities in one transaction, holding their locks.
 
-    The locks are taken before the snapshot, so that it holds what the last run wrote. A row that somebody
-    else has changed since the snapshot takes the work back, and it is done again on what is there now.
+    The locks are taken before the snapshot, so that it includes what the last run wrote. If another session
+    has changed a row since the snapshot, the transaction is rolled back and the work is run again.
 
     Raises:
-        EntityBusy: a run holds one of the entities, and did not let go within the session's lock timeout.
-        TargetUnavailable: others kept writing the same rows.
+        EntityBusy: a run held one of the locks for the session's whole lock timeout.
+        TargetUnavailable: other sessions kept writing the same rows.
         TargetRefused: the target refuses for a lasting reason, such as a constraint.
     """
     before = connection.isolation_level
@@ -249,10 +252,9 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
 
 
 def lock_tables(connection: Connection, entities: Sequence[Entity]) -> None:
-    """Keep other writers out of tables without a unique index on the key, until the transaction ends.
+    """Lock tables without a unique index on the key against other writers until the transaction ends.
 
-    To be called before the transaction has a snapshot, or what was committed while we waited for the lock
-    would not be seen.
+    Call before the transaction has a snapshot, which would miss what is committed while this waits.
     """
     tables = [Relations(e).target for e in entities if not e.unique_key]
     if tables:

@@ -154,7 +154,7 @@ def test_a_target_that_stays_away_fails_the_run_and_nothing_is_written(
 def test_a_merge_that_brings_its_own_session_down_gives_up(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MOST_OUTAGES", 2)
+    monkeypatch.setattr(session, "MAX_OUTAGES", 2)
     bench.run(
         "create function die() returns trigger language plpgsql as"
         " $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$"

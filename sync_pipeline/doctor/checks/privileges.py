@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
-from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, BOOK_SCHEMA
+from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA
+from sync_pipeline.merge.schema.metadata import BASE_SCHEMA
 from sync_pipeline.postgres import catalog
 from sync_pipeline.postgres.catalog import Table
 from sync_pipeline.postgres.connect import Connection

@@ -1,6 +1,6 @@
-"""Requests for partial resyncs: queued by apps, people and sensors, done by runs.
+"""Run requests: partial resyncs queued in `sync.request` by apps, people and sensors.
 
-A request stays until a run has done it. A failed run is tried again, a few times, under a new attempt.
+A request stays open until a run succeeds; a failed run is retried a few times.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sync_pipeline.postgres.connect import Connection
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Request:
 def queue(
     connection: Connection, system: str, entity: str, keys: Sequence[str], reason: str
 ) -> int:
-    """Ask for a partial resync.
+    """Queue a partial resync.
 
     Returns:
         The request's number.
@@ -44,10 +44,15 @@ def queue(
 
 
 def waiting(connection: Connection, limit: int) -> list[Request]:
-    """The oldest requests that no run has done yet."""
+    """The oldest open requests."""
     rows = connection.execute(
-        "select id, system, entity, keys, reason, force, attempts from sync.request"
-        " where finished_at is null order by requested_at, id limit %s",
+        """
+        select id, system, entity, keys, reason, force, attempts
+        from sync.request
+        where finished_at is null
+        order by requested_at, id
+        limit %s
+        """,
         [limit],
     )
     return [Request(*row) for row in rows]
@@ -61,13 +66,20 @@ def refuse(connection: Connection, request_id: int, why: str) -> None:
 
 
 def finish(connection: Connection, request_id: int, run_id: UUID, *, error: str | None) -> None:
-    """Close a request that a run has done, or let it be tried again after a failure, a few times.
+    """Close a request after its run; after a failure leave it open for a retry, up to `MAX_ATTEMPTS`.
 
-    The run that was already counted counts once, however often its end is reported.
+    A run counts as one attempt, however often its end is reported.
     """
     connection.execute(
-        "update sync.request set run_id = %(run)s, error = %(error)s, attempts = attempts + 1, finished_at ="
-        " case when %(error)s::text is null or attempts + 1 >= %(most)s then now() end"
-        " where id = %(id)s and finished_at is null and run_id is distinct from %(run)s",
-        {"id": request_id, "run": run_id, "error": error, "most": MOST_ATTEMPTS},
+        """
+        update sync.request set
+            run_id = %(run)s,
+            error = %(error)s,
+            attempts = attempts + 1,
+            finished_at = case
+                when %(error)s::text is null or attempts + 1 >= %(max)s then now()
+            end
+        where id = %(id)s and finished_at is null and run_id is distinct from %(run)s
+        """,
+        {"id": request_id, "run": run_id, "error": error, "max": MAX_ATTEMPTS},
     )

@@ -1,4 +1,4 @@
-"""Questions that checks ask of a synced table: dangling links, repeated keys, owners, the last run."""
+"""Queries of the asset checks: dangling links, repeated keys, owners, count reconciliation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Dangling:
 
 
 def dangling_links(connection: Connection, system: System, entity: Entity) -> list[Dangling]:
-    """Each link of an entity, with what it names that is not there."""
+    """Each link of an entity, with its values that name no parent."""
     return [_dangling(connection, system, entity, f, link) for f, link in entity.links]
 
 
@@ -54,18 +54,20 @@ def _dangling(
     ]
     rel = Relations(entity)
     each = sql.SQL("unnest(t.{})" if f.type.is_list else "(select t.{})").format(ident(f.column))
-    query = sql.SQL(
-        "with dangling as (select concat_ws(', ', {}) || ' → ' || v.value as example"
-        " from {} t, lateral {} as v(value)"
-        " where v.value is not null and v.value::text <> '' and {})"
-        " select (select count(*) from dangling), array(select example from dangling order by 1 limit 5)"
-    ).format(columns(entity.key, "t"), rel.target, each, AND.join([*exempt, missing]))
+    query = sql.SQL("""
+        with dangling as (
+            select concat_ws(', ', {}) || ' → ' || v.value as example
+            from {} t, lateral {} as v(value)
+            where v.value is not null and v.value::text <> '' and {}
+        )
+        select (select count(*) from dangling), array(select example from dangling order by 1 limit 5)
+    """).format(columns(entity.key, "t"), rel.target, each, AND.join([*exempt, missing]))
     row: Any = connection.execute(query).fetchone()
     return Dangling(f.column, link.parents, row[0], row[1])
 
 
 def repeated_keys(connection: Connection, entity: Entity) -> int:
-    """Keys that more than one row of the table carries; rows of others that lack a part of it have none."""
+    """Keys of more than one row; another owner's row with a null in such a key column has no key."""
     lacking = [f.column for f in entity.key_fields if f.null_means_other_owner]
     whole = AND.join(
         [sql.SQL("true"), *(sql.SQL("{} is not null").format(ident(c)) for c in lacking)]
@@ -86,7 +88,7 @@ def foreign_rows(connection: Connection, entity: Entity) -> int:
 
 
 def unmarked_rows(connection: Connection, entity: Entity) -> int:
-    """Rows that do not say whose they are."""
+    """Rows without an owner mark."""
     assert entity.owner
     query = sql.SQL("select count(*) from {} where coalesce(rtrim({}::text), '') = ''").format(
         Relations(entity).target, ident(entity.owner.column)
@@ -102,15 +104,15 @@ class Difference:
     What became of records that were not accepted is known from the last read of everything.
 
     Attributes:
-        at_source: records, when they were last counted; None where the source does not tell.
+        at_source: records, when they were last counted; None where the source reports no count.
         complete: whether that was in a read of everything.
         released: records that had been parked and were staged again beside the source's.
         duplicates: records that lost to another of the same key.
         held_back: records that were not accepted (parked, rejected, another owner's), while no other of
             their key has ever landed.
-        undelivered: accepted records that were not delivered, which did not prove them gone.
+        undelivered: accepted records that were not delivered, which did not prove them missing.
         known: records that the sync has accepted, and that the source still had when last looked for.
-        not_here: those of them without a row: deleted here, or another owner's that is gone.
+        not_here: those of them without a row: deleted here, or another owner's that was deleted.
         others: rows of other owners, of which the sync has accepted no record.
         ours_alone: rows of ours that the source does not have.
         repeats: further rows of a key that the table repeats.
@@ -132,7 +134,7 @@ class Difference:
 
     @property
     def rest(self) -> int:
-        """Records at the source that nothing else accounts for."""
+        """Records at the source that no other term explains."""
         if self.at_source is None:
             return 0
         accounted = self.duplicates + self.held_back - self.released - self.undelivered
@@ -140,11 +142,11 @@ class Difference:
 
     @property
     def unexplained(self) -> int:
-        """The same, where that is a finding; since a read of everything much may have happened there."""
+        """`rest` after a complete read; after a delta the source may have changed meanwhile."""
         return self.rest if self.complete else 0
 
     def table(self) -> list[tuple[str, int]]:
-        """The way from one count to the other, a line each; those that are seldom needed when they are."""
+        """The terms from one count to the other, a line each; rare ones only when not zero."""
         seldom = "unaccounted for"
         if not self.complete:
             seldom = "repeated, held back or gone since everything was last read"
@@ -169,19 +171,27 @@ class Difference:
 
 
 def difference(connection: Connection, entity: Entity) -> Difference:
-    """Account for the difference between the source's count and the table's."""
+    """Reconcile the source's count with the table's."""
     last = listings.last_counts(connection, entity)
     rel = Relations(entity)
-    query = sql.SQL(
-        "with rows as (select {ours} as ours, b.ctid is not null and b._missing_since is null as known"
-        " from {target} t left join {base} b on {same})"
-        " select (select count(*) from rows),"
-        " (select count(*) from {base} where _missing_since is null),"
-        " (select count(*) from {base} b where _missing_since is null"
-        " and not exists (select from {target} t where {same})),"
-        " (select count(*) from rows where not known and not ours),"
-        " (select count(*) from rows where not known and ours)"
-    ).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
+    query = sql.SQL("""
+        with rows as (
+            select {ours} as ours, b.ctid is not null and b._missing_since is null as known
+            from {target} t
+            left join {base} b on {same}
+        ),
+        accepted as (
+            select exists (select from {target} t where {same}) as on_target
+            from {base} b
+            where b._missing_since is null
+        )
+        select
+            (select count(*) from rows),
+            (select count(*) from accepted),
+            (select count(*) from accepted where not on_target),
+            (select count(*) from rows where not known and not ours),
+            (select count(*) from rows where not known and ours)
+    """).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
     counted: Any = connection.execute(query).fetchone()
     on_target, known, not_here, others, ours_alone = counted
     return Difference(

@@ -1,8 +1,8 @@
 """Take a run back: only fields that still hold what that run wrote; the rest is reported, not touched.
 
-To the merge an undone value is a local edit: the base still holds what the source delivered, so the next
-sync leaves it alone until the source changes again, and `force` re-asserts it. Undoing is a run of its
-own with before-images of its own, so it can be undone too.
+The base still holds what the source delivered, so an undone value is a local edit to the merge: the next
+sync keeps it until the source changes again, and `force` re-asserts the source. An undo is a run with
+before-images of its own, so it can be undone too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def undo(
         connection: in autocommit.
         system: whose entities are looked at.
         run_id: the run to take back.
-        undo_id: names the undoing.
+        undo_id: names the undo, which is a run too.
 
     Returns:
         What was done, by entity; entities that the run did not write are left out.
@@ -92,7 +92,7 @@ def undo(
 def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:
     connection.execute(_gather(), names)
     result = Undone()
-    # Rows first: of one that was put back in part and then deleted, the part comes after the row.
+    # Insert first: a row may have been updated and then deleted by the run, and its fields come after it.
     result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
     result.restored = connection.execute(_restore(rel), names).rowcount
     result.deleted = connection.execute(_delete(rel), names).rowcount
@@ -104,22 +104,25 @@ def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any
 
 
 def _gather() -> sql.SQL:
-    """The run's images of each row as one: of several writes to a field, before the first, after the last."""
-    return sql.SQL(
-        "create temporary table image on commit drop as select x.key, max(x.action) as action,"
-        " jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,"
-        " jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after"
-        " from sync.change x, jsonb_object_keys(x.before) as f(name)"
-        " where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s"
-        " group by x.key, x.action = 'delete'"
-    )
+    """Fold the run's images of each row into one: `before` its first write, `after` its last."""
+    return sql.SQL("""
+        create temporary table image on commit drop as
+        select x.key,
+            max(x.action) as action,
+            -- Of a name that is repeated, jsonb keeps the last value.
+            jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,
+            jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after
+        from sync.change x, jsonb_object_keys(x.before) as f(name)
+        where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+        group by x.key, x.action = 'delete'
+    """)
 
 
 def _restorable(column: str) -> sql.Composed:
     """Whether a field was written by the run and still holds what it wrote."""
-    return sql.SQL(
-        "coalesce(x.before ? {name} and coalesce(to_jsonb(t.{column}), 'null') = x.after -> {name}, false)"
-    ).format(name=sql.Literal(column), column=ident(column))
+    return sql.SQL("""
+        coalesce(x.before ? {name} and coalesce(to_jsonb(t.{column}), 'null') = x.after -> {name}, false)
+    """).format(name=sql.Literal(column), column=ident(column))
 
 
 def _written(rel: Relations) -> tuple[str, ...]:
@@ -136,18 +139,29 @@ def _restore(rel: Relations) -> sql.Composed:
         for c in _written(rel)
     )
     any_field = sql.SQL(" or ").join(_restorable(c) for c in _written(rel))
-    return sql.SQL(
-        "with todo as materialized (select x.key, x.before, x.after, {taken} as fields from pg_temp.image x"
-        " join {target} t on x.key = {key} where x.action <> 'delete'"
-        " and ({ours} or x.key = %(accepted)s::jsonb) and {alone} and ({any_field})),"
-        " written as (update {target} t set {sets} from todo x,"
-        " jsonb_populate_record(null::{target}, x.before) was where x.key = {key})"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select %(undo)s, %(system)s, %(entity)s, key, 'update',"
-        " (select jsonb_object_agg(n, after -> n) from unnest(fields) n),"
-        " (select jsonb_object_agg(n, before -> n) from unnest(fields) n) from todo"
-    ).format(
-        taken=_taken(rel),
+    return sql.SQL("""
+        with restorable as materialized (
+            select x.key, x.before, x.after, {fields} as fields
+            from pg_temp.image x
+            join {target} t on x.key = {key}
+            where x.action <> 'delete'
+                -- Another owner's row only where a person let the run write it.
+                and ({ours} or x.key = %(accepted)s::jsonb)
+                and {alone}
+                and ({any_field})
+        ),
+        written as (
+            update {target} t set {sets}
+            from restorable x, jsonb_populate_record(null::{target}, x.before) was
+            where x.key = {key}
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select %(undo)s, %(system)s, %(entity)s, key, 'update',
+            (select jsonb_object_agg(n, after -> n) from unnest(fields) n),
+            (select jsonb_object_agg(n, before -> n) from unnest(fields) n)
+        from restorable
+    """).format(
+        fields=_restorable_names(rel),
         target=rel.target,
         key=rel.key_json("t"),
         ours=rel.ours("t"),
@@ -157,8 +171,8 @@ def _restore(rel: Relations) -> sql.Composed:
     )
 
 
-def _taken(rel: Relations) -> sql.Composed:
-    """Names of the fields of a row that can be put back."""
+def _restorable_names(rel: Relations) -> sql.Composed:
+    """The array of the columns of a row that can be restored."""
     return sql.SQL("array_remove(array[{}], null)").format(
         listed(
             sql.SQL("case when {} then {} end").format(_restorable(c), sql.Literal(c))
@@ -168,20 +182,29 @@ def _taken(rel: Relations) -> sql.Composed:
 
 
 def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
+    """Insert rows that the run deleted, every column as it was."""
     rows = connection.execute(
-        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
-        " and attgenerated = '' order by attnum",
+        """
+        select attname
+        from pg_attribute
+        where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+        order by attnum
+        """,
         [rel.target.as_string(connection)],
     )
     names = [name for (name,) in rows]
-    return sql.SQL(
-        "with back as (insert into {target} as t ({names}) overriding system value"
-        " select {values} from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was"
-        " where x.action = 'delete' and not exists (select from {target} t where x.key = {key})"
-        " returning {key} as key, to_jsonb(t.*) as image)"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image from back"
-    ).format(
+    return sql.SQL("""
+        with inserted as (
+            insert into {target} as t ({names}) overriding system value
+            select {values}
+            from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was
+            where x.action = 'delete' and not exists (select from {target} t where x.key = {key})
+            returning {key} as key, to_jsonb(t.*) as image
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image
+        from inserted
+    """).format(
         target=rel.target,
         names=columns(names),
         values=columns(names, "was"),
@@ -191,41 +214,69 @@ def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
 
 def _delete(rel: Relations) -> sql.Composed:
     """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
-    return sql.SQL(
-        "with gone as (delete from {target} t using {base} b where {same} and b._inserted_by = %(run)s"
-        " and b._run = %(run)s and {ours} and {alone} and {untouched}"
-        " returning {key} as key, to_jsonb(t.*) as image),"
-        " again as (delete from {target} t using sync.change x where x.run_id = %(run)s"
-        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert' and x.key = {key}"
-        " and {ours} and {alone} and to_jsonb(t.*) = x.after returning {key} as key, to_jsonb(t.*) as image)"
-        " insert into sync.change (run_id, system, entity, key, action, before, after)"
-        " select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'"
-        " from (select * from gone union all select * from again) x"
-    ).format(
+    return sql.SQL("""
+        -- A merge's inserts are known by the base; they have no image.
+        with merged as (
+            delete from {target} t
+            using {base} b
+            where {same}
+                and b._inserted_by = %(run)s and b._run = %(run)s
+                and {ours} and {alone} and {unedited}
+            returning {key} as key, to_jsonb(t.*) as image
+        ),
+        -- Those of an undo or a resolution have one.
+        reinserted as (
+            delete from {target} t
+            using sync.change x
+            where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+                and x.action = 'insert' and x.key = {key}
+                and {ours} and {alone} and to_jsonb(t.*) = x.after
+            returning {key} as key, to_jsonb(t.*) as image
+        )
+        insert into sync.change (run_id, system, entity, key, action, before, after)
+        select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'
+        from (select * from merged union all select * from reinserted) x
+    """).format(
         target=rel.target,
         base=rel.base,
         same=rel.same_key("t", "b"),
         ours=rel.ours("t"),
         alone=rel.alone,
-        untouched=is_unedited(rel),
+        unedited=is_unedited(rel),
         key=rel.key_json("t"),
     )
 
 
 def _kept(rel: Relations) -> sql.Composed:
     """Rows that still differ from how they were before the run, with what stands in the way."""
-    return sql.SQL(
-        "select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))"
-        " from pg_temp.image x join {target} t on x.key = {key}, jsonb_object_keys(x.before) f(name)"
-        " where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name"
-        " group by x.key"
-        " union all select format('%%s: was inserted and has been edited since', {key})"
-        " from {target} t join {base} b on {same} where b._inserted_by = %(run)s"
-        " union all select format('%%s: was inserted and has been edited since', x.key)"
-        " from sync.change x join {target} t on x.key = {key} where x.run_id = %(run)s"
-        " and x.system = %(system)s and x.entity = %(entity)s and x.action = 'insert'"
-        " union all select format('%%s: was deleted and is there again', x.key)"
-        " from pg_temp.image x join {target} t on x.key = {key} where x.action = 'delete'"
-        " and not exists (select from sync.change c where c.run_id = %(undo)s and c.system = %(system)s"
-        " and c.entity = %(entity)s and c.action = 'insert' and c.key = x.key)"
-    ).format(target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b"))
+    return sql.SQL("""
+        select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))
+        from pg_temp.image x
+        join {target} t on x.key = {key},
+        jsonb_object_keys(x.before) f(name)
+        where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name
+        group by x.key
+        union all
+        select format('%%s: was inserted and has been edited since', {key})
+        from {target} t
+        join {base} b on {same}
+        where b._inserted_by = %(run)s
+        union all
+        select format('%%s: was inserted and has been edited since', x.key)
+        from sync.change x
+        join {target} t on x.key = {key}
+        where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+            and x.action = 'insert'
+        union all
+        select format('%%s: was deleted and is there again', x.key)
+        from pg_temp.image x
+        join {target} t on x.key = {key}
+        where x.action = 'delete'
+            and not exists (
+                select from sync.change c
+                where c.run_id = %(undo)s and c.system = %(system)s and c.entity = %(entity)s
+                    and c.action = 'insert' and c.key = x.key
+            )
+    """).format(
+        target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b")
+    )

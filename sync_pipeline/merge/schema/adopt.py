@@ -1,7 +1,7 @@
-"""Bring a target to what the entities need, whatever it holds already.
+"""Adopt a target: create the tables, columns and indexes that the entities need and it lacks.
 
-Production has the tables long before us. What is missing is created: tables, columns, unique indexes as
-far as the data allows. Nothing else is changed; what differs is said. Running it again changes nothing.
+Production tables are older than this project. Unique indexes are created where the data allows them; other
+differences are reported and left. Running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, unique_name
 
 @dataclass(frozen=True)
 class MigrationNote:
-    """One thing that adopting a target did, or that it left to people.
+    """One thing that a migration did to a table, or left to people.
 
     Attributes:
         kind: `created` something, `differs` from the model and was left, `refused` by the data; and of
@@ -45,7 +45,7 @@ def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
     """
     notes: list[MigrationNote] = []
     for schema in sorted({t.schema for t in meta.sorted_tables if t.schema}):
-        # Asked first: IF NOT EXISTS wants the permission to create even where there is nothing to do.
+        # IF NOT EXISTS requires the permission to create even where the schema exists.
         if not sa.inspect(connection).has_schema(schema):
             connection.execute(sa.schema.CreateSchema(schema))
     for table in meta.sorted_tables:
@@ -108,10 +108,10 @@ def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -
     nullable._set_parent(sa.Table(table.name, sa.MetaData()), all_names={}, allow_replacements=True)  # noqa: SLF001
     ddl = CreateColumn(nullable).compile(dialect=connection.dialect)
     alter = f"alter table {_quoted(connection, table)} add column {ddl}"
-    # A colon in a name is no parameter.
+    # A colon in a name is not a parameter.
     connection.execute(sa.text(alter.replace(":", r"\:")))
     if table.schema == BASE_SCHEMA:
-        # What the source delivered for it in the past is not known; null would look like "was empty".
+        # What the source delivered for it before is unknown; a null would read as "was empty".
         unknown = sa.func.array_append(table.c["_unknown"], column.name)
         connection.execute(table.update().values(_unknown=unknown))
     return MigrationNote("created", table.fullname, f"column {column.name}")
@@ -121,10 +121,10 @@ def _differences(
     connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
 ) -> Iterator[MigrationNote]:
     found = _spelled(connection, present["type"])
-    wanted = _spelled(connection, column.type)
-    if found != wanted:
+    declared = _spelled(connection, column.type)
+    if found != declared:
         yield MigrationNote(
-            "differs", table.fullname, f"column {column.name} is {found}, declared as {wanted}"
+            "differs", table.fullname, f"column {column.name} is {found}, declared as {declared}"
         )
     if not column.nullable and present["nullable"]:
         yield MigrationNote(
@@ -140,17 +140,17 @@ def _spelled(connection: sa.Connection, kind: sa.types.TypeEngine) -> str:
 def _retype(
     connection: sa.Connection, table: sa.Table, column: sa.Column, present: ReflectedColumn
 ) -> Iterator[MigrationNote]:
-    """Bases are ours: their columns follow the fields, with their values or without."""
-    wanted = column.type.compile(connection.dialect)
-    if present["type"].compile(connection.dialect) == wanted:
+    """Change a base column to its field's type; values that do not convert are dropped and unknown."""
+    declared = column.type.compile(connection.dialect)
+    if present["type"].compile(connection.dialect) == declared:
         return
     name = connection.dialect.identifier_preparer.quote(column.name)
     alter = f"alter table {_quoted(connection, table)}"
     try:
         with connection.begin_nested():
-            change = f"{alter} alter column {name} type {wanted} using {name}::{wanted}"
+            change = f"{alter} alter column {name} type {declared} using {name}::{declared}"
             connection.execute(sa.text(change))
-        yield MigrationNote("created", table.fullname, f"column {column.name} as {wanted}")
+        yield MigrationNote("created", table.fullname, f"column {column.name} as {declared}")
     except DBAPIError:
         if column.name in table.primary_key.columns:
             raise
@@ -159,7 +159,7 @@ def _retype(
 
 
 def _key_index(table: sa.Table) -> Iterator[sa.Index]:
-    """An existing table may lack its primary key; a unique index does as well."""
+    """The unique index that stands for a primary key, which an existing table may lack."""
     columns = list(table.primary_key.columns)
     if columns and table.autoincrement_column is None:
         names = [c.name for c in columns]
@@ -172,7 +172,7 @@ def _add_index(
 ) -> Iterator[MigrationNote]:
     names = [c.name for c in index.columns]
     if index.dialect_options["postgresql"]["where"] is not None:
-        # A partial index is only ever a bookkeeping table's own; its migration has made it.
+        # Only bookkeeping tables declare partial indexes; their migration creates them.
         return
     if _has_index(connection, table, set(names), unique=bool(index.unique)):
         return
@@ -188,7 +188,7 @@ def _add_index(
             )
             return
     if connection.scalar(sa.select(sa.func.to_regclass(_qualified(connection, table, index.name)))):
-        # The name is taken, by an index that does not do.
+        # Another index has the name.
         index.name = quoted_name(f"{index.name}"[:58] + "_sync", quote=None)
     connection.execute(CreateIndex(index))
     yield MigrationNote("created", table.fullname, f"index {index.name}")
@@ -200,10 +200,18 @@ def _has_index(
     """Whether a valid, total index on exactly these columns exists, under whatever name."""
     rows = connection.execute(
         sa.text(
-            "select array(select a.attname::text from unnest(i.indkey) k join pg_attribute a"
-            " on a.attrelid = i.indrelid and a.attnum = k) from pg_index i"
-            " where i.indrelid = to_regclass(:table) and i.indisvalid and i.indpred is null"
-            " and i.indexprs is null and i.indnkeyatts = i.indnatts and (i.indisunique or not :unique)"
+            """
+            select array(
+                select a.attname::text
+                from unnest(i.indkey) k
+                join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k
+            )
+            from pg_index i
+            where i.indrelid = to_regclass(:table)
+                and i.indisvalid and i.indpred is null and i.indexprs is null
+                and i.indnkeyatts = i.indnatts
+                and (i.indisunique or not :unique)
+            """
         ),
         {"table": _quoted(connection, table), "unique": unique},
     )
@@ -213,7 +221,7 @@ def _has_index(
 def _repeated(
     connection: sa.Connection, table: sa.Table, names: list[str], *, nulls: bool
 ) -> str | None:
-    """What keeps a unique index from being created, with examples; whether nulls count as equal."""
+    """Repeated keys that prevent a unique index, with examples; None when there are none."""
     columns = [table.c[name] for name in names]
     filled = [] if nulls else [c.is_not(None) for c in columns]
     query = (
@@ -227,5 +235,5 @@ def _repeated(
         return None
     total = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     examples = "; ".join(f"{', '.join(map(str, row[:-1]))} ({row[-1]} times)" for row in rows)
-    said = "1 key is" if total == 1 else f"{total} keys are"
-    return f"{said} repeated, such as {examples}"
+    keys = "1 key is" if total == 1 else f"{total} keys are"
+    return f"{keys} repeated, such as {examples}"

@@ -1,4 +1,8 @@
-"""Migrate a target: Alembic to head, then whatever the entities declare beyond it, in one transaction."""
+"""Migrate a target: Alembic to head, then what the entities declare beyond it, in one transaction.
+
+Migrations import `adopt_declared` and `add_notes` from here. They are run on old databases for years:
+keep the names and what they do, whatever else moves.
+"""
 
 from __future__ import annotations
 
@@ -71,11 +75,11 @@ def bring_to_head(
 
 
 def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[MigrationNote]:
-    """Create the bookkeeping in a database whose other tables belong to another program.
+    """Create base and bookkeeping tables in a database whose tables belong to another program.
 
     Args:
         dsn: libpq URI of the database.
-        meta: tables of the bookkeeping, from `metadata.bookkeeping_metadata`.
+        meta: as `metadata.bookkeeping_metadata` builds it.
         variable: the environment variable that the DSN came from, for messages.
 
     Returns:
@@ -93,6 +97,13 @@ def config(connection: sa.Connection | None = None) -> Config:
     settings.set_main_option("script_location", str(PROJECT / "migrations").replace("%", "%%"))
     settings.attributes["connection"] = connection
     return settings
+
+
+def adopt_declared(connection: sa.Connection, settings: Config) -> None:
+    """Called by a migration: create what the entities of today declare and the database lacks."""
+    found = adopt(connection, settings.attributes["metadata"])
+    # What differs or is refused is found again at the end, unless a later migration has fixed it.
+    add_notes(settings, [note for note in found if note.kind == "created"])
 
 
 def add_notes(settings: Config, notes: Iterable[MigrationNote]) -> None:

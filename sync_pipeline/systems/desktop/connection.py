@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sync_pipeline.merge.schema.metadata import BOOK_SCHEMA
+from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA
 from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.desktop.settings import SOURCE

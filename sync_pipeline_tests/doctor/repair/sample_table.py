@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from psycopg.rows import dict_row
 
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
-from sync_pipeline.merge.schema.metadata import bookkeeping
+from sync_pipeline.merge.schema.bookkeeping_tables import add_bookkeeping
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 
 LOG = ("sync.repair", "sync.removed_row", "sync.changed_row")
@@ -52,7 +52,7 @@ insert into loan values (1, 1, 'Ayo'), (2, 2, 'Bee'), (3, 3, 'Cid'), (4, 4, 'Dov
 def shelf(dsn: str, *statements: LiteralString) -> Iterator[psycopg.Connection[Any]]:
     """A session on a database with the log of repairs and these tables."""
     meta = sa.MetaData()
-    bookkeeping(meta)
+    add_bookkeeping(meta)
     engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     with engine.begin() as made:
         made.execute(sa.schema.CreateSchema("sync"))
