@@ -39,6 +39,13 @@ def _login(value: Any) -> str | None:
 
 login = Type("text", _login)
 
+STAMPS = (
+    Stamp("last_synced_at", timestamptz, default="now()"),
+    Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
+    Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+)
+HEAD = (Serial(), Field("bubble_id", text, "_id"), *STAMPS)  # what most tables begin with
+
 AGENT = Entity(
     name="agent",
     source="agent",
@@ -47,11 +54,7 @@ AGENT = Entity(
     modified="modified_date",
     absent="cleared",
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("modified_date", moment, "Modified Date"),
         Field("linked_user_login", text, "Linked User Login", link=Link("user", deferred=True)),
         Field("name", text, "Name", personal=True),
@@ -86,9 +89,7 @@ CUSTOMER = Entity(
     columns=(
         Serial(),
         Field("customer_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *STAMPS,
         Field("name", text, "Name", personal=True),
         Field("phone", text, ("Whatsapp", "Contact"), personal=True),
         Local("email", text),
@@ -119,11 +120,7 @@ USER = Entity(
     modified="modified_date",
     absent="cleared",
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("check_in_report_today", text, "check in report today"),
         Field("dealership", text, "Dealership"),
         Field("created_date", moment, "Created Date"),
@@ -146,11 +143,7 @@ INVOICE = Entity(
     modified="modified_date",
     absent="cleared",
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("visit", integer, "visit"),
         Field("eligible_amount_description", text, "Eligible Amount Description"),
         Field(
@@ -280,11 +273,7 @@ PAYMENT = Entity(
     modified="modified_date",
     absent="cleared",
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("payment_method", text, "Payment Method"),
         Field("modified_date", moment, "Modified Date"),
         Field("amount", numeric, "Amount"),
@@ -353,11 +342,7 @@ INVOICE_ITEM = Entity(
     modified="modified_date",
     absent="cleared",
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("description", text, "DESCRIPTION"),
         Field("modified_date", moment, "Modified Date"),
         Field("qty", numeric, "QTY"),
@@ -386,11 +371,7 @@ SEDA_REGISTRATION = Entity(
     # No column says so, but a registration is judged by what its invoice has been paid: see SEDA checkpoints.
     after=("payment", "submitted_payment", "invoice_item"),
     columns=(
-        Serial(),
-        Field("bubble_id", text, "_id"),
-        Stamp("last_synced_at", timestamptz, default="now()"),
-        Stamp("created_at", timestamptz, "created_date", insert_only=True, default="now()"),
-        Stamp("updated_at", timestamptz, "modified_date", default="now()"),
+        *HEAD,
         Field("reg_status", text, "Reg Status"),
         Field("created_by", text, "Created By", link=Link("user", exempt=ADMIN)),
         Field("drawing_system_submitted", boolean, "Drawing (SYSTEM) Submitted"),

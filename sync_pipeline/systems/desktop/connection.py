@@ -1,4 +1,4 @@
-"""A session on the desktop database for those who merge into it, or read the account that is kept there."""
+"""Sessions on the desktop database, for merging into it and for reading its bookkeeping."""
 
 from __future__ import annotations
 

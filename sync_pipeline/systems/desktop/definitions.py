@@ -1,7 +1,7 @@
 """The desktop system, wired: forward on the hour, back on the half hour, everything both ways at night.
 
 The graph has no cycle although the data goes round: the desktop's tables as they are read are external
-assets, and what the way back makes of them are assets of their own.
+assets, and what the reverse sync makes of them are assets of their own.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ database declares as a foreign key; where it declares none, up to two thirds of 
 row loads and the check of the links tells.
 
 Rows with `source` D or null belong to the desktop, those with M to the mobile users. The desktop holds
-copies of mobile rows, which the way back has put there; its own `source` column tells them apart.
+copies of mobile rows, which the reverse sync has put there; its own `source` column tells them apart.
 """
 
 from __future__ import annotations

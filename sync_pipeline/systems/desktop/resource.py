@@ -1,4 +1,4 @@
-"""The desktop database as a target: where the way back is merged."""
+"""The desktop database as the target of the reverse sync."""
 
 from __future__ import annotations
 

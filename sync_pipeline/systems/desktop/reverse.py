@@ -1,4 +1,4 @@
-"""The way back: the same fifteen tables with the roles exchanged, made from their declarations.
+"""The reverse sync: the same fifteen tables, source and target exchanged, derived from their declarations.
 
 The mobile database is the source and the desktop's tables are the target, under their own names. Only
 columns that the desktop has are mapped, because only those are mapped on the way there. The desktop's
@@ -21,8 +21,8 @@ ONLY = ("source", ("M",))
 """Of the mobile database's rows, those that mobile users own."""
 
 
-def backwards(entity: Entity) -> Entity:
-    """The entity on its way back, from the mobile table into the desktop's."""
+def reversed_entity(entity: Entity) -> Entity:
+    """The reverse of an entity: from the mobile table into the desktop's."""
     names = {f.column: f.sources[0] for f in entity.fields if f.sources}
     fields = [f for f in entity.fields if f.sources]
     return Entity(
@@ -34,18 +34,18 @@ def backwards(entity: Entity) -> Entity:
         description=f"{entity.description} The rows that mobile users own, on the desktop.",
         owner=OWNER,
         unique_key=False,
-        columns=(*(_backwards(f, names[f.column]) for f in fields), Local("source", char(1))),
+        columns=(*(_reversed_field(f, names[f.column]) for f in fields), Local("source", char(1))),
         where=entity.where,
     )
 
 
-def _backwards(f: Field, column: str) -> Field:
+def _reversed_field(f: Field, column: str) -> Field:
     # The desktop declares no foreign keys, so no row has to wait there.
-    link = f.link and dataclasses.replace(f.link, required=False, match=_there(f.link))
+    link = f.link and dataclasses.replace(f.link, required=False, match=_desktop_columns(f.link))
     return dataclasses.replace(f, column=column, source=f.column, link=link, default=None)
 
 
-def _there(link: Link) -> tuple[str, ...]:
+def _desktop_columns(link: Link) -> tuple[str, ...]:
     """The columns that a link matches, under the names that the desktop has for them."""
     [parent] = link.parents
     return tuple(DESKTOP[parent].field(column).sources[0] for column in link.match)
@@ -54,5 +54,5 @@ def _there(link: Link) -> tuple[str, ...]:
 REVERSE = System(
     name="desktop_reverse",
     key_prefix=("desktop", "reverse"),
-    entities=tuple(backwards(e) for e in DESKTOP.entities),
+    entities=tuple(reversed_entity(e) for e in DESKTOP.entities),
 )
