@@ -1,4 +1,4 @@
-"""Any Postgres database declared as entities, from its catalog, for people to complete."""
+"""Declarations of entities from the catalog of any Postgres database, for people to complete."""
 
 from sync_pipeline.inspectdb.inspect import Inspected, inspect
 

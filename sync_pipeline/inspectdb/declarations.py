@@ -1,19 +1,22 @@
-"""What was decided about a schema: plain data, for the Python text and for JSON alike."""
+"""Declarations of tables as plain data, for the Python text and for JSON, and their drafts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sync_pipeline.inspectdb.formatting import visible
+from sync_pipeline.inspectdb.types import MappedColumn
+from sync_pipeline.postgres.catalog import Table
 
 
 @dataclass(frozen=True)
-class Mark:
+class Question:
     """Something about a table that people decide.
 
     Attributes:
-        text: in words.
-        code: what one would write, where that is known.
+        text: the question.
+        code: what the declaration would contain, where that is known.
     """
 
     text: str
@@ -27,9 +30,9 @@ class FieldDeclaration:
     Attributes:
         column: its name, here and at the source.
         type: as Python writes it: `numeric(10, 2)`; empty where the column cannot be declared.
-        note: what people wrote about it.
+        note: its comment in the database.
         nulls_not_distinct: whether it is part of the key and may be null.
-        marks: what people decide, in words.
+        marks: questions that people decide.
     """
 
     column: str
@@ -41,7 +44,7 @@ class FieldDeclaration:
 
 @dataclass(frozen=True)
 class LinkDeclaration:
-    """A column that points at another entity.
+    """A column that references another entity.
 
     Attributes:
         column: here.
@@ -66,14 +69,14 @@ class TableDeclaration:
         name: of the entity.
         schema: of the table.
         table: its name.
-        source: how the source is asked for it.
-        description: what people wrote about it.
+        source: its name in the source's SQL.
+        description: its comment in the database.
         declarable: whether it can be declared at all.
-        key: empty where nothing tells its rows apart; then it is no entity yet.
-        after: entities that come first, although no single column points at them.
+        key: empty where no columns identify a row; then it is no entity yet.
+        after: entities that come first, referenced by several columns together.
         fields: its columns, in the table's order.
         links: in the order of the columns.
-        marks: what people decide about the table itself.
+        marks: questions about the table itself.
     """
 
     name: str
@@ -86,7 +89,7 @@ class TableDeclaration:
     after: tuple[str, ...]
     fields: tuple[FieldDeclaration, ...]
     links: tuple[LinkDeclaration, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[Question, ...]
 
     @property
     def is_entity(self) -> bool:
@@ -100,3 +103,44 @@ class TableDeclaration:
         if self.declarable:
             lines += (f"{self.table}.{f.column}: {mark}" for f in self.fields for mark in f.marks)
         return list(map(visible, lines))
+
+
+@dataclass(frozen=True)
+class Key:
+    """The key of a table.
+
+    Attributes:
+        columns: the key; empty where no columns identify a row.
+        nulls_not_distinct: those of them that may be null.
+        alternative: another key that would serve, where the chosen one is only a number.
+        problem: why there is no key, for a message.
+    """
+
+    columns: tuple[str, ...] = ()
+    nulls_not_distinct: tuple[str, ...] = ()
+    alternative: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class TableDraft:
+    """A table before its links.
+
+    Attributes:
+        table: as the catalog describes it.
+        name: of the entity.
+        columns: by name.
+        key: its key.
+        problem: why it cannot be declared at all; mostly empty.
+    """
+
+    table: Table
+    name: str
+    columns: Mapping[str, MappedColumn]
+    key: Key
+    problem: str
+
+    @property
+    def is_entity(self) -> bool:
+        """Whether others can point at it."""
+        return not self.problem and bool(self.key.columns)

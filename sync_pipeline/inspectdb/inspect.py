@@ -5,25 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sync_pipeline.inspectdb import schema_catalog
+from sync_pipeline.errors import SourceRefused
 from sync_pipeline.inspectdb.declarations import TableDeclaration
-from sync_pipeline.inspectdb.declare import decide
+from sync_pipeline.inspectdb.declare import declare
+from sync_pipeline.inspectdb.formatting import visible
 from sync_pipeline.inspectdb.names import SYSTEM_LENGTH, safe
 from sync_pipeline.inspectdb.render import source
+from sync_pipeline.postgres import catalog
+from sync_pipeline.postgres.catalog import Table
 from sync_pipeline.postgres.connect import Connection
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What the tables of a schema come to.
+    """The tables of a schema as declarations.
 
     Attributes:
         system: the system's name.
         database: the database's name.
         schema: the schema's.
-        source: a Python module that declares the system; what is not decided stands in comments.
-        undecided: what people decide, a line each, beginning with the table and its column.
-        tables: what `source` says, as data, parents before children.
+        source: a Python module that declares the system; open questions stand in comments.
+        undecided: questions that people decide, a line each, beginning with the table and its column.
+        tables: the same as data, parents before children.
     """
 
     system: str
@@ -34,8 +37,11 @@ class Inspected:
     tables: tuple[TableDeclaration, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """What JSON can hold."""
-        return asdict(self)
+        """The same for JSON, under the keys that programs read."""
+        tables = [asdict(table) for table in self.tables]
+        for field in (field for table in tables for field in table["fields"]):
+            field["null_counts"] = field.pop("nulls_not_distinct")
+        return asdict(self) | {"tables": tables}
 
 
 def inspect(
@@ -54,14 +60,34 @@ def inspect(
         SourceRefused: the schema has no tables, or does not exist.
     """
     database = connection.info.dbname
-    tables = schema_catalog.read(connection, schema)
+    tables = _tables(connection, schema)
     name = safe(system or database, longest=SYSTEM_LENGTH, kind="database")
-    decided = decide(tables, name)
+    declared = declare(tables, name)
     return Inspected(
         system=name,
         database=database,
         schema=schema,
-        source=source(decided, system=name, database=database, schema=schema),
-        undecided=[line for table in decided for line in table.undecided],
-        tables=decided,
+        source=source(declared, system=name, database=database, schema=schema),
+        undecided=[line for table in declared for line in table.undecided],
+        tables=declared,
     )
+
+
+def _tables(connection: Connection, schema: str) -> tuple[Table, ...]:
+    """The tables of a schema, by name, all as they are at one moment."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        # The spelling of names and types depends on these.
+        connection.execute("set local search_path = public")
+        connection.execute("set local quote_all_identifiers = off")
+        names = catalog.tables_in(connection, schema)
+        if not names:
+            raise SourceRefused(_no_tables(connection, schema))
+        return tuple(catalog.read(connection, names).values())
+
+
+def _no_tables(connection: Connection, schema: str) -> str:
+    others = ", ".join(catalog.schemas_with_tables(connection))
+    database = connection.info.dbname
+    choice = f"Schemas with tables: {visible(others)}" if others else "Nor has any other schema"
+    return f"Schema {schema!r} of database {database!r} has no tables. {choice}."

@@ -1,4 +1,4 @@
-"""Links from foreign keys: which columns point at which entity, and which of them would close a cycle."""
+"""Links from foreign keys, and which of them are deferred because they would close a cycle."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sync_pipeline.inspectdb.declarations import LinkDeclaration, Mark
-from sync_pipeline.inspectdb.drafts import TableDraft
+from sync_pipeline.inspectdb.declarations import LinkDeclaration, Question, TableDraft
 from sync_pipeline.inspectdb.ordering import Edge, to_defer
-from sync_pipeline.inspectdb.schema import ForeignKey
+from sync_pipeline.postgres.catalog import ForeignKey
 
 # The fewest are deferred, and of as few those that are no links, then those that a row can do without.
 _NO_LINK, _OPTIONAL, _REQUIRED = 1000, 1001, 1002
 
 
 @dataclass(frozen=True)
-class _Pointer:
+class _Reference:
     """A foreign key between two entities, or of a table that is none yet to one.
 
     Attributes:
-        column: the one that points; empty where several do.
+        column: the referencing one; empty where several do.
         required: whether the source never holds a row without its parent.
     """
 
@@ -32,7 +31,7 @@ class _Pointer:
 
     @property
     def weight(self) -> int:
-        """What it costs to defer it."""
+        """The cost of deferring it."""
         if not self.column:
             return _NO_LINK
         return _REQUIRED if self.required else _OPTIONAL
@@ -40,33 +39,33 @@ class _Pointer:
 
 @dataclass
 class Links:
-    """What the foreign keys of a table come to.
+    """What the foreign keys of a table are declared as.
 
     Attributes:
         links: by column.
         after: tables that come first for a foreign key of several columns.
-        column_marks: of columns whose foreign key is no link, in words.
+        column_marks: of columns whose foreign key is no link, for messages.
         marks: of foreign keys of several columns.
     """
 
     links: dict[str, LinkDeclaration] = field(default_factory=dict)
     after: dict[str, None] = field(default_factory=dict)
     column_marks: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[Question] = field(default_factory=list)
 
 
 def linked(drafts: Mapping[str, TableDraft]) -> tuple[dict[str, Links], set[Edge]]:
     """The links of every table by its name, and who comes after whom because of them."""
     found = {name: Links() for name in drafts}
-    pointers = [p for draft in drafts.values() for p in _pointers(drafts, draft, found)]
+    references = [p for draft in drafts.values() for p in _references(drafts, draft, found)]
     weights: Counter[Edge] = Counter()
-    for p in pointers:
+    for p in references:
         weights[p.child, p.parent] += p.weight
     deferred = to_defer(list(drafts), weights)
-    for p in pointers:
+    for p in references:
         at, late = found[p.child], p.child == p.parent or (p.child, p.parent) in deferred
         if p.column:
-            # A row that waits for one that waits for it, or for itself, would wait for ever.
+            # In a cycle each row would wait for the other for ever, so no link of it is required.
             at.links[p.column] = LinkDeclaration(
                 p.column, drafts[p.parent].name, p.match, late, p.required and not late
             )
@@ -79,44 +78,44 @@ def linked(drafts: Mapping[str, TableDraft]) -> tuple[dict[str, Links], set[Edge
     return found, kept
 
 
-def _pointers(
+def _references(
     drafts: Mapping[str, TableDraft], child: TableDraft, found: Mapping[str, Links]
-) -> Iterator[_Pointer]:
+) -> Iterator[_Reference]:
     at = found[child.table.name]
     taken: set[str] = set()
     for key in child.table.foreign_keys:
         if key.column and not child.columns[key.column].type:
             continue
-        words = f"references {_named(key, child)}"
-        parent = drafts.get(key.table) if key.schema == child.table.schema else None
+        target = f"references {_named(key, child)}"
+        parent = drafts.get(key.parent.table) if key.parent.schema == child.table.schema else None
         obstacle = _obstacle(key, child, parent, taken)
         if not key.column:
             more = f", {obstacle}" if obstacle else ""
             at.marks.append(
-                Mark(f"({', '.join(key.columns)}) {words}{more}; a link has one column")
+                Question(f"({', '.join(key.columns)}) {target}{more}; a link has one column")
             )
         elif obstacle:
-            at.column_marks[key.column].append(f"{words}, {obstacle}")
+            at.column_marks[key.column].append(f"{target}, {obstacle}")
         if parent and not obstacle:
             taken.add(key.column)
-            yield _pointer(key, child, parent)
+            yield _reference(key, child, parent)
 
 
-def _pointer(key: ForeignKey, child: TableDraft, parent: TableDraft) -> _Pointer:
-    never_null = {c.name for c in child.table.columns if c.not_null}
-    return _Pointer(
+def _reference(key: ForeignKey, child: TableDraft, parent: TableDraft) -> _Reference:
+    never_null = {c.name for c in child.table.columns.values() if c.not_null}
+    return _Reference(
         child=child.table.name,
         column=key.column,
         parent=parent.table.name,
-        match=key.referenced if key.column and key.referenced != parent.key.columns else (),
-        required=key.checked and never_null.issuperset(key.columns),
+        match=key.parent_columns if key.column and key.parent_columns != parent.key.columns else (),
+        required=key.valid and never_null.issuperset(key.columns),
     )
 
 
 def _obstacle(
     key: ForeignKey, child: TableDraft, parent: TableDraft | None, taken: set[str]
 ) -> str:
-    """Why a foreign key cannot become a link, in words; empty where it can."""
+    """Why a foreign key cannot become a link, empty where it can."""
     if parent is None:
         return "which is not among these tables"
     if not parent.is_entity:
@@ -128,7 +127,7 @@ def _obstacle_of_one(
     key: ForeignKey, child: TableDraft, parent: TableDraft, taken: set[str]
 ) -> str:
     """Why the only column of a foreign key cannot become a link."""
-    here, there = child.columns[key.column], parent.columns[key.referenced[0]]
+    here, there = child.columns[key.column], parent.columns[key.parent_columns[0]]
     if not there.type:
         return "which is left out"
     if not here.equals(there):
@@ -139,5 +138,5 @@ def _obstacle_of_one(
 
 
 def _named(key: ForeignKey, child: TableDraft) -> str:
-    table = key.table if key.schema == child.table.schema else f"{key.schema}.{key.table}"
-    return f"{table} ({', '.join(key.referenced)})"
+    table = key.parent.table if key.parent.schema == child.table.schema else str(key.parent)
+    return f"{table} ({', '.join(key.parent_columns)})"

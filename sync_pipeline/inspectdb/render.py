@@ -1,4 +1,4 @@
-"""The Python text that declares what was decided."""
+"""The Python text of the declarations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from sync_pipeline.inspectdb.declarations import (
     FieldDeclaration,
     LinkDeclaration,
-    Mark,
+    Question,
     TableDeclaration,
 )
 from sync_pipeline.inspectdb.formatting import (
@@ -107,7 +107,7 @@ def _names(prefix: str, names: Sequence[str]) -> Call:
     return Call(f"{prefix}(", tuple(map(quoted, names)), joined=False)
 
 
-def _mark(mark: Mark) -> Iterator[str]:
+def _mark(mark: Question) -> Iterator[str]:
     line = f"    # {mark.code}  # ? {visible(mark.text)}"
     if mark.code and width(line) <= LINE:
         yield line

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sync_pipeline.inspectdb.schema import Column
 from sync_pipeline.model.entity import BASE_MARKS, PLAN_MARKS
+from sync_pipeline.postgres.catalog import Column
 
 # Postgres's name of a type without its length, and ours.
 _TYPES = {
@@ -48,7 +48,7 @@ class MappedColumn:
     Attributes:
         column: its name.
         type: as Python writes it: `numeric(10, 2)`; empty where the column cannot be declared.
-        marks: what people should look at, in words; why, where it cannot be declared.
+        marks: questions that people decide; why, where it cannot be declared.
     """
 
     column: str
@@ -62,7 +62,7 @@ class MappedColumn:
 
     @property
     def fits_a_key(self) -> bool:
-        """Whether rows can be told apart by it."""
+        """Whether it can be part of a key."""
         return bool(self.type) and self.type_name not in _UNFIT_FOR_A_KEY
 
     def equals(self, other: MappedColumn) -> bool:
@@ -76,7 +76,7 @@ def mapped(column: Column) -> MappedColumn:
     refused = _refused(column)
     if refused:
         return MappedColumn(column.name, "", (f"left out: {refused}",))
-    bare, size = _parted(column.domain_of or column.type)
+    bare, size = _split(column.domain_of or column.type)
     known = _TYPES.get(bare)
     if column.domain_of and known in _TEXT_AS_DOMAIN:
         known = None
@@ -90,7 +90,7 @@ def mapped(column: Column) -> MappedColumn:
     return MappedColumn(column.name, sized or "text", tuple(marks))
 
 
-def _parted(type_: str) -> tuple[str, str]:
+def _split(type_: str) -> tuple[str, str]:
     """A type without its length, and the length, or precision and scale, as Python writes it."""
     found = re.fullmatch(r"([a-z ]+)\(([-\d, ]+)\)(.*)", type_)
     if not found:
@@ -101,7 +101,7 @@ def _parted(type_: str) -> tuple[str, str]:
 
 def _refused(column: Column) -> str:
     beneath = column.domain_of or column.type
-    kind, _ = _parted(beneath)
+    kind, _ = _split(beneath)
     if "%" in column.name:
         return "its name contains %, which no declaration can hold; rename it"
     if column.name in {*BASE_MARKS, *PLAN_MARKS}:

@@ -200,7 +200,7 @@ def test_a_name_that_no_declaration_can_hold_is_left_out_and_said(paste: Paste) 
         "price._digest: left out: the sync itself uses its name; rename it",
         "price._seq: left out: the sync itself uses its name; rename it",
         "rate.key%: left out: its name contains %, which no declaration can hold; rename it",
-        "sync_history: left out: the sync keeps account of itself in a table of this name; rename it",
+        "sync_history: left out: a bookkeeping table of the sync has this name; rename it",
     ]
 
 
