@@ -18,7 +18,7 @@ from sync_pipeline.inspectdb.links import Links, linked
 from sync_pipeline.inspectdb.names import entity_names
 from sync_pipeline.inspectdb.ordering import in_order
 from sync_pipeline.inspectdb.types import MappedColumn, mapped
-from sync_pipeline.merge.schema.metadata import bookkeeping
+from sync_pipeline.merge.schema.bookkeeping_tables import add_bookkeeping
 from sync_pipeline.postgres.catalog import Index, Table
 
 # Names of columns that look like the time of the last change, the likeliest first.
@@ -119,7 +119,7 @@ def _draft(table: Table, name: str, ours: Iterable[str]) -> TableDraft:
 
 def _bookkeeping() -> set[str]:
     meta = sa.MetaData()
-    bookkeeping(meta)
+    add_bookkeeping(meta)
     return {f"{table.schema or 'public'}.{table.name}" for table in meta.tables.values()}
 
 

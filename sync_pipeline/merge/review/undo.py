@@ -20,6 +20,7 @@ from sync_pipeline.merge.missing import is_unedited
 from sync_pipeline.merge.relations import Relations, columns, ident, listed
 from sync_pipeline.merge.session import atomically
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres import catalog
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -183,16 +184,8 @@ def _restorable_names(rel: Relations) -> sql.Composed:
 
 def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
     """Insert rows that the run deleted, every column as it was."""
-    rows = connection.execute(
-        """
-        select attname
-        from pg_attribute
-        where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''
-        order by attnum
-        """,
-        [rel.target.as_string(connection)],
-    )
-    names = [name for (name,) in rows]
+    table = catalog.read_table(connection, (rel.entity.schema, rel.entity.table))
+    names = table.insertable if table else []
     return sql.SQL("""
         with inserted as (
             insert into {target} as t ({names}) overriding system value

@@ -18,6 +18,7 @@ from psycopg import errors, sql
 from sync_pipeline.errors import SourceRefused
 from sync_pipeline.merge.convert import Converter
 from sync_pipeline.model.entity import Entity
+from sync_pipeline.postgres import catalog
 
 Decode = Callable[[str], Any]
 
@@ -166,14 +167,10 @@ def columns_of(connection: psycopg.Connection[Any], relation: str) -> dict[str, 
     """The columns of a table or view by name; empty when there is no such relation."""
     try:
         with connection.transaction():
-            rows = connection.execute(
-                "select attname, format_type(atttypid, -1) from pg_attribute"
-                " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-                [relation],
-            ).fetchall()
+            types = catalog.column_types(connection, relation)
     except (errors.SyntaxError, errors.InvalidName, errors.FeatureNotSupported):
         return {}  # what is no name names nothing; later servers say so themselves
-    return {name: SourceColumn(name, kind) for name, kind in rows}
+    return {name: SourceColumn(name, type_.bare) for name, type_ in types.items()}
 
 
 def reading_of(
