@@ -10,7 +10,7 @@ import dagster as dg
 from sync_pipeline.orchestration.orphaned_runs import orphaned_runs_sensor
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.orchestration.retention import nightly, retention_job
-from sync_pipeline.orchestration.schedules import history_sensors, request_sensor
+from sync_pipeline.orchestration.sensors import history_sensors, request_sensor
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.definitions import ALL, EXTRA_TARGETS
 

@@ -13,7 +13,8 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.model.system import System
 
 if TYPE_CHECKING:
-    from sync_pipeline.orchestration.launch import JobRequest, RunReport
+    from sync_pipeline.orchestration.launch import JobRequest
+    from sync_pipeline.orchestration.run_report import RunReport
 
 
 def scope_of(**config: Any) -> Scope:

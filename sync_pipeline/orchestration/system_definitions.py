@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import dagster as dg
 
+from sync_pipeline.orchestration.jobs import AssetJob
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import Source
-from sync_pipeline.orchestration.schedules import AssetJob
 
 
 class ClosingSource(Source, Protocol):

@@ -17,7 +17,7 @@ from sync_pipeline.cli.migration import BookkeepingReport, MigrationReport
 from sync_pipeline.dev import environment
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.system import System
-from sync_pipeline.orchestration.launch import RunReport
+from sync_pipeline.orchestration.run_report import RunReport
 from sync_pipeline.settings import SANDBOXED, Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP

@@ -19,7 +19,7 @@ from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 
 if TYPE_CHECKING:
-    from sync_pipeline.orchestration.launch import RunReport
+    from sync_pipeline.orchestration.run_report import RunReport
 
 
 SYSTEM_NAMES = [s.name for s in SYSTEMS]

@@ -40,14 +40,14 @@ def history(*, run: str | None, limit: int, database: Database, as_json: bool) -
 
 def _show_run(database: Database, beginning: str, *, as_json: bool) -> int:
     from sync_pipeline.merge.bookkeeping import runs
-    from sync_pipeline.orchestration import launch
+    from sync_pipeline.orchestration import run_report
 
     with database.session() as connection:
         run_id = arguments.run_named(database, connection, beginning)
         row = runs.history_row(connection, run_id)
         assert row
         system, error = row.metadata.get("system"), row.metadata.get("error")
-        report = launch.report(connection, run_id, row.status, [error] if error else [])
+        report = run_report.report(connection, run_id, row.status, [error] if error else [])
     if as_json:
         output.print_json(report)
     else:

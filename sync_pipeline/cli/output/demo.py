@@ -14,7 +14,7 @@ from rich.console import Console
 from sync_pipeline.remedies import PROGRAM
 
 if TYPE_CHECKING:
-    from sync_pipeline.orchestration.launch import RunReport
+    from sync_pipeline.orchestration.run_report import RunReport
 
 
 @dataclass(frozen=True)

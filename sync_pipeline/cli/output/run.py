@@ -12,7 +12,7 @@ from rich.text import Text
 from sync_pipeline.cli.output.tables import fits, indented, plain_table
 
 if TYPE_CHECKING:
-    from sync_pipeline.orchestration.launch import RunReport
+    from sync_pipeline.orchestration.run_report import RunReport
 
 MOST_ERRORS = 20
 MOST_CHANGES = 20

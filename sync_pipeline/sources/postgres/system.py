@@ -17,10 +17,10 @@ from sync_pipeline.orchestration.asset_checks import entity_checks
 from sync_pipeline.orchestration.asset_keys import source_key
 from sync_pipeline.orchestration.assets import ResourceKeys, entity_assets, source_assets
 from sync_pipeline.orchestration.io_manager import merge_io_manager
-from sync_pipeline.orchestration.jobs import table_job
+from sync_pipeline.orchestration.jobs import AssetJob, table_job
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.schedules import AssetJob, skipping_schedule
+from sync_pipeline.orchestration.schedules import skipping_schedule
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.settings import Settings
 from sync_pipeline.sources.postgres.resource import PostgresSource

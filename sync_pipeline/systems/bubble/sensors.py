@@ -11,12 +11,9 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.schedules import (
-    keys_request,
-    running,
-    unnamed_source,
-)
+from sync_pipeline.orchestration.schedules import running, unnamed_source
 from sync_pipeline.orchestration.sensor_cursors import LAST, ChangePosition, Cursor
+from sync_pipeline.orchestration.sensors import keys_request
 from sync_pipeline.systems.bubble.api.dates import MILLISECOND as TICK
 from sync_pipeline.systems.bubble.api.dates import millis_of, moment_of
 from sync_pipeline.systems.bubble.entities import BUBBLE

@@ -11,7 +11,7 @@ from rich.console import Console
 from sync_pipeline.cli import output
 from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.metadata import metadata
-from sync_pipeline.orchestration import launch
+from sync_pipeline.orchestration import run_report
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.integrations.node import GROUP
 from sync_pipeline.systems.integrations import schedules
@@ -77,7 +77,7 @@ def test_a_failure_at_the_modifiers_leaves_the_products_unwritten(menus: Menus) 
 def test_the_report_of_a_run_sums_the_sites_up_and_lists_each(menus: Menus) -> None:
     run = menus.sync()
 
-    report = launch.report(menus.connection, run.id, "completed")
+    report = run_report.report(menus.connection, run.id, "completed")
 
     sold = menus.value("select count(*) from integration_products")
     assert report.entities["integration_product"]["inserted"] == sold
@@ -90,10 +90,12 @@ def test_a_site_that_fails_is_counted_in_the_table(menus: Menus) -> None:
     menus.qu.options.forbidden = ("1002",)
     run = menus.sync()
 
-    assert "1 of 3 failed" in printed(launch.report(menus.connection, run.id, "partial_success"))
+    assert "1 of 3 failed" in printed(
+        run_report.report(menus.connection, run.id, "partial_success")
+    )
 
 
-def printed(report: launch.RunReport) -> str:
+def printed(report: run_report.RunReport) -> str:
     """What the command line shows of a run."""
     text = StringIO()
     output.run_report(Console(file=text, width=200), report, system="integrations")
