@@ -13,7 +13,7 @@ from sync_pipeline.errors import SettingsError
 from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
 from sync_pipeline.systems.bubble import settings as bubble
 from sync_pipeline.systems.desktop.connection import check_reverse
-from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
+from sync_pipeline.systems.desktop.definitions import FORWARD, REVERSE
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import SYSTEMS
 
@@ -137,7 +137,7 @@ def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.Monke
     with pytest.raises(SettingsError, match="is not written into the database that DESKTOP_DSN"):
         DesktopDatabase().connect()
     assert not DesktopDatabase().keeps_account()
-    assert "is not written into" in (BACKWARD.unready() or "")
+    assert "is not written into" in (REVERSE.unready() or "")
     assert FORWARD.unready() is None  # the way forward is open
 
 

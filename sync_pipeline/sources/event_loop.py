@@ -9,7 +9,6 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 import anyio
@@ -48,12 +47,7 @@ class EventLoopThread:
         self._portal = portal
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -6,14 +6,14 @@ from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.system_definitions import ClosingSource, SystemDefinitions
 from sync_pipeline.systems.bubble.definitions import BUBBLE_SYNC
-from sync_pipeline.systems.desktop.definitions import BACKWARD, FORWARD
+from sync_pipeline.systems.desktop.definitions import FORWARD, REVERSE
 from sync_pipeline.systems.integrations.definitions import MENU_SYNC
 from sync_pipeline.systems.meta_assets.definitions import PHONE_SYNC
 
 ALL: tuple[SystemDefinitions, ...] = (
     BUBBLE_SYNC,
     FORWARD.definitions(),
-    BACKWARD.definitions(),
+    REVERSE.definitions(),
     MENU_SYNC,
     PHONE_SYNC,
 )

@@ -13,7 +13,7 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
-from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
+from sync_pipeline.systems.desktop.reverse import REVERSE, ROW_FILTER
 from sync_pipeline_tests.bench.measure import Done, Job, main
 
 
@@ -37,7 +37,7 @@ def load(job: Job) -> Done:
     run_id = uuid4()
     done = Done(0)
     with closing(
-        PostgresReader(job.source, variable="SOURCE", only=ONLY if back else None)
+        PostgresReader(job.source, variable="SOURCE", row_filter=ROW_FILTER if back else None)
     ) as source:
         for entity in system.in_order():
             stream = source.read(entity, scope, since.get(entity.name, Progress()))

@@ -6,7 +6,6 @@ What a source is asked and what its responses mean belongs to the client of its 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Self
 
 import httpx2
@@ -38,12 +37,7 @@ class HttpClient:
         self._event_loop.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

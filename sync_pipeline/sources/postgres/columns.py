@@ -1,4 +1,4 @@
-"""What a table of the source has to offer an entity: its columns, and how each is read."""
+"""The columns of a source table: how each is selected, compared as a key, and decoded."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from decimal import Decimal
 from typing import Any, LiteralString
 
 import orjson
-import psycopg
 from psycopg import errors, sql
 
 from sync_pipeline.errors import SourceRefused
 from sync_pipeline.merge.convert import Converter
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres import catalog
+from sync_pipeline.postgres.connect import Connection
 
 Decode = Callable[[str], Any]
+RowFilter = tuple[str, tuple[str, ...]]
+"""A column, and its text in the rows that are read."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,12 @@ class SourceColumn:
 
     @property
     def text_like(self) -> bool:
-        """Whether its values are texts; they are compared byte by byte, in every collation alike."""
+        """Whether its values are texts; these are compared byte by byte, whatever the collation."""
         return self.type in {"text", "character varying", "character", "bpchar", "name", "citext"}
 
     @property
-    def read(self) -> sql.Composed:
-        """The expression that is read.
-
-        A padded char loses its padding, which means nothing; lists come as JSON, which says where one
-        item ends.
-        """
+    def selected(self) -> sql.Composed:
+        """The expression that is selected: a char without its padding, a list as JSON."""
         name = sql.Identifier(self.name)
         if self.type in {"character", "bpchar"}:
             return sql.SQL("{}::text").format(name)
@@ -54,53 +52,53 @@ class SourceColumn:
 
     @property
     def decode(self) -> Decode | None:
-        """From the text that is read to the value, where that is more than the text."""
-        return _document if self.type in {"json", "jsonb"} or self.type.endswith("[]") else None
+        """Converts the text to the value; None where the text is the value."""
+        return _decode_json if self.type in {"json", "jsonb"} or self.type.endswith("[]") else None
 
     @property
-    def compared(self) -> sql.Composed:
+    def key_value(self) -> sql.Composed:
         """The expression by which keys are compared."""
         name = sql.Identifier(self.name)
         return sql.SQL('({}::text collate "C")' if self.text_like else "{}").format(name)
 
     @property
-    def compared_type(self) -> sql.SQL:
-        """The type of what is compared."""
+    def key_type(self) -> sql.SQL:
+        """The type of `key_value`."""
         return sql.SQL("text" if self.text_like else self.type)
 
     @property
-    def ranged(self) -> sql.Composed:
-        """The expression by which a table is divided.
+    def range_value(self) -> sql.Composed:
+        """The expression by which a table is divided into ranges.
 
-        Texts by their hash: their order depends on a collation, and they may not even be text.
+        Texts are divided by their hash: their order depends on a collation, and they may be invalid text.
         """
         hashed = sql.SQL("hashtextextended({}, 0)")
-        return hashed.format(self.compared) if self.text_like else self.compared
+        return hashed.format(self.key_value) if self.text_like else self.key_value
 
     @property
-    def ranged_type(self) -> sql.SQL:
-        """The type of what divides."""
+    def range_type(self) -> sql.SQL:
+        """The type of `range_value`."""
         return sql.SQL("bigint" if self.text_like else self.type)
 
 
 @dataclass(frozen=True)
-class ColumnReader:
-    """How one entity is read from the source.
+class SourceTable:
+    """A table or view as one entity reads it.
 
     Attributes:
-        relation: the table or view, as SQL names it.
+        relation: its name in SQL.
         columns: those that are read, in the order of the entity's fields.
-        absent: source names that the table does not have.
-        only: the rows that are meant, by the text of one of their columns.
+        absent: source names that it does not have.
+        row_filter: which of its rows are read; None: all.
         encoding: in which the server stores text.
         version: of the server, as a number.
-        fingerprint: names what the entity makes of each row.
+        fingerprint: of the entity's conversion of a row.
     """
 
     relation: sql.SQL
     columns: tuple[SourceColumn, ...]
     absent: tuple[str, ...]
-    row_filter: tuple[str, tuple[str, ...]] | None
+    row_filter: RowFilter | None
     encoding: str
     version: int
     fingerprint: str
@@ -117,11 +115,11 @@ class ColumnReader:
     @property
     def selected(self) -> sql.Composed:
         """The expressions that are read."""
-        return sql.SQL(", ").join(c.read for c in self.columns)
+        return sql.SQL(", ").join(c.selected for c in self.columns)
 
     @property
-    def meant(self) -> sql.Composable:
-        """The condition of the rows that are meant."""
+    def row_condition(self) -> sql.Composable:
+        """The row filter as a condition."""
         if self.row_filter is None:
             return sql.SQL("true")
         column, values = self.row_filter
@@ -131,21 +129,21 @@ class ColumnReader:
 
     @property
     def mapping(self) -> str:
-        """Names what is read of each row and made of it; digests of something else are not compared."""
-        parts = [[c.name, c.type] for c in self.columns]
-        shape = [parts, self.row_filter, self.encoding, self.version // 10000, self.fingerprint]
+        """Digest of what is read of a row and how it is converted; range digests compare only within one."""
+        columns = [[c.name, c.type] for c in self.columns]
+        shape = [columns, self.row_filter, self.encoding, self.version // 10000, self.fingerprint]
         return hashlib.blake2b(orjson.dumps(shape), digest_size=8).hexdigest()
 
 
-# Of these a double may keep only a part; inside a text they mean nothing, and only cost time.
+# Numbers of which a double may lose digits. A match inside a string only costs time.
 _LONG_NUMBER = re.compile(r"[0-9.]{16}|[0-9][eE][+-]?[0-9]{3}")
 
 
-def _document(text: str) -> Any:
-    """What JSON says, to the last digit; bytes if it says nothing that Python knows.
+def _decode_json(text: str) -> Any:
+    """The value of a JSON text, to the last digit; bytes if Python cannot parse it.
 
-    A number that is more than a double stays a decimal. No conversion to JSON takes that or bytes, so the
-    record is rejected.
+    A number that a double cannot hold becomes a Decimal. The conversion to JSON refuses Decimals and bytes,
+    so the record is rejected.
     """
     try:
         if not _LONG_NUMBER.search(text):
@@ -153,34 +151,34 @@ def _document(text: str) -> Any:
     except ValueError:
         pass
     try:
-        return json.loads(text, parse_float=_exactly)
+        return json.loads(text, parse_float=_lossless)
     except (ValueError, RecursionError):
         return text.encode()
 
 
-def _exactly(digits: str) -> float | Decimal:
+def _lossless(digits: str) -> float | Decimal:
     number = float(digits)
     return number if Decimal(repr(number)) == Decimal(digits) else Decimal(digits)
 
 
-def columns_of(connection: psycopg.Connection[Any], relation: str) -> dict[str, SourceColumn]:
+def columns_of(connection: Connection, relation: str) -> dict[str, SourceColumn]:
     """The columns of a table or view by name; empty when there is no such relation."""
     try:
         with connection.transaction():
             types = catalog.column_types(connection, relation)
     except (errors.SyntaxError, errors.InvalidName, errors.FeatureNotSupported):
-        return {}  # what is no name names nothing; later servers say so themselves
+        return {}  # not a valid name; newer servers return null instead of an error
     return {name: SourceColumn(name, type_.bare) for name, type_ in types.items()}
 
 
-def reading_of(
-    connection: psycopg.Connection[Any],
+def source_table(
+    connection: Connection,
     entity: Entity,
     *,
-    only: tuple[str, tuple[str, ...]] | None,
+    row_filter: RowFilter | None,
     variable: str,
-) -> ColumnReader:
-    """How an entity is read.
+) -> SourceTable:
+    """The table of an entity.
 
     Raises:
         SourceRefused: the table, or a column of its key, is not there.
@@ -191,38 +189,38 @@ def reading_of(
         raise SourceRefused(
             f"{where}: the database in {variable} has no table {entity.source}, or its role may not see it"
         )
-    wanted = [name for f in entity.fields for name in f.sources]
-    if entity.owner and entity.owner.source:
-        wanted.append(entity.owner.source)
-    absent = tuple(name for name in wanted if name not in present)
+    mapped = [name for f in entity.fields for name in f.sources]
+    owner_columns = [entity.owner.source] if entity.owner and entity.owner.source else []
     for f in entity.key_fields:
         if not set(f.sources) & set(present):
             raise SourceRefused(
                 f"{where}: the source's table {entity.source} has no column {' or '.join(f.sources)}, which"
                 " is part of the key. Add it there, or give the entity another key."
             )
-    marks = [
-        name for name in (only[0] if only else None, entity.owner and entity.owner.source) if name
-    ]
-    for name in marks:
+    for name in [*(row_filter or ())[:1], *owner_columns]:
         if name not in present:
             raise SourceRefused(
-                f"{where}: the source's table {entity.source} has no column {name}, which says whose a row"
-                " is. Without it nobody's rows are told apart; add it there."
+                f"{where}: the source's table {entity.source} has no column {name}, which holds the owner of"
+                " a row. Without it the owners' rows cannot be distinguished; add it there."
             )
-    facts = connection.execute(
-        "select to_regclass(%s)::text, current_setting('server_encoding'),"
-        " current_setting('server_version_num')::int",
+    row = connection.execute(
+        """
+        select to_regclass(%s)::text,
+            current_setting('server_encoding'),
+            current_setting('server_version_num')::int
+        """,
         [entity.source],
     ).fetchone()
-    assert facts
-    return ColumnReader(
-        relation=sql.SQL(facts[0]),
-        columns=tuple(present[name] for name in dict.fromkeys(wanted) if name in present),
-        absent=absent,
-        row_filter=only,
-        encoding=facts[1],
-        version=facts[2],
+    assert row
+    relation, encoding, version = row
+    requested = dict.fromkeys([*mapped, *owner_columns])
+    return SourceTable(
+        relation=sql.SQL(relation),
+        columns=tuple(present[name] for name in requested if name in present),
+        absent=tuple(name for name in requested if name not in present),
+        row_filter=row_filter,
+        encoding=encoding,
+        version=version,
         fingerprint=Converter(entity).fingerprint.hex(),
     )
 
@@ -230,7 +228,7 @@ def reading_of(
 def codec_of(encoding: str) -> str | None:
     """Python's name of a server encoding; None where it has none, and the server has to convert."""
     if encoding == "SQL_ASCII":
-        return "utf-8"  # the server does not know what it holds; all else that we write is UTF-8
+        return "utf-8"  # the server does not check it
     name = "cp1251" if encoding == "WIN" else re.sub(r"^WIN(?=\d)", "cp", encoding)
     try:
         return codecs.lookup(name).name

@@ -1,7 +1,7 @@
-"""Records as COPY sends them: text, a line per row, in the server's own encoding.
+"""Decodes the text of COPY TO into records.
 
-The encoding is undone here, not by the server: a value that is not what its encoding says would end the
-whole COPY there, and here it costs one record, which the merge rejects with the bytes in its reason.
+COPY sends the server's own encoding: were the server to convert it, one invalid value would end the whole
+COPY. Decoded here it costs one record, which the merge rejects with the bytes in its reason.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from sync_pipeline.merge.stream import SourceOutcome
-from sync_pipeline.sources.postgres.columns import ColumnReader, Decode, codec_of
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.sources.postgres.columns import SourceTable, codec_of
 
 BATCH = 2000  # rows that are decoded at once
 
@@ -25,8 +25,8 @@ Record = dict[str, Any]
 
 
 def records(
-    connection: psycopg.Connection[Any],
-    reading: ColumnReader,
+    connection: Connection,
+    table: SourceTable,
     condition: sql.Composable,
     outcome: SourceOutcome,
 ) -> Iterator[list[Record]]:
@@ -34,21 +34,25 @@ def records(
 
     Args:
         connection: in the run's snapshot.
-        reading: what is read of each row.
-        condition: beside the one of the rows that are meant.
+        table: what is read of each row.
+        condition: besides the table's row filter.
         outcome: its calls and bytes are counted up.
     """
-    codec = codec_of(reading.encoding)
-    statement = sql.SQL(
-        "copy (select {} from {} where {} and {}) to stdout (format text, encoding {})"
-    ).format(
-        reading.selected,
-        reading.relation,
-        reading.meant,
-        condition,
-        sql.Literal(reading.encoding if codec else "UTF8"),
+    codec = codec_of(table.encoding)
+    statement = sql.SQL("""
+        copy (
+            select {columns}
+            from {relation}
+            where {row_filter} and {condition}
+        ) to stdout (format text, encoding {encoding})
+    """).format(
+        columns=table.selected,
+        relation=table.relation,
+        row_filter=table.row_condition,
+        condition=condition,
+        encoding=sql.Literal(table.encoding if codec else "UTF8"),
     )
-    decoder = _Decoder(reading, codec or "utf-8")
+    decoder = _Decoder(table, codec or "utf-8")
     outcome.calls += 1
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         lines: list[bytes] = []
@@ -64,41 +68,35 @@ def records(
 
 
 class _Decoder:
-    """From lines to records of one table."""
-
-    def __init__(self, reading: ColumnReader, codec: str) -> None:
-        self._names = reading.names
+    def __init__(self, table: SourceTable, codec: str) -> None:
+        self._names = table.names
         self._codec = codec
-        self._decoding: list[tuple[str, Decode]] = [
-            (c.name, c.decode) for c in reading.columns if c.decode
-        ]
+        self._decoders = [(c.name, c.decode) for c in table.columns if c.decode]
 
     def records(self, lines: list[bytes]) -> list[Record]:
-        """The records of some lines."""
         try:
             text = b"".join(lines).decode(self._codec)
         except UnicodeDecodeError:
-            return [self._record_of(line) for line in lines]
-        names = self._names
+            return [self._record(line) for line in lines]
         # The last line ends in a newline too.
         found = [
-            dict(zip(names, map(_value, line.split("\t")), strict=True))
+            dict(zip(self._names, map(_value, line.split("\t")), strict=True))
             for line in text.split("\n")[:-1]
         ]
-        return [self._decoded(record) for record in found] if self._decoding else found
+        return [self._decoded(record) for record in found] if self._decoders else found
 
-    def _record_of(self, line: bytes) -> Record:
-        """One record, of which some values may not be text."""
+    def _record(self, line: bytes) -> Record:
+        """One record, of which some values may be invalid text."""
         record: Record = {}
         for name, raw in zip(self._names, line.removesuffix(b"\n").split(b"\t"), strict=True):
             try:
                 record[name] = _value(raw.decode(self._codec))
             except UnicodeDecodeError:
-                record[name] = raw  # no conversion takes bytes for text, so the record is rejected
+                record[name] = raw  # conversions refuse bytes, so the record is rejected
         return self._decoded(record)
 
     def _decoded(self, record: Record) -> Record:
-        for name, decode in self._decoding:
+        for name, decode in self._decoders:
             value = record[name]
             if isinstance(value, str):
                 record[name] = decode(value)

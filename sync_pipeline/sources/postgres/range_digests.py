@@ -1,9 +1,9 @@
-"""Digests per key range: how to read only what moved, of a table that keeps no modification times.
+"""Digests per key range: incremental reads of a table without modification times.
 
-A read of everything divides the table into ranges of a column of its key and keeps a digest of each. The
-next read asks the server for the digests again and fetches only the ranges whose digest is another one. A
-deleted row moves its range too. The digest is made of the same expressions as the read, under the pinned
-settings of the snapshot, so that nothing but a change of a value moves it.
+A full read divides the table into ranges of one key column and stores a digest of each. The next read asks
+the server for the digests again and fetches only the ranges whose digest differs; a deleted row changes the
+digest of its range too. The digest is computed from the expressions that are read, under the snapshot's
+pinned settings, so that only a changed value changes it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
-from sync_pipeline.sources.postgres.columns import ColumnReader
+from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.sources.postgres.columns import SourceTable
 
 VERSION = 1
-"""Of the digest and of the settings that shape it; another version compares with nothing."""
+"""Of the digest and of the pinned settings; digests of another version are not compared."""
 
 ROWS_PER_RANGE = 128
-"""Small enough that twelve changes all over a table fetch little, large enough that digests are few."""
+"""Small, so that a few scattered changes fetch little; large enough that digests are few."""
 
 OLDEST_SERVER = 110000  # the first with hashtextextended
 
@@ -33,10 +33,10 @@ class KeyRanges:
     Attributes:
         column: the column.
         bounds: lower bounds of the ranges but the first, ascending, as text.
-        divided_at: rows that the table had when it was divided.
-        digests: of each range that holds rows, by its number; nulls have a range of their own, -1.
+        divided_at: number of rows when the table was divided.
+        digests: of each range that has rows, by its number; nulls have a range of their own, -1.
         rows: in all ranges.
-        bytes: received to learn of them.
+        bytes: size of the digests received.
     """
 
     column: str
@@ -48,15 +48,15 @@ class KeyRanges:
 
     @property
     def outgrown(self) -> bool:
-        """Whether the table is another one than was divided, so that ranges are too large."""
+        """Whether the table has grown so much that its ranges are too large."""
         return self.rows > 2 * max(self.divided_at, ROWS_PER_RANGE)
 
-    def moved_since(self, before: KeyRanges) -> list[int]:
-        """Numbers of the ranges that hold something else than before; what is empty now is not read."""
+    def changed_since(self, before: KeyRanges) -> list[int]:
+        """Numbers of the ranges whose digest differs, without those that are empty now."""
         return [int(n) for n, digest in self.digests.items() if before.digests.get(n) != digest]
 
     def as_cursor(self, mapping: str) -> dict[str, Any]:
-        """The form that is kept between runs."""
+        """The JSON value that is stored between runs."""
         return {
             "version": VERSION,
             "mapping": mapping,
@@ -68,7 +68,7 @@ class KeyRanges:
 
 
 def from_cursor(state: Any, mapping: str) -> KeyRanges | None:
-    """What an earlier run kept; None if it speaks of something else than is read now."""
+    """The ranges that an earlier run stored; None if it read other columns or converted them otherwise."""
     if not isinstance(state, dict) or (state.get("version"), state.get("mapping")) != (
         VERSION,
         mapping,
@@ -79,78 +79,76 @@ def from_cursor(state: Any, mapping: str) -> KeyRanges | None:
     )
 
 
-def divide(
-    connection: psycopg.Connection[Any], reading: ColumnReader, key: Sequence[str]
-) -> KeyRanges:
-    """Divide a table anew, and digest its ranges.
-
-    Args:
-        connection: in the run's snapshot.
-        reading: what is read of each row.
-        key: source columns of the key.
-    """
-    name = _most_distinct(connection, reading, key)
-    column = reading.column(name)
-    rows = _rows(connection, reading)
-    pieces = max(1, rows // ROWS_PER_RANGE)
-    fractions = [i / pieces for i in range(1, pieces)]
-    # Bounds are rows' own values, so they are of the column's type, and text that reads back as itself.
+def divide(connection: Connection, table: SourceTable, key: Sequence[str]) -> KeyRanges:
+    """Divide a table by one of its key columns, and compute the digests of its ranges."""
+    name = _most_distinct(connection, table, key)
+    column = table.column(name)
+    rows = _rows(connection, table)
+    count = max(1, rows // ROWS_PER_RANGE)
+    # Bounds are values of rows, so they are of the column's type and their text can be cast back.
     found = connection.execute(
-        sql.SQL(
-            "select x.bound::text from (select distinct unnest("
-            "percentile_disc({fractions}::float8[]) within group (order by {column})) as bound"
-            " from {relation} where {meant}) x where x.bound is not null order by x.bound"
-        ).format(
-            fractions=sql.Literal(fractions),
-            column=column.ranged,
-            relation=reading.relation,
-            meant=reading.meant,
+        sql.SQL("""
+            select x.bound::text
+            from (
+                select distinct unnest(
+                    percentile_disc({fractions}::float8[]) within group (order by {column})
+                ) as bound
+                from {relation}
+                where {condition}
+            ) x
+            where x.bound is not null
+            order by x.bound
+        """).format(
+            fractions=sql.Literal([i / count for i in range(1, count)]),
+            column=column.range_value,
+            relation=table.relation,
+            condition=table.row_condition,
         )
     ).fetchall()
     bounds = tuple(bound for (bound,) in found)
-    return digest(connection, reading, KeyRanges(name, bounds, rows, {}, rows))
+    return digest(connection, table, KeyRanges(name, bounds, rows, {}, rows))
 
 
-def _most_distinct(
-    connection: psycopg.Connection[Any], reading: ColumnReader, key: Sequence[str]
-) -> str:
-    """The column of the key that tells rows apart best."""
+def _most_distinct(connection: Connection, table: SourceTable, key: Sequence[str]) -> str:
+    """The key column with the most distinct values."""
     if len(key) == 1:
         return key[0]
     counts = connection.execute(
         sql.SQL("select {} from {} where {}").format(
             sql.SQL(", ").join(
-                sql.SQL("count(distinct {})").format(reading.column(name).compared) for name in key
+                sql.SQL("count(distinct {})").format(table.column(name).key_value) for name in key
             ),
-            reading.relation,
-            reading.meant,
+            table.relation,
+            table.row_condition,
         )
     ).fetchone()
     assert counts
     return max(zip(counts, key, strict=True), key=lambda pair: pair[0])[1]
 
 
-def _rows(connection: psycopg.Connection[Any], reading: ColumnReader) -> int:
+def _rows(connection: Connection, table: SourceTable) -> int:
     row = connection.execute(
-        sql.SQL("select count(*) from {} where {}").format(reading.relation, reading.meant)
+        sql.SQL("select count(*) from {} where {}").format(table.relation, table.row_condition)
     ).fetchone()
     return row[0] if row else 0
 
 
-def digest(
-    connection: psycopg.Connection[Any], reading: ColumnReader, ranges: KeyRanges
-) -> KeyRanges:
-    """The same ranges with their digests as they are now."""
+def digest(connection: Connection, table: SourceTable, ranges: KeyRanges) -> KeyRanges:
+    """The same ranges with their current digests."""
     found = connection.execute(
-        sql.SQL(
-            'select number, count(*), sum(hashtextextended(image collate "C", 0)::numeric)::text'
-            " from (select {number} as number, row({values})::text as image from {relation} where {meant}) x"
-            " group by number"
-        ).format(
-            number=_number(reading, ranges),
-            values=reading.selected,
-            relation=reading.relation,
-            meant=reading.meant,
+        sql.SQL("""
+            select number, count(*), sum(hashtextextended(image collate "C", 0)::numeric)::text
+            from (
+                select {number} as number, row({values})::text as image
+                from {relation}
+                where {condition}
+            ) x
+            group by number
+        """).format(
+            number=_number(table, ranges),
+            values=table.selected,
+            relation=table.relation,
+            condition=table.row_condition,
         )
     ).fetchall()
     digests = {str(number): f"{count} {total}" for number, count, total in found}
@@ -164,15 +162,13 @@ def digest(
     )
 
 
-def within(reading: ColumnReader, ranges: KeyRanges, numbers: Sequence[int]) -> sql.Composable:
+def in_ranges(table: SourceTable, ranges: KeyRanges, numbers: Sequence[int]) -> sql.Composable:
     """The condition of the rows in some ranges."""
-    return sql.SQL("{} = any({}::int[])").format(
-        _number(reading, ranges), sql.Literal(list(numbers))
-    )
+    return sql.SQL("{} = any({}::int[])").format(_number(table, ranges), sql.Literal(list(numbers)))
 
 
-def _number(reading: ColumnReader, ranges: KeyRanges) -> sql.Composed:
-    column = reading.column(ranges.column)
+def _number(table: SourceTable, ranges: KeyRanges) -> sql.Composed:
+    column = table.column(ranges.column)
     return sql.SQL("coalesce(width_bucket({}, {}::text[]::{}[]), -1)").format(
-        column.ranged, sql.Literal(list(ranges.bounds)), column.ranged_type
+        column.range_value, sql.Literal(list(ranges.bounds)), column.range_type
     )

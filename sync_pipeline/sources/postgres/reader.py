@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -18,45 +18,20 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.sources.postgres import range_digests
-from sync_pipeline.sources.postgres.columns import ColumnReader, columns_of, reading_of
+from sync_pipeline.sources.postgres.columns import RowFilter, SourceTable, columns_of, source_table
 from sync_pipeline.sources.postgres.copy_decoder import Record, records
 from sync_pipeline.sources.postgres.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-ALL = sql.SQL("true")
 Batches = Iterator[list[Record]]
-
-
-@dataclass(frozen=True)
-class _Read:
-    """One entity's reading."""
-
-    entity: Entity
-    reading: ColumnReader
-    scope: Scope
-    since: Progress
-    outcome: SourceOutcome
-
-    @property
-    def key(self) -> list[str]:
-        """Source columns of the key."""
-        names = self.reading.names
-        return [next(n for n in f.sources if n in names) for f in self.entity.key_fields]
-
-    def keep(self, found: range_digests.KeyRanges) -> None:
-        """Leave digests to be kept with the rows."""
-        self.outcome.calls += 1
-        self.outcome.bytes += found.bytes
-        self.outcome.notes |= {"source_rows": found.rows, "ranges": len(found.digests)}
-        self.outcome.cursor = found.as_cursor(self.reading.mapping)
 
 
 class PostgresReader:
     """Reads tables of one Postgres database, all in one snapshot.
 
-    A full read takes every row and keeps digests of key ranges; a delta asks for the digests and takes the
-    ranges that moved. An entity's `source` is the table or view as SQL names it, `shop."Order Lines"`, in
+    A full read takes every row and stores digests of key ranges; a delta asks for the digests and takes the
+    ranges that changed. An entity's `source` is the table or view as SQL names it, `shop."Order Lines"`, in
     `public` unless it says otherwise; its fields' sources are columns.
     """
 
@@ -65,7 +40,7 @@ class PostgresReader:
         dsn: str,
         *,
         variable: str,
-        only: tuple[str, tuple[str, ...]] | None = None,
+        row_filter: RowFilter | None = None,
         statement_timeout: dt.timedelta = dt.timedelta(minutes=10),
         outage: dt.timedelta = dt.timedelta(minutes=2),
     ) -> None:
@@ -74,12 +49,12 @@ class PostgresReader:
         Args:
             dsn: libpq URI of the source.
             variable: the environment variable that it came from, for messages.
-            only: a column, and the texts of it that rows must have to be meant at all.
-            statement_timeout: for the reading of one table.
-            outage: how long the source may be away before an entity fails.
+            row_filter: the rows of every table that are read; None: all.
+            statement_timeout: for the read of one table.
+            outage: how long a connection is retried before an entity fails.
         """
         self._variable = variable
-        self._only = only
+        self._row_filter = row_filter
         self._snapshot = Snapshot(
             dsn, variable=variable, statement_timeout=statement_timeout, outage=outage
         )
@@ -92,92 +67,121 @@ class PostgresReader:
         """A lazy stream of an entity's records within a scope; see `orchestration.resources.Source`.
 
         Raises:
-            SettingsError: the scope is a range of time, which a table without times cannot tell.
+            SettingsError: the scope is a range of time, and the table has no modification times.
             SourceRefused: the table, or a column of its key, is not there.
             SourceUnavailable: the source cannot be reached.
         """
         where = f"{entity.system}/{entity.name}"
         if scope.mode == "range":
             raise SettingsError(
-                f"{where}: its source keeps no modification times, so a range of dates means nothing to it;"
-                " leave the dates out (what changed is found by itself), or name records by key"
+                f"{where}: its source keeps no modification times, so it cannot be read by a range of dates;"
+                " leave the dates out (a delta finds what changed), or name records by key"
             )
-        with self._snapshot.reading(where) as connection:
-            reading = reading_of(connection, entity, only=self._only, variable=self._variable)
+        with self._snapshot.read(where) as connection:
+            table = source_table(
+                connection, entity, row_filter=self._row_filter, variable=self._variable
+            )
         outcome = SourceOutcome()
-        if reading.absent:
-            # What a table has no column for is unknown, not empty.
+        if table.absent:
+            # A column that the table lacks is unknown, not empty.
             entity = dataclasses.replace(entity, absent="unknown")
-            outcome.notes["not_at_source"] = ", ".join(reading.absent)
-            log.warning("%s: the source has no column %s", where, ", ".join(reading.absent))
-        one = _Read(entity, reading, scope, since, outcome)
-        read = _some if scope.mode == "keys" else _moved
-        batches = self._within(where, lambda connection: read(connection, one))
-        return EntityBatches(entity, batches, scope, outcome, dt.timedelta(0))
+            outcome.notes["not_at_source"] = ", ".join(table.absent)
+            log.warning("%s: the source has no column %s", where, ", ".join(table.absent))
+        read = _TableRead(entity, table, scope, since, outcome)
+        return EntityBatches(entity, read.batches(self._snapshot), scope, outcome, dt.timedelta(0))
 
     def fields(self, relations: Sequence[str]) -> dict[str, list[str]]:
-        """Column names of some tables; those that are not there are left out."""
-        with self._snapshot.reading("columns") as connection:
+        """Column names of some tables; missing tables are left out."""
+        with self._snapshot.read("columns") as connection:
             found = {name: columns_of(connection, name) for name in relations}
         return {name: list(columns) for name, columns in found.items() if columns}
 
-    def _within(self, where: str, read: Callable[[Connection], Batches]) -> Batches:
-        """Read inside the snapshot, and say in our words what goes wrong there."""
-        with self._snapshot.reading(where) as connection:
+
+@dataclass(frozen=True)
+class _TableRead:
+    """One read of one entity."""
+
+    entity: Entity
+    table: SourceTable
+    scope: Scope
+    since: Progress
+    outcome: SourceOutcome
+
+    def batches(self, snapshot: Snapshot) -> Batches:
+        """The records of the scope."""
+        read = self._read_keys if self.scope.mode == "keys" else self._read_changes
+        with snapshot.read(f"{self.entity.system}/{self.entity.name}") as connection:
             yield from read(connection)
 
+    def _read_changes(self, connection: Connection) -> Batches:
+        """Every row, or the ranges that changed since the last read; stores the current digests."""
+        table, outcome = self.table, self.outcome
+        before = range_digests.from_cursor(self.since.cursor, table.mapping)
+        # force re-asserts every row, changed or not.
+        if before is None or self.scope.mode == "full" or self.scope.force:
+            yield from records(connection, table, sql.SQL("true"), outcome)
+            outcome.complete = True
+            if table.version >= range_digests.OLDEST_SERVER:
+                self._store(range_digests.divide(connection, table, self._key))
+            return
+        now = range_digests.digest(connection, table, before)
+        changed = now.changed_since(before)
+        if changed:
+            condition = range_digests.in_ranges(table, now, changed)
+            yield from records(connection, table, condition, outcome)
+        outcome.notes["ranges_moved"] = len(changed)
+        self._store(now)
+        if now.outgrown:
+            self._store(range_digests.divide(connection, table, self._key))
 
-def _moved(connection: Connection, one: _Read) -> Batches:
-    """What has changed since the last read, or everything, and the digests as they are now."""
-    reading, outcome = one.reading, one.outcome
-    before = range_digests.from_cursor(one.since.cursor, reading.mapping)
-    if before is None or one.scope.mode == "full" or one.scope.force:
-        # To force is to re-assert everything, whether it has moved or not.
-        yield from records(connection, reading, ALL, outcome)
-        outcome.complete = True
-        if reading.version >= range_digests.OLDEST_SERVER:
-            one.keep(range_digests.divide(connection, reading, one.key))
-        return
-    now = range_digests.digest(connection, reading, before)
-    moved = now.moved_since(before)
-    if moved:
-        yield from records(connection, reading, range_digests.within(reading, now, moved), outcome)
-    outcome.notes["ranges_moved"] = len(moved)
-    one.keep(now)
-    if now.outgrown:
-        one.keep(range_digests.divide(connection, reading, one.key))
+    def _store(self, ranges: range_digests.KeyRanges) -> None:
+        """Put the digests into the outcome, to be committed with the rows."""
+        self.outcome.calls += 1
+        self.outcome.bytes += ranges.bytes
+        self.outcome.notes |= {"source_rows": ranges.rows, "ranges": len(ranges.digests)}
+        self.outcome.cursor = ranges.as_cursor(self.table.mapping)
 
+    @property
+    def _key(self) -> list[str]:
+        """Source columns of the key."""
+        names = self.table.names
+        return [next(n for n in f.sources if n in names) for f in self.entity.key_fields]
 
-def _some(connection: Connection, one: _Read) -> Batches:
-    """The records that the scope names by key."""
-    columns = [one.reading.column(name) for name in one.key]
-    wanted = [_parts(one.entity, key) for key in one.scope.keys]
-    given = sql.SQL(", ").join(
-        sql.SQL("{}::text[]::{}[]").format(
-            sql.Literal([parts[i] for parts in wanted]), column.compared_type
+    def _read_keys(self, connection: Connection) -> Batches:
+        """The records that the scope names by key."""
+        columns = [self.table.column(name) for name in self._key]
+        keys = [_parts(self.entity, key) for key in self.scope.keys]
+        names = [sql.Identifier(f"_k{i}") for i in range(len(columns))]
+        condition = sql.SQL("""
+            exists (
+                select
+                from unnest({values}) as _requested({names})
+                where {same_key}
+            )
+        """).format(
+            values=sql.SQL(", ").join(
+                sql.SQL("{}::text[]::{}[]").format(
+                    sql.Literal([key[i] for key in keys]), column.key_type
+                )
+                for i, column in enumerate(columns)
+            ),
+            names=sql.SQL(", ").join(names),
+            same_key=sql.SQL(" and ").join(
+                sql.SQL("{} is not distinct from _requested.{}").format(column.key_value, name)
+                for column, name in zip(columns, names, strict=True)
+            ),
         )
-        for i, column in enumerate(columns)
-    )
-    names = [sql.Identifier(f"_k{i}") for i in range(len(columns))]
-    condition = sql.SQL("exists (select from unnest({}) as _wanted({}) where {})").format(
-        given,
-        sql.SQL(", ").join(names),
-        sql.SQL(" and ").join(
-            sql.SQL("{} is not distinct from _wanted.{}").format(column.compared, name)
-            for column, name in zip(columns, names, strict=True)
-        ),
-    )
-    try:
-        yield from records(connection, one.reading, condition, one.outcome)
-    except psycopg.DataError as error:
-        raise SettingsError(
-            f"{one.entity.system}/{one.entity.name}: {one_line(error)}; its key is"
-            f" {', '.join(c.type for c in columns)}"
-        ) from error
+        try:
+            yield from records(connection, self.table, condition, self.outcome)
+        except psycopg.DataError as error:
+            raise SettingsError(
+                f"{self.entity.system}/{self.entity.name}: {one_line(error)}; its key is"
+                f" {', '.join(c.type for c in columns)}"
+            ) from error
 
 
 def _parts(entity: Entity, key: str) -> list[str | None]:
-    """The parts of a key, which commas separate; one that is left empty is null."""
+    """The comma-separated values of a key; an empty one is null."""
     parts = key.split(",", len(entity.key) - 1)
     if len(parts) != len(entity.key):
         raise SettingsError(

@@ -17,10 +17,10 @@ class PostgresSource(dg.ConfigurableResource):
 
     variable: str = Field(description="The environment variable that holds the libpq URI.")
     relations: list[str] = Field(default=[], description="Tables that are read, as SQL names them.")
-    only_column: str = Field(default="", description="A column that says which rows are meant.")
-    only_values: list[str] = Field(default=[], description="What it holds in those rows.")
+    filter_column: str = Field(default="", description="Column that selects the rows to read.")
+    filter_values: list[str] = Field(default=[], description="Its values in these rows.")
 
-    _source: PostgresReader | None = PrivateAttr(default=None)
+    _reader: PostgresReader | None = PrivateAttr(default=None)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """End the snapshot at the end of the run."""
@@ -28,32 +28,34 @@ class PostgresSource(dg.ConfigurableResource):
 
     def close(self) -> None:
         """End the snapshot; harmless when there is none."""
-        if self._source:
-            self._source.close()
-            self._source = None
+        if self._reader:
+            self._reader.close()
+            self._reader = None
 
     @property
-    def source(self) -> PostgresReader:
-        """The run's source.
+    def reader(self) -> PostgresReader:
+        """The run's reader.
 
         Raises:
             SettingsError: the database is not named in the environment.
         """
-        if self._source is None:
+        if self._reader is None:
             settings = Settings.read()
-            self._source = PostgresReader(
+            self._reader = PostgresReader(
                 settings.database(self.variable),
                 variable=self.variable,
-                only=(self.only_column, tuple(self.only_values)) if self.only_column else None,
+                row_filter=(self.filter_column, tuple(self.filter_values))
+                if self.filter_column
+                else None,
                 statement_timeout=settings.statement_timeout,
                 outage=settings.source_outage,
             )
-        return self._source
+        return self._reader
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope; see `orchestration.resources.Source`."""
-        return self.source.read(entity, scope, since)
+        return self.reader.read(entity, scope, since)
 
     def fields(self) -> dict[str, list[str]]:
         """Columns of each table that is read, by its name in lower case."""
-        return {n.lower(): columns for n, columns in self.source.fields(self.relations).items()}
+        return {n.lower(): columns for n, columns in self.reader.fields(self.relations).items()}

@@ -1,8 +1,7 @@
 """One snapshot of a Postgres source, which all reads of a run share.
 
-Tables that refer to each other are read as they were at one moment. The transaction is read only, so a
-source is never written by whoever reads it, and the settings that shape text are pinned, so the same row is
-the same text in every run.
+Tables that refer to each other are read as of one moment. The transaction is read-only, and the settings that
+affect the text of values are pinned, so that an unchanged row has the same text in every run.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 import stamina
@@ -23,7 +21,7 @@ from sync_pipeline.errors import (
     SourceUnavailable,
     TargetUnavailable,
 )
-from sync_pipeline.postgres.connect import connect
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.postgres.errors import one_line
 
 log = logging.getLogger(__name__)
@@ -39,16 +37,16 @@ PINNED = {
     "row_security": "off",
     "jit": "off",
 }
-"""What the text of a value depends on; raise `ranges.VERSION` when it changes."""
+"""Settings that the text of a value depends on; raise `range_digests.VERSION` when they change."""
 
-# What the server says when it will say something else later.
-_PASSING = ("starting up", "shutting down", "too many", "recovery mode", "remaining connection")
-# What nobody but the one who wrote the connection string can mend.
-_LASTING = ("FATAL", "no password", "invalid ", "certificate", "does not support")
+# Parts of messages of servers that will accept a connection later.
+_TRANSIENT = ("starting up", "shutting down", "too many", "recovery mode", "remaining connection")
+# Parts of messages about a connection string that has to be corrected.
+_PERMANENT = ("FATAL", "no password", "invalid ", "certificate", "does not support")
 
 
 class Snapshot:
-    """A transaction on the source, opened with the first read and closed with the run."""
+    """A read-only transaction on the source, opened by the first read and closed with the run."""
 
     def __init__(
         self, dsn: str, *, variable: str, statement_timeout: dt.timedelta, outage: dt.timedelta
@@ -57,7 +55,7 @@ class Snapshot:
         self._variable = variable
         self._statement_timeout = statement_timeout
         self._outage = outage
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Connection | None = None
         self._lost = False
 
     def close(self) -> None:
@@ -67,15 +65,15 @@ class Snapshot:
         self._connection, self._lost = None, False
 
     @contextmanager
-    def reading(self, what: str) -> Iterator[psycopg.Connection[Any]]:
-        """The connection for one read; what goes wrong in it leaves the snapshot to the others.
+    def read(self, what: str) -> Iterator[Connection]:
+        """The connection for one read in a savepoint, so that its error leaves the snapshot to the others.
 
         Raises:
-            SourceUnavailable: the source is away, or went away and took the snapshot with it.
-            SourceRefused: a permission or an object is missing.
-            SourceBroken: the source cannot answer for a lasting reason.
+            SourceUnavailable: the source cannot be reached, or the connection was lost with the snapshot.
+            SourceRefused: a permission is missing.
+            SourceBroken: any other error of the source.
         """
-        connection = self._opened()
+        connection = self._open()
         try:
             with connection.transaction():
                 yield connection
@@ -86,49 +84,53 @@ class Snapshot:
             ) from error
         except (errors.QueryCanceled, psycopg.OperationalError) as error:
             self._lost = connection.closed
-            what_happened = (
-                f"the source went away while it was read: {one_line(error)}. Nothing of it was written; run"
+            reason = (
+                f"the connection to the source was lost: {one_line(error)}. Nothing of it was written; run"
                 " it again."
                 if self._lost
-                else f"the source gave up on it: {one_line(error)}. Nothing of it was written; run it again,"
-                " and if the source is only slow, raise SYNC_STATEMENT_TIMEOUT."
+                else f"the source canceled the read: {one_line(error)}. Nothing of it was written; run it"
+                " again, and if the source is only slow, raise SYNC_STATEMENT_TIMEOUT."
             )
-            raise SourceUnavailable(f"{what}: {what_happened}") from error
+            raise SourceUnavailable(f"{what}: {reason}") from error
         except psycopg.Error as error:
             raise SourceBroken(
                 f"{what}: the source cannot answer: {one_line(error)}. Nothing of it was written."
             ) from error
 
-    def _opened(self) -> psycopg.Connection[Any]:
+    def _open(self) -> Connection:
         if self._lost:
             raise SourceUnavailable(
-                f"{self._variable}: the connection of this run was lost, and with it the moment at which all"
-                " tables are read. Nothing more is read; run it again."
+                f"{self._variable}: the connection of this run was lost, and with it the snapshot in which"
+                " all tables are read. Nothing more is read; run it again."
             )
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._connect()
         return self._connection
 
-    def _open(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> Connection:
         try:
             for attempt in stamina.retry_context(
-                on=_is_passing, attempts=None, timeout=self._outage, wait_initial=0.2, wait_max=5.0
+                on=_is_transient,
+                attempts=None,
+                timeout=self._outage,
+                wait_initial=0.2,
+                wait_max=5.0,
             ):
                 with attempt:
                     connection = connect(
                         self._dsn,
                         variable=self._variable,
                         statement_timeout=self._statement_timeout,
-                        # A slow target may let the snapshot wait between two tables.
+                        # The snapshot is idle between two tables while a slow target is written.
                         idle_in_transaction_timeout=dt.timedelta(0),
                     )
-                    return _begun(connection)
+                    return _take_snapshot(connection)
         except TargetUnavailable as error:
             raise SourceUnavailable(str(error)) from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        raise AssertionError("stamina either returns, retries or raises")
 
 
-def _begun(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+def _take_snapshot(connection: Connection) -> Connection:
     try:
         for name, value in PINNED.items():
             connection.execute("select set_config(%s, %s, false)", [name, value])
@@ -143,9 +145,8 @@ def _begun(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return connection
 
 
-def _is_passing(error: Exception) -> bool:
-    said = str(error)
-    lasting = any(word in said for word in _LASTING)
-    return isinstance(error, TargetUnavailable) and (
-        not lasting or any(word in said for word in _PASSING)
-    )
+def _is_transient(error: Exception) -> bool:
+    text = str(error)
+    permanent = any(part in text for part in _PERMANENT)
+    transient = any(part in text for part in _TRANSIENT)
+    return isinstance(error, TargetUnavailable) and (transient or not permanent)

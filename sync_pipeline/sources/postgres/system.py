@@ -1,6 +1,6 @@
-"""From entities and the name of a database to a system that runs: assets, checks, jobs, schedules.
+"""The Dagster definitions of a system whose source is a Postgres database.
 
-All jobs run in one process: one process means one snapshot of the source for all of its tables.
+All jobs run in one process, because only one process can read all tables in one snapshot.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.schedules import skipping_schedule
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.settings import Settings
+from sync_pipeline.sources.postgres.columns import RowFilter
 from sync_pipeline.sources.postgres.resource import PostgresSource
 
 
@@ -33,15 +34,15 @@ class PostgresSystem:
     Attributes:
         system: its entities; their sources are tables or views.
         variable: the environment variable that names the source.
-        hourly: when what changed is synced, as cron; empty for never.
-        nightly: when everything is; empty for never.
+        hourly: cron of the delta; empty for never.
+        nightly: cron of the full sync; empty for never.
         time_zone: of both.
-        only: a column of every table, and what it holds in the rows that are meant.
-        into: the database that it is merged into.
-        origin: the asset that an entity's records come from; one of the source's own unless named.
-        before: what the environment has to allow before a schedule starts a run; each raises
+        row_filter: a column of every table, and its values in the rows that are read.
+        target: the database that it is merged into.
+        origin: the upstream asset of an entity; by default an external asset of the source.
+        preconditions: checks of the environment before a schedule starts a run; each raises
             `SettingsError`.
-        delta: name of the job that syncs what changed; `<system>_sync` unless named.
+        delta: name of the job that syncs what changed; by default `<system>_sync`.
     """
 
     system: System
@@ -49,7 +50,7 @@ class PostgresSystem:
     hourly: str = "0 * * * *"
     nightly: str = "30 1 * * *"
     time_zone: str = "UTC"
-    row_filter: tuple[str, tuple[str, ...]] | None = None
+    row_filter: RowFilter | None = None
     target: TargetDatabase = field(default_factory=lambda: TargetDatabase(patient=True))
     origin: Callable[[Entity], dg.AssetKey] | None = None
     preconditions: tuple[Callable[[Settings], object], ...] = ()
@@ -61,16 +62,16 @@ class PostgresSystem:
         return PostgresSource(
             variable=self.variable,
             relations=[e.source for e in self.system.entities],
-            only_column=column,
-            only_values=list(values),
+            filter_column=column,
+            filter_values=list(values),
         )
 
     def definitions(self) -> SystemDefinitions:
-        """Everything that runs the system."""
+        """The system's assets, checks, jobs, schedules and resources."""
         system, name, own = self.system, self.system.name, self.target.key != TargetDatabase.key
         source, merge = f"{name}_source", f"{name}_merge"
         origin = self.origin or source_key
-        wiring = ResourceKeys(source, self.target.key, merge, origin, one_at_a_time=True)
+        keys = ResourceKeys(source, self.target.key, merge, origin, one_at_a_time=True)
         delta, full, partial = self._jobs()
         return SystemDefinitions(
             runs=SystemRuns(
@@ -84,7 +85,7 @@ class PostgresSystem:
             source=self.source,
             assets=[
                 *(() if self.origin else source_assets(system)),
-                *entity_assets(system, wiring),
+                *entity_assets(system, keys),
             ],
             checks=entity_checks(system, self.target.key),
             jobs=[delta, full, partial],
@@ -107,7 +108,7 @@ class PostgresSystem:
             ),
             self._job(
                 f"{name}_full",
-                f"Every row at the source of {place}; also finds what vanished there.",
+                f"Every row at the source of {place}; also finds rows that are missing there.",
                 full=True,
             ),
             self._job(
@@ -120,9 +121,9 @@ class PostgresSystem:
         return table_job(self.system, name, description, full=full, target=self.target.key)
 
     def _schedules(self, delta: AssetJob, full: AssetJob) -> list[dg.ScheduleDefinition]:
-        wanted = (
+        schedules = (
             (delta, self.hourly, "hourly", "What changed, every hour."),
-            (full, self.nightly, "nightly", "Everything, every night: also finds what vanished."),
+            (full, self.nightly, "nightly", "Everything, every night: also finds missing rows."),
         )
         return [
             skipping_schedule(
@@ -134,12 +135,12 @@ class PostgresSystem:
                 description=description,
                 unready=self.unready,
             )
-            for job, cron, name, description in wanted
+            for job, cron, name, description in schedules
             if cron
         ]
 
     def unready(self) -> str | None:
-        """Why no run can succeed; None when nothing is known to be in its way."""
+        """Why no run can succeed by the environment; None if nothing prevents it."""
         try:
             settings = Settings.read()
             for check in self.preconditions:

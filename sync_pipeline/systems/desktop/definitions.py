@@ -1,7 +1,7 @@
-"""The desktop system, wired: forward on the hour, back on the half hour, everything both ways at night.
+"""The desktop system's definitions: forward on the hour, reverse on the half hour, full syncs at night.
 
-The graph has no cycle although the data goes round: the desktop's tables as they are read are external
-assets, and what the reverse sync makes of them are assets of their own.
+The asset graph has no cycle although rows go both ways: the desktop's tables as sources are external assets,
+and as targets of the reverse sync they are assets of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sync_pipeline.sources.postgres.system import PostgresSystem
 from sync_pipeline.systems.desktop.connection import VARIABLE, check_reverse
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
-from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
+from sync_pipeline.systems.desktop.reverse import REVERSE as REVERSE_SYSTEM
+from sync_pipeline.systems.desktop.reverse import ROW_FILTER
 from sync_pipeline.systems.desktop.settings import SOURCE
 
 TIME_ZONE = "Asia/Kolkata"
@@ -27,15 +28,15 @@ def _mobile_table(entity: Entity) -> dg.AssetKey:
 FORWARD = PostgresSystem(
     DESKTOP, VARIABLE, hourly="0 * * * *", nightly="15 1 * * *", time_zone=TIME_ZONE
 )
-BACKWARD = PostgresSystem(
-    REVERSE,
+REVERSE = PostgresSystem(
+    REVERSE_SYSTEM,
     "SYNC_TARGET_DSN",
     hourly="30 * * * *",
     nightly="45 1 * * *",
     time_zone=TIME_ZONE,
-    row_filter=ONLY,
+    row_filter=ROW_FILTER,
     target=DesktopDatabase(patient=True),
     origin=_mobile_table,
     preconditions=(SOURCE.require, check_reverse),
-    delta=REVERSE.name,
+    delta=REVERSE_SYSTEM.name,
 )

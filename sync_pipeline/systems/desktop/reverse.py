@@ -2,7 +2,8 @@
 
 The mobile database is the source and the desktop's tables are the target, under their own names. Only
 columns that the desktop has are mapped, because only those are mapped on the way there. The desktop's
-tables keep no unique index and belong to another program, so the sync looks before it inserts, and locks.
+tables have no unique index and belong to another program, so the merge locks the table and looks a key up
+before it inserts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from sync_pipeline.systems.desktop.entities import DESKTOP
 OWNER = Owner("source", ours=("M",), mark="M", unmarked_is_ours=False)
 """On the desktop a mobile row carries M; all others are the desktop's own."""
 
-ONLY = ("source", ("M",))
-"""Of the mobile database's rows, those that mobile users own."""
+ROW_FILTER = ("source", ("M",))
+"""The rows of the mobile database that mobile users own."""
 
 
 def reversed_entity(entity: Entity) -> Entity:
@@ -46,7 +47,7 @@ def _reversed_field(f: Field, column: str) -> Field:
 
 
 def _desktop_columns(link: Link) -> tuple[str, ...]:
-    """The columns that a link matches, under the names that the desktop has for them."""
+    """The columns that a link matches, by the desktop's names."""
     [parent] = link.parents
     return tuple(DESKTOP[parent].field(column).sources[0] for column in link.match)
 

@@ -293,7 +293,7 @@ def test_a_column_that_the_source_has_lost_or_found_is_read_from_the_beginning(
 def test_other_rows_that_are_meant_are_read_from_the_beginning(stocked: Origin) -> None:
     first = stocked.read(SIZED)
 
-    assert everything_is_read_after(stocked, first, only=("unread", ("x",)))
+    assert everything_is_read_after(stocked, first, row_filter=("unread", ("x",)))
 
 
 def test_a_cursor_that_is_not_ours_is_no_cursor(stocked: Origin) -> None:

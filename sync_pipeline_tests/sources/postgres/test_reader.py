@@ -226,32 +226,32 @@ def test_of_several_names_of_a_key_the_one_that_is_there_is_used(origin: Origin)
     assert origin.read(either, mode="keys", keys=("1",)).of("name") == ["one"]
 
 
-@pytest.mark.parametrize("which", ["only", "owner"])
-def test_a_source_that_does_not_say_whose_a_row_is_is_refused(origin: Origin, which: str) -> None:
+@pytest.mark.parametrize("which", ["row_filter", "owner"])
+def test_a_source_without_its_owner_column_is_refused(origin: Origin, which: str) -> None:
     origin.run("create table item (id int, name text)")
     marked = item(Local("mark", char(1)), owner=Owner("mark", ("D",), "D", source="source"))
-    only = ("source", ("M",))
+    row_filter = ("source", ("M",))
 
-    with pytest.raises(SourceRefused, match="no column source, which says whose a row is"):
-        origin.read(marked) if which == "owner" else origin.read(only=only)
-
-
-# -- which rows are meant
+    with pytest.raises(SourceRefused, match="no column source, which holds the owner of a row"):
+        origin.read(marked) if which == "owner" else origin.read(row_filter=row_filter)
 
 
-def test_only_the_rows_that_are_meant_are_read(origin: Origin) -> None:
+# -- the row filter
+
+
+def test_only_rows_of_the_row_filter_are_read(origin: Origin) -> None:
     origin.run("create table item (id int, name text, source char(3))")
     origin.run(
         "insert into item values (1, 'a', 'M'), (2, 'b', 'D'), (3, 'c', null), (4, 'd', 'S')"
     )
-    meant: dict[str, Any] = {"only": ("source", ("M", "S"))}
+    filtered: dict[str, Any] = {"row_filter": ("source", ("M", "S"))}
 
-    first = origin.read(**meant)
+    first = origin.read(**filtered)
     origin.run("update item set name = 'moved' where id = 2")
-    nothing = origin.read(ITEM, first.cursor, **meant)
+    nothing = origin.read(ITEM, first.cursor, **filtered)
     origin.run("update item set source = 'M' where id = 3")
-    second = origin.read(ITEM, nothing.cursor, **meant)
-    by_key = origin.read(mode="keys", keys=("1", "2"), **meant)
+    second = origin.read(ITEM, nothing.cursor, **filtered)
+    by_key = origin.read(mode="keys", keys=("1", "2"), **filtered)
 
     assert first.of("id") == ["1", "4"]
     assert first.outcome.notes["source_rows"] == 2

@@ -204,7 +204,7 @@ def test_a_table_that_takes_too_long_is_given_up_and_the_others_are_read(
         assert len(read(source, LINE).records) == 300
 
     message = said(caught)
-    assert "own/item: the source gave up on it: canceling statement due to statement" in message
+    assert "own/item: the source canceled the read: canceling statement due to statement" in message
     assert message.endswith("raise SYNC_STATEMENT_TIMEOUT.")
 
 
@@ -230,7 +230,7 @@ def test_a_source_that_goes_away_takes_the_rest_of_the_run_with_it(
         with pytest.raises(SourceUnavailable) as next_table:
             read(source, LINE)
 
-    assert "own/item: the source went away while it was read: " in said(caught)
+    assert "own/item: the connection to the source was lost: " in said(caught)
     assert said(caught).endswith("run it again.")
     assert "ORIGIN_DSN: the connection of this run was lost" in said(next_table)
     assert said(next_table).endswith("run it again.")
@@ -258,7 +258,7 @@ def test_a_source_that_goes_away_between_two_tables_is_missed_by_the_next(shop: 
         source.close()
         assert len(read(source, LINE).records) == 300
 
-    assert "own/line: the source went away" in said(caught)
+    assert "own/line: the connection to the source was lost" in said(caught)
 
 
 # -- a source that cannot be reached

@@ -27,7 +27,7 @@ from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.sources.postgres.reader import PostgresReader
 from sync_pipeline.systems.desktop.entities import DESKTOP
-from sync_pipeline.systems.desktop.reverse import ONLY, REVERSE
+from sync_pipeline.systems.desktop.reverse import REVERSE, ROW_FILTER
 from sync_pipeline_tests.fixtures.desktop import Practice, Results, Side
 
 Tamper = Callable[[Iterable[Batch]], Iterator[Batch]]
@@ -79,7 +79,7 @@ class Way:
     system: System
     source: Side
     target: Side
-    only: tuple[str, tuple[str, ...]] | None
+    row_filter: tuple[str, tuple[str, ...]] | None
     connect: Callable[[str], Connection]
 
     def entities(self, names: Sequence[str]) -> list[Entity]:
@@ -158,7 +158,7 @@ class Way:
     ) -> Results:
         parents = {e.name: e for e in self.system.entities}
         results: Results = {}
-        source = PostgresReader(self.source.dsn, variable="A_DSN", only=self.only)
+        source = PostgresReader(self.source.dsn, variable="A_DSN", row_filter=self.row_filter)
         since: dict[str, Progress] = {}
         if scope.mode == "delta":
             with self.connect("progress") as account:
@@ -191,4 +191,6 @@ def forward(practice: Practice) -> Way:
 
 def reverse(practice: Practice) -> Way:
     """From mobile to the desktop."""
-    return Way("reverse", REVERSE, practice.mobile, practice.desktop, ONLY, practice.into_desktop)
+    return Way(
+        "reverse", REVERSE, practice.mobile, practice.desktop, ROW_FILTER, practice.into_desktop
+    )
