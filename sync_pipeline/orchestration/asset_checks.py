@@ -1,7 +1,7 @@
-"""Asset checks, made from the entities: what the alert lists of the source systems asked for.
+"""Asset checks, built from the entities: one multi-asset check per entity.
 
-A check never undoes a write; what must not land is stopped by the guard before the commit. Checks say
-whether the table is in the state that people expect, and name what is not.
+A check reads, after the merge, and undoes nothing. What must not be written is stopped by the guard before
+the commit; that belongs in `merge.guard`.
 """
 
 import datetime as dt
@@ -32,12 +32,7 @@ WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 def entity_checks(
     system: System, target: str = TargetDatabase.key
 ) -> list[dg.AssetChecksDefinition]:
-    """The checks of every entity; few steps per entity, because a step costs more than a query.
-
-    Args:
-        system: whose entities.
-        target: key of the resource of the database that they are merged into.
-    """
+    """The checks of every entity; few steps per entity, because a step costs more than a query."""
     return [made for entity in system.in_order() for made in _checks_of(system, entity, target)]
 
 
@@ -46,20 +41,20 @@ def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.Asset
     if not any(True for _ in entity.links):
         yield _checks(system, entity, specs, target, "checks", _results)
         return
-    # Deferred links point at what is synced later: asked any sooner, all that is new would dangle.
+    # Deferred links point at entities that are synced later; before that, every new row would dangle.
     linked = [p for _, link in entity.links if link.deferred for p in link.parents]
     later = [name for name in dict.fromkeys(linked) if name != entity.name]
     links = dg.AssetCheckSpec(
         "links",
         asset=asset_key(entity),
-        description="Every link points at a row that is there.",
+        description="Every link points at an existing row.",
         additional_deps=[asset_key(system[name]) for name in later],
     )
     if later:
         yield _checks(system, entity, specs, target, "checks", _results)
         yield _checks(system, entity, [links], target, "links", _link_results)
     else:
-        yield _checks(system, entity, [*specs, links], target, "checks", _all_results)
+        yield _checks(system, entity, [*specs, links], target, "checks", _results_and_links)
 
 
 def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
@@ -72,33 +67,33 @@ def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
     }
     if entity.unique_key:
         described["unique_index"] = "The key is backed by a valid, total unique index."
-        described["no_duplicate_keys"] = "No key stands in the table twice."
+        described["no_duplicate_keys"] = "No key occurs twice in the table."
     if entity.owner:
         described["owner_rows"] = "Rows of other owners have not become fewer."
-        described["owner_conflicts"] = "The source wants no row of another owner."
+        described["owner_conflicts"] = "The source changes no row of another owner."
         described["counts_explained"] = (
             "The difference between the source's count and the table's is explained row by row."
         )
     if entity.owner and entity.owner.unmarked_is_ours:
-        described["owner_marks"] = "Every row says whose it is."
+        described["owner_marks"] = "Every row names its owner."
     return [
         dg.AssetCheckSpec(name, asset=asset_key(entity), description=text)
         for name, text in described.items()
     ]
 
 
-Look = Callable[
+Check = Callable[
     [dg.AssetCheckExecutionContext, Connection, System, Entity], Iterator[dg.AssetCheckResult]
 ]
 
 
-def _checks(  # noqa: PLR0917  all of them are what a definition is made of
+def _checks(  # noqa: PLR0917  a definition consists of all of them
     system: System,
     entity: Entity,
     specs: Sequence[dg.AssetCheckSpec],
     target: str,
     name: str,
-    look: Look,
+    run: Check,
 ) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         specs=specs,
@@ -107,14 +102,14 @@ def _checks(  # noqa: PLR0917  all of them are what a definition is made of
         can_subset=True,
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        wanted = {key.name for key in context.selected_asset_check_keys}
+        selected = {key.name for key in context.selected_asset_check_keys}
         with getattr(context.resources, target).connect() as connection:
             if not preflight.exists(connection, Relations(entity)):
                 why = "the table does not exist; migrate first"
-                yield from (_result(entity, each, passed=False, why=why) for each in wanted)
+                yield from (_result(entity, each, passed=False, why=why) for each in selected)
                 return
-            for result in look(context, connection, system, entity):
-                if result.check_name in wanted:
+            for result in run(context, connection, system, entity):
+                if result.check_name in selected:
                     yield result
 
     return check
@@ -141,17 +136,17 @@ def _results(
         yield _owner_marks(connection, entity)
 
 
+def _results_and_links(
+    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
+) -> Iterator[dg.AssetCheckResult]:
+    yield from _results(context, connection, system, entity)
+    yield _links(connection, system, entity)
+
+
 def _link_results(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
 ) -> Iterator[dg.AssetCheckResult]:
     del context
-    yield _links(connection, system, entity)
-
-
-def _all_results(
-    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
-) -> Iterator[dg.AssetCheckResult]:
-    yield from _results(context, connection, system, entity)
     yield _links(connection, system, entity)
 
 
@@ -176,7 +171,7 @@ def _result(
 
 def _accounting(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None or not last.counts:
-        return _result(entity, "accounting", passed=True, why="nothing was merged yet")
+        return _result(entity, "accounting", passed=True, why="nothing merged yet")
     read = last.counts["read"]
     accounted = sum(n for name, n in last.counts.items() if name != "read")
     return _result(entity, "accounting", passed=read == accounted, metadata=last.counts)
@@ -195,59 +190,40 @@ def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResu
     )
 
 
+def _limited(
+    entity: Entity, name: str, why: str, *, limit: float = 0, **measured: float
+) -> dg.AssetCheckResult:
+    """A warning if the measured value exceeds the limit; the keyword names its metadata key."""
+    [value] = measured.values()
+    passed = value <= limit
+    why = "" if passed else why
+    return _result(entity, name, passed=passed, severity=WARN, why=why, metadata=measured)
+
+
 def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
-    took = last.duration if last else dt.timedelta(0)
-    minutes = took.total_seconds() / 60
+    minutes = last.duration.total_seconds() / 60 if last else 0.0
     why = f"the run had been going for {minutes:.1f} minutes when this table was merged"
-    return _result(
-        entity,
-        "duration",
-        passed=took <= LONG,
-        severity=WARN,
-        why=why if took > LONG else "",
-        metadata={"minutes": minutes},
-    )
+    return _limited(entity, "duration", why, limit=LONG.total_seconds() / 60, minutes=minutes)
 
 
 def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     rejected = last.counts.get("rejected", 0) if last else 0
     command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.key_prefix))
     why = f"{rejected:,} records were rejected; see: {command}"
-    return _result(
-        entity,
-        "errors",
-        passed=rejected <= MOST_ERRORS,
-        severity=WARN,
-        why=why if rejected > MOST_ERRORS else "",
-        metadata={"rejected": rejected},
-    )
+    return _limited(entity, "errors", why, limit=MOST_ERRORS, rejected=rejected)
 
 
 def _owner_conflicts(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
-    """What the source wanted of rows that it does not own, until somebody has decided."""
+    """Unresolved conflicts over rows of other owners."""
     open_, examples = listings.open_conflicts(connection, entity, "owner")
-    why = f"{open_:,} rows of other owners differ from what the source wants: {'; '.join(examples)}"
-    return _result(
-        entity,
-        "owner_conflicts",
-        passed=open_ == 0,
-        severity=WARN,
-        why=why if open_ else "",
-        metadata={"open": open_},
-    )
+    why = f"{open_:,} rows of other owners differ from the source: {'; '.join(examples)}"
+    return _limited(entity, "owner_conflicts", why, open=open_)
 
 
 def _owner_marks(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     unmarked = audit.unmarked_rows(connection, entity)
-    why = f"{unmarked:,} rows do not say whose they are, and count as the source's"
-    return _result(
-        entity,
-        "owner_marks",
-        passed=unmarked == 0,
-        severity=WARN,
-        why=why if unmarked else "",
-        metadata={"unmarked": unmarked},
-    )
+    why = f"{unmarked:,} rows name no owner and count as the source's"
+    return _limited(entity, "owner_marks", why, unmarked=unmarked)
 
 
 def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
@@ -275,7 +251,7 @@ def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckRe
 
 def _freshness(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None:
-        return _result(entity, "freshness", passed=False, severity=WARN, why="it was never synced")
+        return _result(entity, "freshness", passed=False, severity=WARN, why="never synced")
     age = dt.datetime.now(dt.UTC) - last.finished_at
     landed = last.status in {"completed", "planned"}
     why = "" if landed else f"the last run {last.status}: {last.error}"
@@ -290,7 +266,7 @@ def _freshness(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
 
 
 def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCheckResult:
-    """Dangling links are a warning: the database declares no foreign keys, and they heal."""
+    """Dangling links are a warning: the database declares no foreign keys, and later runs fill them."""
     found = [d for d in audit.dangling_links(connection, system, entity) if d.values]
     lines = [
         f"- {d.column}: {d.values:,} point at no {' or '.join(d.parents)}, such as {', '.join(d.examples)}"
@@ -316,7 +292,7 @@ def _history_check(
     records = context.instance.fetch_materializations(asset_key(entity), limit=2).records
     values = [int(value) for r in records if isinstance(value := _metric(r, metric), int)]
     if len(values) < 2:
-        return _result(entity, name, passed=True, why="there is no earlier run to compare with")
+        return _result(entity, name, passed=True, why="no earlier run to compare with")
     now, before = values
     fell = before - now
     passed = fell <= 0 or fell * 100 <= percent * before

@@ -8,7 +8,6 @@ here, and neither does choosing which database to use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -41,27 +40,6 @@ _KEEPALIVES = {
 _SETTINGS = (
     "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) s(name, value)"
 )
-
-
-@dataclass(frozen=True)
-class ConnectionParts:
-    """A connection string taken apart, with libpq's defaults filled in.
-
-    Attributes:
-        host: name or address, or the absolute directory of a Unix socket.
-        port: port number.
-        user: role name.
-        password: empty if there is none.
-        dbname: database name.
-        query: all other parameters, such as `sslmode`.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    dbname: str
-    query: Mapping[str, str] = field(repr=False)
 
 
 def connect(
@@ -116,30 +94,6 @@ def connect(
         raise TargetUnavailable(
             f"No connection to {_where(given)}: {connection_message(error)}. Check {variable}."
         ) from error
-
-
-def parts(dsn: str, *, variable: str = "SYNC_TARGET_DSN") -> ConnectionParts:
-    """Take a connection string apart for libraries that want its pieces.
-
-    What it leaves out is filled in as libpq would, from `PGHOST` and its kin, except that no host
-    at all becomes `localhost`.
-
-    Raises:
-        SettingsError: it is not a connection string, or does not name one server by itself.
-    """
-    given = _parse(dsn, variable)
-    if "," in given.get("host", "") + given.get("port", "") or "service" in given:
-        raise SettingsError(f"{variable} names a service or several servers; name one server here.")
-    known = _libpq_defaults() | given
-    user = known.get("user", "")
-    return ConnectionParts(
-        host=known.get("host") or known.get("hostaddr") or "localhost",
-        port=int(known.get("port") or 5432),
-        user=user,
-        password=known.get("password", ""),
-        dbname=known.get("dbname") or user,
-        query={name: value for name, value in given.items() if name not in _MAIN},
-    )
 
 
 def sqlalchemy_url(

@@ -253,7 +253,7 @@ def test_a_table_that_was_never_synced_is_not_fresh(world: World) -> None:
     stale = check(world, "agent")["freshness"]
 
     assert not stale.passed
-    assert stale.description == "it was never synced"
+    assert stale.description == "never synced"
 
 
 def test_counts_that_do_not_add_up_are_found(tiny: World) -> None:

@@ -181,7 +181,7 @@ def test_what_the_desktop_wants_of_a_mobile_row_is_open_until_somebody_decides(
     resolve.resolve(desktop.mobile.connection, DESKTOP, conflict["id"], side, run_id=uuid4())
 
     assert (open_.passed, value(open_, "open")) == (False, 1)
-    assert (open_.description or "").endswith("differ from what the source wants: 9, 1001")
+    assert (open_.description or "").endswith("differ from the source: 9, 1001")
     assert desktop.check(JOBS)["owner_conflicts"].passed
 
 
