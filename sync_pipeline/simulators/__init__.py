@@ -1,7 +1,7 @@
-"""Servers that speak the sources' real protocols, for the demo and for the tests.
+"""Servers with the sources' real protocols and invented data, for the demo and for the tests.
 
-A simulator is a stand-in, so it knows the protocol and its own invented data and nothing of how
-this project reads them: nothing here imports `sync_pipeline.systems`. What every simulator needs
-(serving, faults, statistics, a clock) lives in this package; each protocol has a subpackage.
+Nothing here imports `sync_pipeline.systems`: a simulator implements the protocol, not this project's
+way to read it. What every simulator needs (server, faults, statistics, clock) is in this package; each
+protocol has a subpackage.
 Import concrete submodules.
 """

@@ -1,7 +1,7 @@
-"""The switchboard below `/_simulator`: what tests and people do to a simulator from another process.
+"""The admin API below `/_simulator`: control a simulator from another process.
 
-The real sources have none of this. Each route is a thin cover over what the simulator offers in its own
-process; bodies and replies are JSON, and what cannot be done answers 400 with the reason.
+The real sources have no such API. Each route calls one method of the simulator; request and response
+bodies are JSON, and a call that fails is answered 400 with the reason.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from sync_pipeline.simulators.faults import Fault, Faults
 from sync_pipeline.simulators.middleware import ADMIN_PREFIX
-from sync_pipeline.simulators.options import Switches
+from sync_pipeline.simulators.options import SimulatorOptions
 from sync_pipeline.simulators.stats import Stats
 
 Action = Callable[[Any], Any]
-"""Takes the decoded body and returns what to reply; None: that it is done."""
+"""Takes the decoded body and returns the response's; None becomes `{"done": true}`."""
 
 
-class Switchboard:
-    """The routes that every simulator has, and those that one adds."""
+class AdminApi:
+    """The routes that every simulator has, and those that a subclass adds."""
 
-    cannot: ClassVar[tuple[type[Exception], ...]] = (
+    rejected: ClassVar[tuple[type[Exception], ...]] = (
         KeyError,
         TypeError,
         ValueError,
         AttributeError,
     )
-    """What an action raises that cannot be done."""
+    """Exceptions of an action that are answered 400."""
 
-    def __init__(self, *, options: Switches, faults: Faults, stats: Stats) -> None:
+    def __init__(self, *, options: SimulatorOptions, faults: Faults, stats: Stats) -> None:
         self._options = options
         self._faults = faults
         self._stats = stats
 
     def actions(self) -> Iterable[tuple[str, str, Action]]:
-        """What this simulator adds: method, path, action."""
+        """Routes that the subclass adds: method, path, action."""
         return ()
 
     def routes(self) -> list[BaseRoute]:
-        """All of them."""
+        """All routes, mounted below `ADMIN_PREFIX`."""
         faults, stats = self._faults, self._stats
         actions: list[tuple[str, str, Action]] = [
             ("GET", "options", lambda _: self._options.as_dict()),
@@ -75,7 +75,7 @@ class Switchboard:
             status = 200
             try:
                 result = action(orjson.loads(await request.body() or b"{}"))
-            except self.cannot as error:
+            except self.rejected as error:
                 status, result = 400, {"error": f"{type(error).__name__}: {error}"}
             reply = {"done": True} if result is None else result
             return Response(orjson.dumps(reply), status, media_type="application/json")

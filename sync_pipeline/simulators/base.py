@@ -1,4 +1,4 @@
-"""What every simulator is: a server on a port of its own, with a switchboard."""
+"""Base class of the simulators: a server on a port of its own, with an admin API."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sync_pipeline.simulators.server import BackgroundServer
 
 
 class Simulator:
-    """Listens from `start` to `stop`, or for the length of a block; then again on the same port."""
+    """Listens from `start` to `stop`, or within a `with` block; a restart uses the same port."""
 
     _server: BackgroundServer
 
     @property
     def admin_url(self) -> str:
-        """The root of the switchboard."""
+        """The root of the admin API."""
         return self._server.url + ADMIN_PREFIX
 
     def start(self) -> Self:

@@ -1,7 +1,7 @@
-"""The time that a simulator believes in.
+"""The clock of a simulator.
 
 A clock is any function without arguments that returns an aware UTC datetime. Simulators take one,
-so that a test can hold time still or let a minute pass without waiting for it.
+so that a test can stop time or advance it without waiting.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def system_clock() -> datetime:
 
 
 class ManualClock:
-    """A clock that moves only when told to."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start
 
     def __call__(self) -> datetime:
-        """The time at which it was left."""
+        """The current time."""
         return self._now
 
     def advance(self, **by: float) -> datetime:

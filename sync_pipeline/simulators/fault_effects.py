@@ -1,6 +1,6 @@
-"""What faults look like on the wire: resets, stalls and cut bodies that a client really sees.
+"""Transport-level effects of faults: connection resets, stalls and truncated bodies.
 
-Content faults are not here: the protocol that knows the content plays those.
+Content faults are not here: the simulator of the protocol applies those.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ HTML_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></htm
 STALLED_LENGTH = 4096
 
 
-async def play(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one call as the fault says; `app` gives the reply that a cut needs."""
+async def apply_fault(
+    fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer one call with the fault; `app` produces the response that is truncated or cut."""
     match fault.kind:
         case "status":
             headers = dict(fault.headers)
@@ -45,11 +47,13 @@ async def play(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send:
         case "cut":
             await _cut(app, scope, receive, send)
         case _:
-            raise ValueError(f"{fault.kind} is a content fault: the protocol plays it")
+            raise ValueError(
+                f"{fault.kind} is a content fault: the protocol's simulator applies it"
+            )
 
 
 def error_page(status: int, body: BodyKind, *, headers: dict[str, str] | None = None) -> Response:
-    """A reply as proxies and edges send it, which know nothing of the API behind them."""
+    """An error response as proxies send it, not in the form of the API behind them."""
     title = "Please wait" if status == 200 else responses.get(status, "Error")
     content = {
         "json": f'{{"statusCode":{status},"body":{{"status":"ERROR","message":"{title}"}}}}',
@@ -61,7 +65,7 @@ def error_page(status: int, body: BodyKind, *, headers: dict[str, str] | None = 
 
 async def _reset(scope: Scope, receive: Receive) -> None:
     transport = transport_of(scope)
-    # Without lingering, abort() would end the connection politely, with FIN instead of RST.
+    # Without lingering, abort() would close the connection with FIN instead of RST.
     transport.get_extra_info("socket").setsockopt(
         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
     )

@@ -1,8 +1,7 @@
-"""Faults that a simulator plays on demand: which calls they hit, and how often.
+"""Fault injection: which faults are armed, which calls they hit, and how often.
 
-Here is the vocabulary and the switchboard, the same for every protocol. How a fault looks on the
-wire is in `wire`; the ones that bend an answer's content (`CONTENT_KINDS`) are played by the
-simulator that knows the content.
+The same for every protocol. Transport effects are in `fault_effects`; faults that change a response's
+content (`CONTENT_KINDS`) are applied by the simulator of the protocol.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Call:
 class Fault:
     """One fault. Conditions left out match every call; several must all hold.
 
-    The kinds that bend an answer's content match only calls that ask for a page of results.
+    Kinds that change a response's content match only calls that ask for a page of results.
 
     Attributes:
         kind: what happens.
@@ -120,14 +119,14 @@ class _Armed:
 
 
 class Faults:
-    """The switchboard: faults armed at the moment, in the order in which they are tried."""
+    """The faults armed at the moment, in the order in which they are tried."""
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
         self._lock = Lock()
 
     def add(self, *faults: Fault) -> None:
-        """Arm faults; they stay listed after they were used up."""
+        """Arm faults; they stay listed after their last hit."""
         with self._lock:
             self._armed.extend(_Armed(fault) for fault in faults)
 

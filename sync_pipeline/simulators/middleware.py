@@ -1,7 +1,6 @@
-"""What every call to a simulator passes first: counting, latency, limits and faults.
+"""ASGI middleware of every simulator: statistics, latency, rate limit and faults.
 
-The gate knows HTTP and switches, and no protocol: the app behind it answers, and a `classify`
-function says what a call is about.
+It depends on no protocol: a `classify` function turns a request into a `Call`.
 """
 
 from __future__ import annotations
@@ -17,40 +16,40 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sync_pipeline.simulators import fault_effects
 from sync_pipeline.simulators.clock import Clock
 from sync_pipeline.simulators.faults import CONTENT_KINDS, Call, Fault, Faults
-from sync_pipeline.simulators.options import Switches
+from sync_pipeline.simulators.options import SimulatorOptions
 from sync_pipeline.simulators.rate_limit import SlidingWindow
-from sync_pipeline.simulators.seeded_random import dice
-from sync_pipeline.simulators.stats import Answered, Stats
+from sync_pipeline.simulators.seeded_random import seeded_random
+from sync_pipeline.simulators.stats import RecordedCall, Stats
 
 ADMIN_PREFIX = "/_simulator"
 
 
-def fault_of(scope: Scope) -> Fault | None:
-    """The content fault that the app has to play in its answer, if one was armed for this call."""
+def content_fault(scope: Scope) -> Fault | None:
+    """The content fault that the app must apply to its response, if one is armed for this call."""
     return scope["state"].get("fault")
 
 
-class Gate:
-    """An ASGI app around another; paths below `ADMIN_PREFIX` pass uncounted and unharmed."""
+class SimulatorMiddleware:
+    """Wraps the protocol's app; paths below `ADMIN_PREFIX` are neither counted nor disturbed."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        switches: Switches,
+        options: SimulatorOptions,
         faults: Faults,
         stats: Stats,
         clock: Clock,
         classify: Callable[[Scope], Call],
     ) -> None:
         self._app = app
-        self._switches = switches
+        self._options = options
         self._faults = faults
         self._stats = stats
         self._clock = clock
         self._classify = classify
         self._window = SlidingWindow()
-        self._jitter = dice("jitter")
+        self._jitter = seeded_random("jitter")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -64,8 +63,8 @@ class Gate:
         finally:
             self._stats.left()
 
-    def _observed(self, entry: Answered, send: Send) -> Send:
-        # Noted before it is sent: whoever has the reply finds it counted.
+    def _observed(self, entry: RecordedCall, send: Send) -> Send:
+        # Counted before it is sent, so that a client that has the response finds it in the statistics.
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._stats.answered(entry, str(message["status"]))
@@ -78,9 +77,9 @@ class Gate:
         return observed
 
     async def _answer(
-        self, call: Call, entry: Answered, scope: Scope, receive: Receive, send: Send
+        self, call: Call, entry: RecordedCall, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if _url_length(scope) > self._switches.url_limit:
+        if _url_length(scope) > self._options.url_limit:
             await PlainTextResponse("URI Too Long", 414)(scope, receive, send)
             return
         if wait := self._wait():
@@ -94,24 +93,24 @@ class Gate:
             return
         if fault.kind == "reset":
             self._stats.answered(entry, "reset")
-        await fault_effects.play(fault, self._app, scope, receive, send)
+        await fault_effects.apply_fault(fault, self._app, scope, receive, send)
 
     def _wait(self) -> float:
-        calls = self._switches.rate_limit_per_minute
+        calls = self._options.rate_limit_per_minute
         if calls is None:
             return 0.0
-        window_s = self._switches.rate_limit_window_s
+        window_s = self._options.rate_limit_window_s
         return self._window.wait(self._clock(), calls=calls, window_s=window_s)
 
     def _too_many(self, wait: float) -> ASGIApp:
-        headers = {"Retry-After": str(math.ceil(wait))}
-        told = self._switches.rate_limit_retry_after
-        body = self._switches.rate_limit_body
-        return fault_effects.error_page(429, body, headers=headers if told else None)
+        retry_after = {"Retry-After": str(math.ceil(wait))}
+        headers = retry_after if self._options.rate_limit_retry_after else None
+        body = self._options.rate_limit_body
+        return fault_effects.error_page(429, body, headers=headers)
 
     async def _delay(self) -> None:
-        jitter_ms = self._switches.jitter_ms * self._jitter.random()
-        if delay_ms := self._switches.latency_ms + jitter_ms:
+        jitter_ms = self._options.jitter_ms * self._jitter.random()
+        if delay_ms := self._options.latency_ms + jitter_ms:
             await asyncio.sleep(delay_ms / 1000)
 
 

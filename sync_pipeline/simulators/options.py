@@ -1,6 +1,6 @@
-"""Switches that every simulator has, and how they are set by name.
+"""Options of every simulator, set by name while it runs.
 
-A protocol's own options extend `Switches`. No behaviour here: the gate and the protocol read them.
+A protocol's own options extend `SimulatorOptions`; the middleware and the protocol read them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from sync_pipeline.simulators.faults import BodyKind
 
 
 @dataclass(slots=True, kw_only=True)
-class Switches:
+class SimulatorOptions:
     """Assign to the attributes while the simulator runs; the next call sees the change.
 
     Attributes:
         latency_ms: time that every call takes before it is answered.
-        jitter_ms: up to so much is added to the latency, evenly spread.
+        jitter_ms: up to so much is added to the latency, uniformly distributed.
         rate_limit_per_minute: calls allowed in a window; further ones get 429.
         rate_limit_window_s: length of that window; tests shorten it.
-        rate_limit_retry_after: whether a 429 says when to come back.
-        rate_limit_body: what the body of a 429 looks like.
+        rate_limit_retry_after: whether a 429 has a Retry-After header.
+        rate_limit_body: form of the body of a 429.
         url_limit: longest path and query in bytes; longer ones get 414.
     """
 
@@ -42,21 +42,21 @@ class Switches:
             ValueError: a name is unknown or a value is of the wrong kind.
         """
         hints = get_type_hints(type(self))
-        settled = {name: _settle(value) for name, value in changes.items()}
-        for name, value in settled.items():
+        values = {name: _as_tuple(value) for name, value in changes.items()}
+        for name, value in values.items():
             if name not in hints:
                 raise ValueError(f"there is no option {name}")
             if not _fits(value, hints[name]):
                 raise ValueError(f"option {name} cannot be {value!r}")
-        for name, value in settled.items():
+        for name, value in values.items():
             setattr(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of them, ready for JSON."""
+        """All options, ready for JSON."""
         return asdict(self)
 
 
-def _settle(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 

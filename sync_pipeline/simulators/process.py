@@ -1,4 +1,4 @@
-"""What every simulator does as a process of its own: say where it listens, and end cleanly on a signal."""
+"""A simulator as a process of its own: report its address, and stop on a signal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import orjson
 
 
 def stop_signals() -> Event:
-    """Set when SIGTERM or SIGINT has come."""
+    """An event that SIGTERM and SIGINT set."""
     stopped = Event()
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -26,10 +26,10 @@ def stop_signals() -> Event:
 
 
 def announce(ready: Mapping[str, str], ready_file: Path | None) -> None:
-    """Print where a simulator listens and its process id, as one line of JSON; to a file too, if wanted."""
+    """Print a simulator's address and process id as one line of JSON; write it to the file too, if one is named."""
     line = orjson.dumps({**ready, "pid": os.getpid()}) + b"\n"
     if ready_file is not None:
-        # Renamed into place, so that whoever waits for the file never reads half of it.
+        # Renamed into place, so that a reader never sees half of it.
         partial = ready_file.with_name(ready_file.name + ".partial")
         partial.write_bytes(line)
         partial.replace(ready_file)

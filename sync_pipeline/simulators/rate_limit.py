@@ -1,4 +1,4 @@
-"""Counting calls against a limit per window of time."""
+"""A rate limit: so many calls per window of time."""
 
 from __future__ import annotations
 

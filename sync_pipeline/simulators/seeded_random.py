@@ -1,11 +1,11 @@
-"""Randomness that repeats: the same seed gives the same throws on every machine and in every run."""
+"""Reproducible random numbers: the same seed gives the same sequence on every machine."""
 
 from __future__ import annotations
 
 from random import Random
 
 
-def dice(*seed: object) -> Random:
+def seeded_random(*seed: object) -> Random:
     """A generator of its own for each combination of seeds.
 
     Seeded with text, because text is hashed with SHA-512 here, never with the process's own salt.

@@ -1,4 +1,4 @@
-"""What a simulator was asked: counts for reports, and the last calls for tests that look closer."""
+"""Statistics of a simulator: counts for reports, and the last calls for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECENT_CALLS = 20_000
 
 
 @dataclass(slots=True)
-class Answered:
+class RecordedCall:
     """One call and how it ended: a status code, or the kind of fault that left it without one."""
 
     call: Call
@@ -24,7 +24,7 @@ class Stats:
     """Counts since the start or the last reset; safe to read from any thread.
 
     Attributes:
-        total: calls that arrived, whatever became of them.
+        total: calls that arrived, whatever their outcome.
         by_type: calls by object type.
         by_path: calls by method and path, with ids written as `{id}`.
         by_status: calls by status code, or by fault where no status was sent.
@@ -45,16 +45,16 @@ class Stats:
         self.by_status: Counter[str] = Counter()
         self.bytes = 0
         self.max_concurrent = self._concurrent
-        self.recent: deque[Answered] = deque(maxlen=RECENT_CALLS)
+        self.recent: deque[RecordedCall] = deque(maxlen=RECENT_CALLS)
 
     def reset(self) -> None:
         """Start counting anew; calls under way still count as concurrent."""
         with self._lock:
             self._clear()
 
-    def arrived(self, call: Call) -> Answered:
+    def arrived(self, call: Call) -> RecordedCall:
         """Count a call, and return its entry for `answered`, `sent` and `left`."""
-        entry = Answered(call)
+        entry = RecordedCall(call)
         with self._lock:
             self.total += 1
             self.by_path[f"{call.method} {call.route}"] += 1
@@ -65,15 +65,15 @@ class Stats:
             self.max_concurrent = max(self.max_concurrent, self._concurrent)
         return entry
 
-    def answered(self, entry: Answered, outcome: str) -> None:
-        """Note how a call ends; the first note stands."""
+    def answered(self, entry: RecordedCall, outcome: str) -> None:
+        """Record how a call ended; the first outcome counts."""
         with self._lock:
             if entry.outcome is None:
                 entry.outcome = outcome
                 self.by_status[outcome] += 1
 
     def sent(self, size: int) -> None:
-        """Note bytes of a body."""
+        """Count bytes of a body."""
         with self._lock:
             self.bytes += size
 

@@ -226,7 +226,8 @@ class Visitor:
             connection.execute("set local role visitor")
             if self.claims is not None:
                 connection.execute(
-                    "select set_config('request.jwt.claims', %s::text, true)", [Json(self.claims)]
+                    "select set_config('request.jwt.claims', %s::text, true)",
+                    [Json(self.claims)],
                 )
             return connection.execute(statement, values).rowcount
 

@@ -1,6 +1,6 @@
-"""A simulated Bubble app: an invented solar company behind the Data API as Bubble answers it.
+"""A simulated Bubble app: an invented solar company behind Bubble's Data API.
 
-`company` invents the records, `store` and `search` keep and find them, `api` speaks the protocol,
-`admin` is the switchboard that the real Bubble does not have, and `simulator` runs it all.
+`company` generates the records, `store` and `search` keep and find them, `api` implements the Data API,
+`admin_api` is the admin API that the real Bubble does not have, and `simulator` runs all of it.
 Import concrete submodules.
 """

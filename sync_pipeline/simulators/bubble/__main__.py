@@ -36,11 +36,11 @@ def main(
     seed: int,
     scale: float,
     ready_file: Path | None,
-    **switches: float | None,
+    **changes: float | None,
 ) -> None:
-    """Serve an invented company as Bubble's Data API until told to stop."""
+    """Serve an invented company as Bubble's Data API until a signal stops it."""
     options = Options()
-    options.update(switches)
+    options.update(changes)
     company = make_company(seed, scale)
     stopped = stop_signals()
     with BubbleSimulator(company, options, token=token, host=host, port=port) as bubble:

@@ -1,4 +1,4 @@
-"""The switchboard below `/_simulator`: what tests and people do to the app from another process."""
+"""Bubble's part of the admin API: edit records and fields from another process."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sync_pipeline.simulators.admin_api import Action, Switchboard
+from sync_pipeline.simulators.admin_api import Action, AdminApi
 from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.stats import Stats
 
 
-class Admin(Switchboard):
-    """The routes of the switchboard."""
+class BubbleAdminApi(AdminApi):
+    """The common routes, and those that edit records and fields."""
 
     def __init__(self, *, store: Store, options: Options, faults: Faults, stats: Stats) -> None:
         super().__init__(options=options, faults=faults, stats=stats)
         self._store = store
 
     def actions(self) -> Iterable[tuple[str, str, Action]]:
-        """What is done to the records."""
+        """Routes that edit records and fields."""
         store = self._store
         return [
-            ("GET", "journal", lambda _: [asdict(change) for change in store.journal]),
+            ("GET", "journal", lambda _: [asdict(change) for change in store.change_log]),
             ("POST", "edit", self._edit),
             ("POST", "create", lambda body: {"id": store.create(body["type"], body["set"])}),
             ("POST", "delete", lambda body: store.delete(body["type"], body["id"])),

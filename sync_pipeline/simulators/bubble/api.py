@@ -1,6 +1,6 @@
 """The Data API: its routes, who may use them, and how each call is answered.
 
-Every branch of the app shows the same data here. The switchboard is in `admin`.
+Every branch of the app shows the same data here. The admin API is in `admin_api`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sync_pipeline.simulators.bubble.records import APP
 from sync_pipeline.simulators.bubble.responses import JSONReply
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.faults import Call
-from sync_pipeline.simulators.middleware import fault_of
+from sync_pipeline.simulators.middleware import content_fault
 
 BRANCHES = ("", "/version-live", "/version-test")
 API_ROOT = "/api/1.1"
@@ -81,7 +81,7 @@ class DataAPI:
         self._authorize(request)
         schema = self._store.schema(request.path_params["kind"])
         listing = read_listing(request.query_params, schema, self._options)
-        fault = fault_of(request.scope)
+        fault = content_fault(request.scope)
         return JSONReply(self._listings.answer(schema.name, listing, fault=fault))
 
     async def _read(self, request: Request) -> Response:
@@ -145,9 +145,9 @@ class DataAPI:
             raise responses.unauthorized(f"Invalid or expired token: {given}")
         raise responses.unauthorized("Unauthorized: the API token is missing or wrong")
 
-    def _may_write(self, refusal: str) -> None:
+    def _may_write(self, message: str) -> None:
         if self._options.read_only:
-            raise responses.unauthorized(refusal)
+            raise responses.unauthorized(message)
 
     def _create_one(self, kind: str, body: bytes, created_by: str) -> str:
         schema = self._store.schema(kind)
@@ -157,8 +157,8 @@ class DataAPI:
     def _bulk_line(self, kind: str, line: bytes, created_by: str) -> dict[str, str]:
         try:
             return {"status": "success", "id": self._create_one(kind, line, created_by)}
-        except responses.Refusal as refusal:
-            return {"status": "error", "message": refusal.message}
+        except responses.ErrorResponse as error:
+            return {"status": "error", "message": error.message}
 
 
 def _named(request: Request) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What changed in the app while the simulator ran, so that a test can compare it with what was read."""
+"""The log of changes to the app's data, for tests that compare it with what was read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
     origin: Origin
 
 
-class Journal:
+class ChangeLog:
     """All changes in their order."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Journal:
     def __len__(self) -> int:
         return len(self._changes)
 
-    def note(self, change: Change) -> None:
+    def append(self, change: Change) -> None:
         """Append a change."""
         self._changes.append(change)
 
@@ -51,11 +51,11 @@ class Journal:
         self, action: Action, kind: str | None = None, *, origin: Origin | None = None
     ) -> set[str]:
         """The things to which this happened, of one type or of all."""
-        wanted = None if kind is None else type_name(kind)
+        type_ = None if kind is None else type_name(kind)
         return {
             change.uid
             for change in list(self._changes)
             if change.action == action
-            and wanted in (None, change.type)
+            and type_ in (None, change.type)
             and origin in (None, change.origin)
         }

@@ -1,15 +1,15 @@
-"""Edits while being read: what the app's users do between two pages of a client's scan."""
+"""Concurrent edits: changes by the app's users between two pages of a client's scan."""
 
 from __future__ import annotations
 
 from sync_pipeline.simulators.bubble.options import EditKind, Options
 from sync_pipeline.simulators.bubble.store import Store
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
-_OF_THE_ORIGINAL = ("_id", "Created Date", "Modified Date", "Created By")
+_NOT_COPIED = ("_id", "Created Date", "Modified Date", "Created By")
 
 
-class EditsWhileReading:
+class ConcurrentEdits:
     """Changes a few things of a type before each of its pages is answered."""
 
     def __init__(self, store: Store, options: Options) -> None:
@@ -28,14 +28,14 @@ class EditsWhileReading:
 
     def _restart(self) -> None:
         self._seed = self._options.edits_seed
-        self._dice = dice(self._seed, "edits")
+        self._random = seeded_random(self._seed, "edits")
         self._done = 0
 
     def _edit(self, kind: str, edit: EditKind) -> None:
         uids = self._store.ids(kind)
         if not uids:
             return
-        uid = self._dice.choice(uids)
+        uid = self._random.choice(uids)
         match edit:
             case "modify":
                 values = dict.fromkeys(
@@ -46,11 +46,11 @@ class EditsWhileReading:
                 self._store.delete(kind, uid, origin="reading")
             case "create":
                 values = self._store.get(kind, uid)
-                copied = {k: v for k, v in values.items() if k not in _OF_THE_ORIGINAL}
+                copied = {k: v for k, v in values.items() if k not in _NOT_COPIED}
                 self._store.create(kind, copied, origin="reading")
 
     def _text_field(self, kind: str) -> list[str]:
         """One of the type's text fields; a thing without any is only touched."""
         fields = self._store.schema(kind).visible()
         texts = [field.stored for field in fields if field.kind == "text" and not field.built_in]
-        return [self._dice.choice(texts)] if texts else []
+        return [self._random.choice(texts)] if texts else []

@@ -63,7 +63,7 @@ def read_constraints(
         unapplied: display names of fields whose constraints are silently dropped.
 
     Raises:
-        Refusal: the JSON, a key, a constraint type or a value cannot be used.
+        ErrorResponse: the JSON, a key, a constraint type or a value cannot be used.
     """
     constraints: list[Constraint] = []
     for given in _decode(text):
@@ -78,9 +78,9 @@ def read_constraints(
 
 
 def predicate(constraint: Constraint) -> Predicate:
-    """A function that says whether a stored record meets the constraint."""
+    """A function that tests whether a stored record meets the constraint."""
     build = _PREDICATES[constraint.type]
-    return build(constraint.field.stored, held_form(constraint.field), constraint.value)
+    return build(constraint.field.stored, stored_form(constraint.field), constraint.value)
 
 
 def _decode(text: str) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def _as_boolean(value: Any) -> bool | None:
     return str(value).lower() in _YES
 
 
-def _as_held_date(value: Any) -> str | None:
+def _as_stored_date(value: Any) -> str | None:
     # Nearly all dates are stored in their final form; parsing each of them would cost too much.
     if isinstance(value, str) and len(value) == 24 and value[23] == "Z":
         return value
@@ -160,12 +160,12 @@ _FORMS: dict[str, Form] = {
     "list": _as_is,
     "other": _as_text,
 }
-_HELD_FORMS = {**_FORMS, "date": _as_held_date}
+_STORED_FORMS = {**_FORMS, "date": _as_stored_date}
 
 
-def held_form(field: Field) -> Form:
+def stored_form(field: Field) -> Form:
     """What turns a stored value into the form in which the field is compared and sorted."""
-    return _HELD_FORMS[field.family]
+    return _STORED_FORMS[field.family]
 
 
 def _empty(name: str, _: Form, __: Any) -> Predicate:
@@ -184,7 +184,7 @@ def _holding(name: str, _: Form, value: Any) -> Predicate:
     return lambda record: value in record.get(name, ())
 
 
-def _speaking_of(name: str, _: Form, stems: Any) -> Predicate:
+def _contains_words(name: str, _: Form, stems: Any) -> Predicate:
     return lambda record: stems <= _stems(record.get(name, ""))
 
 
@@ -215,8 +215,8 @@ _PREDICATES: dict[str, _Builder] = {
     "not in": _not(_among),
     "contains": _holding,
     "not contains": _not(_holding),
-    "text contains": _speaking_of,
-    "not text contains": _not(_speaking_of),
+    "text contains": _contains_words,
+    "not text contains": _not(_contains_words),
     "greater than": _greater,
     "less than": _less,
 }

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
-# The invented company is as it was at this instant, whatever the clock says today.
+# The invented company is as it was at this instant, independent of the clock.
 REFERENCE_NOW = datetime(2026, 11, 1, tzinfo=UTC)
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000

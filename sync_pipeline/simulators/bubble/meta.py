@@ -1,4 +1,4 @@
-"""What the app says about itself: `/meta`, and the same as a Swagger 2.0 file."""
+"""The app's schema as `/meta` returns it, and the same as a Swagger 2.0 file."""
 
 from __future__ import annotations
 

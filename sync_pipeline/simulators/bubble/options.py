@@ -1,7 +1,7 @@
-"""What can be switched on a running Bubble simulator.
+"""Options of a running Bubble simulator.
 
-Where Bubble's behaviour is not documented, both readings are here, and the default is the likelier
-one; a client should work with either. No behaviour in this module, only names and defaults.
+Where Bubble's behaviour is not documented, an option selects the reading, and the default is the
+likelier one; a client should work with either.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sync_pipeline.simulators.options import Switches
+from sync_pipeline.simulators.options import SimulatorOptions
 
 EditKind = Literal["modify", "create", "delete"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Options(Switches):
-    """The switches of every simulator, and Bubble's own.
+class Options(SimulatorOptions):
+    """The options of every simulator, and Bubble's own.
 
     Attributes:
         page_limit: most results in a page, whatever `limit` asks for.
@@ -30,9 +30,9 @@ class Options(Switches):
         unconstrainable_fields: display names whose constraints are silently not applied, as
             privacy rules do to users' tokens: the answer is too large.
         read_only: whether creating, changing and deleting are refused for lack of permission.
-        meta_needs_token: whether `/meta` and its swagger file want a token; often they do not.
+        meta_needs_token: whether `/meta` and its swagger file require a token; often they do not.
         edits_per_page: records of the type that change before each page is answered.
-        edit_kinds: which changes those are, dealt out in turn.
+        edit_kinds: which changes those are, in turn.
         edits_seed: decides which records they hit.
     """
 

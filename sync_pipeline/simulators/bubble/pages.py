@@ -1,8 +1,8 @@
-"""Answering a listing: the envelope around a page, its caps, and the faults that bend it."""
+"""Pages of a listing: the JSON envelope, its caps, and the content faults."""
 
 from __future__ import annotations
 
-from sync_pipeline.simulators.bubble.concurrent_edits import EditsWhileReading
+from sync_pipeline.simulators.bubble.concurrent_edits import ConcurrentEdits
 from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.query_parameters import Listing
 from sync_pipeline.simulators.bubble.store import Store
@@ -15,11 +15,11 @@ class Listings:
     def __init__(self, store: Store, options: Options) -> None:
         self._store = store
         self._options = options
-        self._edits = EditsWhileReading(store, options)
+        self._edits = ConcurrentEdits(store, options)
         self._last_pages: dict[str, list[bytes]] = {}
 
     def answer(self, kind: str, listing: Listing, *, fault: Fault | None) -> bytes:
-        """The body of a reply with one page."""
+        """The body of a response with one page."""
         self._edits.before_page(kind)
         size = self._size(listing)
         total, page = self._store.search(kind, listing.query, start=listing.cursor, size=size)

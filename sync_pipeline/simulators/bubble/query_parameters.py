@@ -23,8 +23,8 @@ class Listing:
 
     Attributes:
         query: constraints and order.
-        cursor: rank of the first thing wanted.
-        limit: how many are wanted; -1 is answered, oddly, with a count of -1.
+        cursor: rank of the first thing requested.
+        limit: how many are requested; -1 is answered, oddly, with a count of -1.
         exclude_remaining: whether the number of things left need not be counted.
     """
 
@@ -38,7 +38,7 @@ def read_listing(parameters: Mapping[str, str], schema: TypeSchema, options: Opt
     """Read a listing from the parameters of its URL.
 
     Raises:
-        Refusal: a parameter cannot be used.
+        ErrorResponse: a parameter cannot be used.
     """
     constraints = read_constraints(
         parameters.get("constraints") or "[]",

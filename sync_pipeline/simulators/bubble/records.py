@@ -1,7 +1,7 @@
-"""How the invented company comes about: records in the order of real life, and the links between.
+"""Generates the invented company's records and the links between them, without its data defects.
 
-Types and values come from `catalogue`; what is wrong with the data is in `dirt`. A record is what
-the Data API returns: display names, empty fields left out, links as ids.
+Types and values come from `catalogue`, defects from `data_defects`. A record is what the Data API
+returns: display names, empty fields left out, links as ids.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sync_pipeline.simulators.bubble.dates import (
     iso,
     milliseconds,
 )
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 Record = dict[str, Any]
 
@@ -35,8 +35,8 @@ _BULK_CHANGE_MS = _NOW_MS - 40 * DAY_MS + 3_661_789
 
 
 @dataclass(slots=True)
-class World:
-    """The company while it grows: records by type name, each list in the order of creation."""
+class CompanyBuilder:
+    """The company under construction: records by type name, each list in the order of creation."""
 
     seed: int
     scale: float
@@ -51,21 +51,21 @@ class World:
         """How many records of a type a company of this size has."""
         return max(round(kind.count * self.scale), 3)
 
-    def make(self, kind: ThingType, births: list[int]) -> list[Record]:
+    def make(self, kind: ThingType, creation_times: list[int]) -> list[Record]:
         """Make records of a type, created at these instants, without their links."""
-        rng = dice(self.seed, kind.name)
+        rng = seeded_random(self.seed, kind.name)
         made = [(f.display, f.fill, f.make) for f in kind.fields if f.make is not None]
         self.records[kind.name] = records = []
-        for born in births:
+        for created in creation_times:
             record: Record = {
-                "_id": value_generators.uid(rng, born),
-                "Created Date": iso(born),
-                "Modified Date": iso(_modified(rng, born)),
+                "_id": value_generators.uid(rng, created),
+                "Created Date": iso(created),
+                "Modified Date": iso(_modified(rng, created)),
                 "Created By": self._creator(rng),
             }
             for name, fill, make in made:
                 if rng.random() < fill:
-                    record[name] = make(rng, born)
+                    record[name] = make(rng, created)
             records.append(record)
         return records
 
@@ -75,23 +75,23 @@ class World:
         return self.creators[int(rng.random() * len(self.creators))]
 
 
-def grow(seed: int, scale: float) -> World:
-    """Let a company of this size grow, up to but not including its dirt and its SEDA claims."""
-    world = World(seed, scale)
-    _grow_people(world, dice(seed, "people"))
-    _grow_customers(world, dice(seed, "customers"))
-    _grow_invoices(world, dice(seed, "invoices"))
-    _grow_items(world, dice(seed, "items"))
-    _grow_payments(world, dice(seed, "payments"))
-    return world
+def build_records(seed: int, scale: float) -> CompanyBuilder:
+    """All records of a company of this size, without SEDA registrations and data defects."""
+    builder = CompanyBuilder(seed, scale)
+    _add_people(builder, seeded_random(seed, "people"))
+    _add_customers(builder, seeded_random(seed, "customers"))
+    _add_invoices(builder, seeded_random(seed, "invoices"))
+    _add_items(builder, seeded_random(seed, "items"))
+    _add_payments(builder, seeded_random(seed, "payments"))
+    return builder
 
 
-def born_ms(record: Record) -> int:
+def created_ms(record: Record) -> int:
     """When a record was created, from its id."""
     return int(record["_id"].split("x", 1)[0])
 
 
-def births(rng: Random, count: int) -> list[int]:
+def creation_times(rng: Random, count: int) -> list[int]:
     """Instants of creation, more of them the later; one in eight in one of two bulk imports."""
     bulk = count // 16
     span = _NOW_MS - DAY_MS - _START_MS
@@ -99,21 +99,21 @@ def births(rng: Random, count: int) -> list[int]:
     return sorted([*single, *(moment for moment in _IMPORTS_MS for _ in range(bulk))])
 
 
-def _modified(rng: Random, born: int) -> int:
-    throw = rng.random()
-    if throw < 0.25:
-        return born + (throw < 0.1)
-    if throw < 0.33 and born < _BULK_CHANGE_MS:
+def _modified(rng: Random, created: int) -> int:
+    draw = rng.random()
+    if draw < 0.25:
+        return created + (draw < 0.1)
+    if draw < 0.33 and created < _BULK_CHANGE_MS:
         return _BULK_CHANGE_MS
-    changed = born + int(rng.expovariate(1 / 60) * DAY_MS)
-    return max(born, min(changed, _NOW_MS - int(rng.random() * DAY_MS)))
+    changed = created + int(rng.expovariate(1 / 60) * DAY_MS)
+    return max(created, min(changed, _NOW_MS - int(rng.random() * DAY_MS)))
 
 
-def _grow_people(world: World, rng: Random) -> None:
-    agents = world.make(catalogue.AGENT, births(rng, world.count(catalogue.AGENT)))
-    logins = world.count(catalogue.USER)
-    users = world.make(catalogue.USER, [born_ms(agent) + 60_000 for agent in agents[:logins]])
-    world.creators = [user["_id"] for user in users]
+def _add_people(builder: CompanyBuilder, rng: Random) -> None:
+    agents = builder.make(catalogue.AGENT, creation_times(rng, builder.count(catalogue.AGENT)))
+    logins = builder.count(catalogue.USER)
+    users = builder.make(catalogue.USER, [created_ms(agent) + 60_000 for agent in agents[:logins]])
+    builder.creators = [user["_id"] for user in users]
     for number, (agent, user) in enumerate(zip(agents, users, strict=False)):
         if rng.random() < 0.94:
             address = {"email": f"login.{number}@example.com", "email_confirmed": number % 7 > 0}
@@ -123,26 +123,30 @@ def _grow_people(world: World, rng: Random) -> None:
             user["Linked Agent Profile"] = agent["_id"]
 
 
-def _grow_customers(world: World, rng: Random) -> None:
-    agents = world.of(catalogue.AGENT)
-    customers = world.make(catalogue.CUSTOMER, births(rng, world.count(catalogue.CUSTOMER)))
+def _add_customers(builder: CompanyBuilder, rng: Random) -> None:
+    agents = builder.of(catalogue.AGENT)
+    customers = builder.make(
+        catalogue.CUSTOMER, creation_times(rng, builder.count(catalogue.CUSTOMER))
+    )
     for customer in customers:
-        throw = rng.random()
-        if throw < 0.70:
+        draw = rng.random()
+        if draw < 0.70:
             customer["Contact"] = value_generators.phone(rng, 0)
-        if throw < 0.45 or throw >= 0.80:
+        if draw < 0.45 or draw >= 0.80:
             customer["Whatsapp"] = value_generators.phone(rng, 0)
         if rng.random() < 0.8:
             customer["Linked Agent"] = rng.choice(agents)["_id"]
 
 
-def _grow_invoices(world: World, rng: Random) -> None:
-    agents, customers = world.of(catalogue.AGENT), world.of(catalogue.CUSTOMER)
-    known_since = [born_ms(customer) for customer in customers]
-    invoices = world.make(catalogue.INVOICE, births(rng, world.count(catalogue.INVOICE)))
+def _add_invoices(builder: CompanyBuilder, rng: Random) -> None:
+    agents, customers = builder.of(catalogue.AGENT), builder.of(catalogue.CUSTOMER)
+    known_since = [created_ms(customer) for customer in customers]
+    invoices = builder.make(
+        catalogue.INVOICE, creation_times(rng, builder.count(catalogue.INVOICE))
+    )
     for number, invoice in enumerate(invoices, 1_000_001):
         invoice["Invoice ID"] = number
-        known = max(bisect_right(known_since, born_ms(invoice)), 1)
+        known = max(bisect_right(known_since, created_ms(invoice)), 1)
         customer = customers[int(rng.random() * known)]
         if rng.random() < 0.95:
             invoice["Linked Customer"] = customer["_id"]
@@ -158,14 +162,14 @@ def _agent_link(rng: Random, agents: list[Record], customer: Record) -> str:
     return customer.get("Linked Agent", agent["_id"])
 
 
-def _grow_items(world: World, rng: Random) -> None:
-    invoices = world.of(catalogue.INVOICE)
-    count = world.count(catalogue.INVOICE_ITEM)
+def _add_items(builder: CompanyBuilder, rng: Random) -> None:
+    invoices = builder.of(catalogue.INVOICE)
+    count = builder.count(catalogue.INVOICE_ITEM)
     owners = sorted(int(rng.random() * len(invoices)) for _ in range(count))
     # All items of an invoice are made by one workflow, at one instant.
-    items = world.make(
+    items = builder.make(
         catalogue.INVOICE_ITEM,
-        [born_ms(invoices[owner]) + 250 for owner in owners],
+        [created_ms(invoices[owner]) + 250 for owner in owners],
     )
     for item, owner in zip(items, owners, strict=True):
         invoice = invoices[owner]
@@ -175,21 +179,21 @@ def _grow_items(world: World, rng: Random) -> None:
             invoice.setdefault("Linked Invoice Item", []).append(item["_id"])
 
 
-def _grow_payments(world: World, rng: Random) -> None:
-    invoices = world.of(catalogue.INVOICE)
+def _add_payments(builder: CompanyBuilder, rng: Random) -> None:
+    invoices = builder.of(catalogue.INVOICE)
     for kind in (catalogue.PAYMENT, catalogue.SUBMIT_PAYMENT):
-        count = kind.count if kind is catalogue.SUBMIT_PAYMENT else world.count(kind)
+        count = kind.count if kind is catalogue.SUBMIT_PAYMENT else builder.count(kind)
         owners = [rng.choice(invoices) for _ in range(count)]
         delays = [int(rng.random() * 90 * DAY_MS) for _ in owners]
         instants = [
-            min(born_ms(owner) + delay, _NOW_MS - DAY_MS // 2)
+            min(created_ms(owner) + delay, _NOW_MS - DAY_MS // 2)
             for owner, delay in zip(owners, delays, strict=True)
         ]
-        for payment, invoice in zip(world.make(kind, instants), owners, strict=True):
+        for payment, invoice in zip(builder.make(kind, instants), owners, strict=True):
             _link_payment(rng, payment, invoice)
-    for payment in world.of(catalogue.PAYMENT):
+    for payment in builder.of(catalogue.PAYMENT):
         if rng.random() < 0.4:
-            payment["Verified By"] = rng.choice(world.creators)
+            payment["Verified By"] = rng.choice(builder.creators)
 
 
 def _link_payment(rng: Random, payment: Record, invoice: Record) -> None:

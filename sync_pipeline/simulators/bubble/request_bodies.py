@@ -1,4 +1,4 @@
-"""What a write through the API may say: names of fields and values, checked and brought into form.
+"""Request bodies of writes: field names and values are validated and converted to their stored form.
 
 Bubble converts what it can: dates in several notations, numbers and yes/no as text. The editor's
 own actions do not come through here.
@@ -21,7 +21,7 @@ def read_body(body: bytes, schema: TypeSchema) -> Record:
     """The stored form of a body; None stands for an emptied field.
 
     Raises:
-        Refusal: it is no JSON object, names a field that cannot be written, or a value is of
+        ErrorResponse: it is no JSON object, names a field that cannot be written, or a value is of
             the wrong kind.
     """
     return _read_values(_decode(body), schema)
@@ -31,7 +31,7 @@ def read_new_user(body: bytes, schema: TypeSchema) -> Record:
     """The stored form of a body that creates a user, whose e-mail address is required.
 
     Raises:
-        Refusal: as for `read_body`, or the address is missing.
+        ErrorResponse: as for `read_body`, or the address is missing.
     """
     given = _decode(body)
     if "email" not in given:

@@ -1,4 +1,4 @@
-"""Every reply that is not data: Bubble's error bodies, word for word where they are documented.
+"""Error responses: Bubble's error bodies, word for word where they are documented.
 
 Most errors have the shape `{"statusCode", "body": {"status", "message"}}`; those about permission
 have another one, and clients must read both.
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-class Refusal(Exception):
-    """An answer other than success, raised wherever it is found out."""
+class ErrorResponse(Exception):
+    """An error response, raised where the error is found."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(body)
@@ -23,7 +23,7 @@ class Refusal(Exception):
 
     @property
     def message(self) -> str:
-        """The text for a person, in whichever shape the body has."""
+        """The message, in whichever shape the body has."""
         return self.body.get("translation") or self.body["body"]["message"]
 
 
@@ -37,45 +37,45 @@ class JSONReply(Response):
         return content if isinstance(content, bytes) else orjson.dumps(content)
 
 
-async def refuse(_: Request, refusal: Exception) -> Response:
-    """Turn a raised refusal into its reply."""
-    assert isinstance(refusal, Refusal)
-    return JSONReply(refusal.body, refusal.status)
+async def send_error(_: Request, error: Exception) -> Response:
+    """Turn a raised error into its response."""
+    assert isinstance(error, ErrorResponse)
+    return JSONReply(error.body, error.status)
 
 
-def missing_thing(kind: str, uid: str) -> Refusal:
+def missing_thing(kind: str, uid: str) -> ErrorResponse:
     """No thing has this id; deleted, hidden and wrong branch look the same."""
     problem = f"Missing object of type {kind}: object with id {uid} does not exist"
-    return _refusal(404, "MISSING_DATA", problem)
+    return _error(404, "MISSING_DATA", problem)
 
 
-def unknown_type(kind: str) -> Refusal:
+def unknown_type(kind: str) -> ErrorResponse:
     """The app has no such type, or its Data API does not expose it."""
-    return _refusal(404, "NOT_FOUND", f"Type not found {kind}")
+    return _error(404, "NOT_FOUND", f"Type not found {kind}")
 
 
-def unknown_field(key: str, kind: str) -> Refusal:
+def unknown_field(key: str, kind: str) -> ErrorResponse:
     """A search names a field that the type does not have."""
-    return _refusal(404, "NOT_FOUND", f"Field not found {key} for type {kind}")
+    return _error(404, "NOT_FOUND", f"Field not found {key} for type {kind}")
 
 
-def unfit_constraint(constraint_type: str, field: str, kind: str) -> Refusal:
+def unfit_constraint(constraint_type: str, field: str, kind: str) -> ErrorResponse:
     """The constraint type does not exist for a field of this kind."""
     problem = f"Constraint type not found {constraint_type} for field {field} and type {kind}"
-    return _refusal(404, "NOT_FOUND", problem)
+    return _error(404, "NOT_FOUND", problem)
 
 
-def unrecognized_field(key: str) -> Refusal:
+def unrecognized_field(key: str) -> ErrorResponse:
     """A body names a field that cannot be written."""
     return bad_request(f"Unrecognized field: {key}")
 
 
-def bad_request(problem: str, *, status: str = "ERROR") -> Refusal:
+def bad_request(problem: str, *, status: str = "ERROR") -> ErrorResponse:
     """Anything else that is wrong with a request."""
-    return _refusal(400, status, problem)
+    return _error(400, status, problem)
 
 
-def unauthorized(translation: str) -> Refusal:
+def unauthorized(translation: str) -> ErrorResponse:
     """No permission: the other shape of error."""
     body = {
         "error_class": "Unauthorized",
@@ -83,9 +83,9 @@ def unauthorized(translation: str) -> Refusal:
         "message": None,
         "translation": translation,
     }
-    return Refusal(401, body)
+    return ErrorResponse(401, body)
 
 
-def _refusal(status_code: int, status: str, problem: str) -> Refusal:
+def _error(status_code: int, status: str, problem: str) -> ErrorResponse:
     body = {"statusCode": status_code, "body": {"status": status, "message": problem}}
-    return Refusal(status_code, body)
+    return ErrorResponse(status_code, body)

@@ -93,7 +93,7 @@ class TypeSchema:
         self._index()
 
     def hide(self, display: str, *, hidden: bool = True) -> None:
-        """Leave a field out of everything the API says, or show it again.
+        """Leave a field out of everything the API returns, or show it again.
 
         Raises:
             KeyError: no field is called so.

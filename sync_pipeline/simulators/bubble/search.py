@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sync_pipeline.simulators.bubble.constraints import Constraint, held_form, predicate
+from sync_pipeline.simulators.bubble.constraints import Constraint, predicate, stored_form
 from sync_pipeline.simulators.bubble.schema import Field
 from sync_pipeline.simulators.bubble.table import Table, Thing
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 RANDOM_SORTING = "_random_sorting"
 KEPT_RESULTS = 16
@@ -31,7 +31,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search as asked for; `text` tells one search from another.
+    """A parsed search; `text` identifies it.
 
     Attributes:
         text: the parameters as they came.
@@ -111,7 +111,7 @@ def _same_direction(name: str, orders: Sequence[Order]) -> bool:
 
 
 def _sort_key(field: Field) -> Callable[[Thing], Any]:
-    name, form = field.stored, held_form(field)
+    name, form = field.stored, stored_form(field)
 
     def key(thing: Thing) -> tuple[bool, Any]:
         value = form(thing.record.get(name))
@@ -134,7 +134,7 @@ def _shuffled_page(
         first -= 1
     while 0 < last < len(results) and key(results[last - 1]) == key(results[last]):
         last += 1
-    rng = dice("ties", seed)
+    rng = seeded_random("ties", seed)
     shuffled: list[Thing] = []
     for _, run in groupby(results[first:last], key):
         equal = list(run)

@@ -1,19 +1,19 @@
-"""The Bubble simulator as one object to start, steer and stop from a test or from the demo."""
+"""The Bubble simulator as one object that a test or the demo starts, controls and stops."""
 
 from __future__ import annotations
 
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.base import Simulator
-from sync_pipeline.simulators.bubble.admin_api import Admin
+from sync_pipeline.simulators.bubble.admin_api import BubbleAdminApi
 from sync_pipeline.simulators.bubble.api import API_ROOT, DataAPI, classify
 from sync_pipeline.simulators.bubble.company import Company
 from sync_pipeline.simulators.bubble.options import Options
-from sync_pipeline.simulators.bubble.responses import Refusal, refuse
+from sync_pipeline.simulators.bubble.responses import ErrorResponse, send_error
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.middleware import SimulatorMiddleware
 from sync_pipeline.simulators.server import BackgroundServer
 from sync_pipeline.simulators.stats import Stats
 
@@ -31,11 +31,11 @@ class BubbleSimulator(Simulator):
 
     Attributes:
         token: the API token that it accepts.
-        options: switches; assign to them at any time.
+        options: assign to their attributes at any time.
         faults: arm faults with `faults.add(Fault(...))`.
-        stats: what was asked since the start or the last `stats.reset()`.
+        stats: counts since the start or the last `stats.reset()`.
         store: the records, and the editor's actions on them: `patch`, `create`, `delete`,
-            `hide_field`, `rename_field`, and the `journal` of what changed.
+            `hide_field`, `rename_field`, and the `change_log`.
     """
 
     def __init__(
@@ -54,23 +54,25 @@ class BubbleSimulator(Simulator):
         self.stats = Stats()
         self.store = Store(company, options=self.options, clock=clock)
         api = DataAPI(self.store, self.options, token=token)
-        admin = Admin(store=self.store, options=self.options, faults=self.faults, stats=self.stats)
-        app = Starlette(
-            routes=[*api.routes(), *admin.routes()], exception_handlers={Refusal: refuse}
+        admin = BubbleAdminApi(
+            store=self.store, options=self.options, faults=self.faults, stats=self.stats
         )
-        gate = Gate(
+        app = Starlette(
+            routes=[*api.routes(), *admin.routes()], exception_handlers={ErrorResponse: send_error}
+        )
+        middleware = SimulatorMiddleware(
             app,
-            switches=self.options,
+            options=self.options,
             faults=self.faults,
             stats=self.stats,
             clock=clock,
             classify=classify,
         )
-        self._server = BackgroundServer(gate, host=host, port=port)
+        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:
-        """The root of the live branch, as `BUBBLE_API_URL` wants it."""
+        """The root of the live branch, as `BUBBLE_API_URL` takes it."""
         return self.branch_url("/version-live")
 
     def branch_url(self, branch: str) -> str:

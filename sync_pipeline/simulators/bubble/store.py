@@ -1,7 +1,7 @@
 """The app's data while the simulator runs: reads, writes, searches, and the editor's own actions.
 
 Safe to use from a test while the server answers: every method takes the lock. What a write accepts
-from the API is checked in `bodies`; here any value may be stored, as the dirt of real data needs.
+from the API is checked in `request_bodies`; here any value may be stored, as the data defects need.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sync_pipeline.simulators.bubble import catalogue, responses
 from sync_pipeline.simulators.bubble.catalogue.types import type_name
-from sync_pipeline.simulators.bubble.change_log import Action, Change, Journal, Origin
+from sync_pipeline.simulators.bubble.change_log import Action, Change, ChangeLog, Origin
 from sync_pipeline.simulators.bubble.company import Company
 from sync_pipeline.simulators.bubble.dates import iso, milliseconds
 from sync_pipeline.simulators.bubble.options import Options
@@ -23,7 +23,7 @@ from sync_pipeline.simulators.bubble.search import Query, Searcher
 from sync_pipeline.simulators.bubble.table import Table
 from sync_pipeline.simulators.bubble.value_generators import uid as invent_uid
 from sync_pipeline.simulators.clock import Clock
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 _KEPT = ("_id", "Created Date", "Modified Date", "Created By", "Slug")
 
@@ -32,20 +32,20 @@ class Store:
     """All types with their things.
 
     Type names may be spelled in any way. Fields are named as they were at first, before any
-    rename. Methods that name a type or a thing that is not there raise `replies.Refusal`.
+    rename. Methods that name a type or a thing that is not there raise `responses.ErrorResponse`.
 
     Attributes:
-        journal: what changed since the start.
+        change_log: what changed since the start.
         schemas: the types and their fields, by the name in URLs.
     """
 
     def __init__(self, company: Company, *, options: Options, clock: Clock) -> None:
-        self.journal = Journal()
+        self.change_log = ChangeLog()
         self.schemas = {kind.name: TypeSchema(kind) for kind in catalogue.TYPES}
         self._options = options
         self._clock = clock
         self._lock = RLock()
-        self._dice = dice(company.seed, "store")
+        self._random = seeded_random(company.seed, "store")
         self._tables = {name: Table(company.of(name)) for name in self.schemas}
         self._searchers = {name: Searcher(table) for name, table in self._tables.items()}
 
@@ -86,7 +86,7 @@ class Store:
     def search(self, kind: str, query: Query, *, start: int, size: int) -> tuple[int, list[bytes]]:
         """How many things a search finds, and a page of them as JSON."""
         with self._lock:
-            self._table(kind).settle(self._now_ms())
+            self._table(kind).apply_due(self._now_ms())
             searcher, schema = self._searchers[type_name(kind)], self.schema(kind)
             page = searcher.page(query, start, size)
             yes_no_always = self._yes_no_always
@@ -104,7 +104,7 @@ class Store:
         """Create a thing and return its id."""
         with self._lock:
             now = self._now_ms()
-            record = {"_id": invent_uid(self._dice, now), "Created Date": iso(now)}
+            record = {"_id": invent_uid(self._random, now), "Created Date": iso(now)}
             record |= {"Modified Date": iso(now), "Created By": created_by}
             self._write(kind, record | _filled(values), action="created", origin=origin)
             return record["_id"]
@@ -138,11 +138,11 @@ class Store:
         """Delete a thing; links to it dangle."""
         with self._lock:
             self._record(kind, uid)
-            self._settle_write(kind, uid, None)
-            self._note(kind, uid, "deleted", origin)
+            self._write_version(kind, uid, None)
+            self._log(kind, uid, "deleted", origin)
 
     def hide_field(self, kind: str, field: str) -> None:
-        """Make a field vanish from all replies, as privacy rules or a removal do."""
+        """Leave a field out of all responses, as privacy rules or its removal do."""
         with self._lock:
             self.schema(kind).hide(field)
 
@@ -181,16 +181,16 @@ class Store:
         schema = self.schema(kind)
         for name in record.keys() - schema.fields.keys():
             schema.add(name)
-        self._settle_write(kind, record["_id"], record)
-        self._note(kind, record["_id"], action, origin)
+        self._write_version(kind, record["_id"], record)
+        self._log(kind, record["_id"], action, origin)
 
-    def _settle_write(self, kind: str, uid: str, record: Record | None) -> None:
+    def _write_version(self, kind: str, uid: str, record: Record | None) -> None:
         now = self._now_ms()
         self._table(kind).write(uid, record, due=now + self._options.index_lag_ms, now=now)
 
-    def _note(self, kind: str, uid: str, action: Action, origin: Origin) -> None:
+    def _log(self, kind: str, uid: str, action: Action, origin: Origin) -> None:
         at = iso(self._now_ms())
-        self.journal.note(Change(at, type_name(kind), uid, action, origin))
+        self.change_log.append(Change(at, type_name(kind), uid, action, origin))
 
 
 def _filled(values: Mapping[str, Any]) -> Record:

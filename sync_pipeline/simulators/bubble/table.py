@@ -34,10 +34,10 @@ class Thing:
 
     def rendered(self, schema: TypeSchema, *, yes_no_always: bool) -> bytes:
         """The record as JSON, kept until the type's fields change."""
-        wanted = (schema.revision, yes_no_always)
-        if self._rendered_for != wanted:
+        rendered_for = (schema.revision, yes_no_always)
+        if self._rendered_for != rendered_for:
             shown = schema.render(self.record, yes_no_always=yes_no_always)
-            self._rendered, self._rendered_for = orjson.dumps(shown), wanted
+            self._rendered, self._rendered_for = orjson.dumps(shown), rendered_for
         return self._rendered
 
 
@@ -84,10 +84,10 @@ class Table:
         else:
             self._current[uid] = thing
         self._pending.append(_Pending(due, uid, thing))
-        self.settle(now)
+        self.apply_due(now)
 
-    def settle(self, now: float) -> None:
-        """Let searches see the writes whose time has come, in the order of the writes."""
+    def apply_due(self, now: float) -> None:
+        """Apply the pending writes that are due to what a search finds, in their order."""
         while self._pending and self._pending[0].due <= now:
             write = self._pending.popleft()
             self._show(write.uid, write.thing)

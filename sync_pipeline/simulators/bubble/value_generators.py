@@ -1,6 +1,6 @@
-"""Makers of invented values: what a field of a record may hold, as functions to put in a catalogue.
+"""Generators of invented field values, as functions for the catalogue.
 
-A maker takes the dice and the instant of the record's creation in milliseconds. Nobody here is
+A generator takes a random number generator and the record's creation time in milliseconds. Nobody here is
 real: phone numbers, identity numbers and addresses are of forms that are not given out.
 """
 
@@ -18,7 +18,7 @@ from sync_pipeline.simulators.bubble.dates import (
     milliseconds,
 )
 
-Maker = Callable[[Random, int], Any]
+ValueGenerator = Callable[[Random, int], Any]
 
 _NOW_MS = milliseconds(REFERENCE_NOW)
 
@@ -64,19 +64,19 @@ STATES = (
 )
 
 
-def pick(*options: Any) -> Maker:
+def pick(*options: Any) -> ValueGenerator:
     """One of these; an option given twice comes up twice as often."""
     last = len(options)
     return lambda rng, _: options[int(rng.random() * last)]
 
 
-def whole(low: int, high: int) -> Maker:
+def whole(low: int, high: int) -> ValueGenerator:
     """An integer from `low` to `high`."""
     span = high - low + 1
     return lambda rng, _: low + int(rng.random() * span)
 
 
-def decimal(low: float, high: float, places: int = 2) -> Maker:
+def decimal(low: float, high: float, places: int = 2) -> ValueGenerator:
     """A number; integral ones arrive without a fraction, as in JSON from JavaScript."""
 
     def make(rng: Random, _: int) -> float:
@@ -86,7 +86,7 @@ def decimal(low: float, high: float, places: int = 2) -> Maker:
     return make
 
 
-def price(median: int) -> Maker:
+def price(median: int) -> ValueGenerator:
     """An amount of money around a median, most often a round one."""
 
     def make(rng: Random, _: int) -> float:
@@ -96,24 +96,24 @@ def price(median: int) -> Maker:
     return make
 
 
-def flag(share: float) -> Maker:
+def flag(share: float) -> ValueGenerator:
     """A yes/no that is yes for this share."""
     return lambda rng, _: rng.random() < share
 
 
-def later(days: float) -> Maker:
+def later(days: float) -> ValueGenerator:
     """An instant up to so many days after the record's creation."""
-    return lambda rng, born: iso(min(born + int(rng.random() * days * DAY_MS), _NOW_MS))
+    return lambda rng, created: iso(min(created + int(rng.random() * days * DAY_MS), _NOW_MS))
 
 
-def day(days: float) -> Maker:
+def day(days: float) -> ValueGenerator:
     """A local midnight up to so many days after the record's creation."""
-    return lambda rng, born: midnight(min(born + int(rng.random() * days * DAY_MS), _NOW_MS))
+    return lambda rng, created: midnight(min(created + int(rng.random() * days * DAY_MS), _NOW_MS))
 
 
-def year(_: Random, born: int) -> int:
+def year(_: Random, created: int) -> int:
     """The year in which the record was created."""
-    return int(iso(born)[:4])
+    return int(iso(created)[:4])
 
 
 def name(rng: Random, _: int) -> str:
@@ -149,25 +149,25 @@ def remark(rng: Random, _: int) -> str:
     return _one(rng, _AWKWARD if rng.random() < 0.17 else _PLAIN)
 
 
-def coded(prefix: str, digits: int) -> Maker:
+def coded(prefix: str, digits: int) -> ValueGenerator:
     """A code such as `INV-0042`."""
     span = 10**digits
     return lambda rng, _: f"{prefix}{int(rng.random() * span):0{digits}d}"
 
 
-def picture(folder: str, kind: str = "jpg") -> Maker:
+def picture(folder: str, kind: str = "jpg") -> ValueGenerator:
     """The address of an uploaded file, without its scheme as Bubble often gives it."""
     return lambda rng, _: f"//cdn.example.com/{folder}/{int(rng.random() * 1e12)}.{kind}"
 
 
-def link(host_path: str) -> Maker:
+def link(host_path: str) -> ValueGenerator:
     """An https address."""
     return lambda rng, _: f"https://{host_path}/{int(rng.random() * 1e12)}"
 
 
-def several(most: int, make: Maker) -> Maker:
+def several(most: int, make: ValueGenerator) -> ValueGenerator:
     """A list of one to `most` values."""
-    return lambda rng, born: [make(rng, born) for _ in range(1 + int(rng.random() * most))]
+    return lambda rng, created: [make(rng, created) for _ in range(1 + int(rng.random() * most))]
 
 
 def thing(rng: Random, _: int) -> str:
@@ -176,9 +176,9 @@ def thing(rng: Random, _: int) -> str:
     return f"{1_672_531_200_000 + number * DAY_MS}x{100_000_000_000_000_000 + number * 7_919}"
 
 
-def uid(rng: Random, born: int) -> str:
-    """A fresh id for a thing created at `born`."""
-    return f"{born}x{10**17 + rng.randrange(9 * 10**17)}"
+def uid(rng: Random, created: int) -> str:
+    """A fresh id for a thing created at `created`."""
+    return f"{created}x{10**17 + rng.randrange(9 * 10**17)}"
 
 
 def _one(rng: Random, options: tuple[str, ...]) -> str:

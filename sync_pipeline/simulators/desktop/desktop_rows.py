@@ -1,16 +1,16 @@
-"""All rows of the desktop database, and those of it that the mobile app already knows.
+"""All rows of the desktop database, and its master rows, which the mobile app has too.
 
-This is the way in to the desktop's data. How it comes about is in `masters`, `jobs`, `reminders`
-and `repeats`.
+The entry point to the desktop's data, which `master_data`, `jobs`, `reminders` and `duplicate_rows`
+generate.
 """
 
 from __future__ import annotations
 
 from sync_pipeline.simulators.desktop import jobs, master_data, reminders, value_generators
-from sync_pipeline.simulators.desktop.row_counts import Sizes
+from sync_pipeline.simulators.desktop.row_counts import RowCounts
 from sync_pipeline.simulators.desktop.schema import DESKTOP_TABLES
 from sync_pipeline.simulators.desktop.value_generators import Row
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 REMINDERS = 121
 ANSWERS = 65
@@ -23,31 +23,31 @@ _NO_SUCH_REMINDERS = (990_001, 990_002)
 
 def desktop_rows(seed: int, scale: float) -> dict[str, list[Row]]:
     """The rows of every table of the desktop, by table; the same for the same seed and scale."""
-    sizes = Sizes.at(scale)
-    known = master_rows(seed, sizes)
-    heads = jobs.jobs(seed, sizes)
+    counts = RowCounts.at(scale)
+    known = master_rows(seed, counts)
+    heads = jobs.jobs(seed, counts)
     rows = {table: list[Row]() for table in DESKTOP_TABLES} | known
     rows["jobshead"] = heads
-    rows["jobtasks"] = jobs.tasks(seed, sizes, heads)
-    rows["taskchecklist"] = jobs.checklists(seed, sizes)
+    rows["jobtasks"] = jobs.tasks(seed, counts, heads)
+    rows["taskchecklist"] = jobs.checklists(seed, counts)
     rows["mbreminder"] = _reminders(seed, known["climaster"])
     rows["mbremdetail"] = _answers(seed)
     return rows
 
 
-def master_rows(seed: int, sizes: Sizes) -> dict[str, list[Row]]:
+def master_rows(seed: int, counts: RowCounts) -> dict[str, list[Row]]:
     """The rows of the master tables that are not empty, by table, parents first."""
     return {
         "orgmaster": master_data.orgs(),
         "locmaster": master_data.locations(),
         "conmaster": master_data.contacts(seed),
-        "climaster": master_data.clients(seed, sizes.clients),
+        "climaster": master_data.clients(seed, counts.clients),
         "mbstaff": master_data.staff(seed),
     }
 
 
 def _reminders(seed: int, clients: list[Row]) -> list[Row]:
-    rng = dice(seed, "reminders")
+    rng = seeded_random(seed, "reminders")
     return [
         reminders.reminder(rng, FIRST_REMINDER + number, clients)
         | {"source": value_generators.one(rng, ("D", None))}
@@ -56,7 +56,7 @@ def _reminders(seed: int, clients: list[Row]) -> list[Row]:
 
 
 def _answers(seed: int) -> list[Row]:
-    rng = dice(seed, "answers")
+    rng = seeded_random(seed, "answers")
     answered = [FIRST_REMINDER + int(rng.random() * REMINDERS) for _ in range(ANSWERS)]
     answered[-ANSWERS_TO_NOTHING:] = _NO_SUCH_REMINDERS
     return [

@@ -1,4 +1,4 @@
-"""Rows that are in a table more than once, as in any table that has no key."""
+"""Duplicate rows, as in any table that has no key."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def repeat(
     """
     # From the end, so that what is inserted moves no row that is still to be repeated.
     places = sorted(rng.sample(range(spared, len(rows)), len(times)), reverse=True)
-    for number, (place, wanted) in enumerate(zip(places, times, strict=True)):
+    for number, (place, total) in enumerate(zip(places, times, strict=True)):
         row = rows[place]
-        for _ in range(wanted - 1):
-            row = change(row) if wanted > 2 or number % 2 else dict(row)
+        for _ in range(total - 1):
+            row = change(row) if total > 2 or number % 2 else dict(row)
             rows.insert(rng.randint(place + 1, len(rows)), row)

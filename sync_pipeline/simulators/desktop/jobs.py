@@ -1,7 +1,7 @@
 """The practice's work as the desktop keeps it: jobs, their tasks, and the checklists of tasks.
 
-What is wrong with it is part of it: jobs that are there once per person, links to clients long gone,
-blanks for empty codes, and rows that are there more than once.
+Their data defects are part of them: one row of a job per person, links to clients that no longer exist,
+blanks for empty codes, and duplicate rows.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sync_pipeline.simulators.desktop.master_data import (
     FIRST_STAFF,
     LOCATION,
 )
-from sync_pipeline.simulators.desktop.row_counts import Sizes
+from sync_pipeline.simulators.desktop.row_counts import RowCounts
 from sync_pipeline.simulators.desktop.value_generators import Row
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 JOBS_WITHOUT_CLIENT = 0.64
 MOST_ROWS_OF_ONE_JOB = 24
@@ -35,7 +35,7 @@ CHECKLISTS_WITHOUT_TASK = 3
 FIRST_JOB = 100_001
 _JOB_OF_NOBODY = FIRST_JOB + 1
 _FIRST_TASK = 101
-_FIRST_GONE_CLIENT = 500_001
+_FIRST_MISSING_CLIENT = 500_001
 # The staff and people who left; only the ids are left of those.
 _PEOPLE = range(FIRST_STAFF, FIRST_STAFF + 40)
 _STATUSES = (*"WPPDDALGCCCC",)
@@ -57,18 +57,18 @@ _DURATIONS = tuple(time(minutes // 60, minutes % 60) for minutes in range(15, 48
 _COMMENTS = (None, None, "Pending with client", "Second copy asked for", "Done", "See mail")
 
 
-def jobs(seed: int, sizes: Sizes) -> list[Row]:
+def jobs(seed: int, counts: RowCounts) -> list[Row]:
     """The rows of jobshead, the repeated ones included."""
     surplus = sum(REPEATED_JOBS) - len(REPEATED_JOBS)
-    rows = list(islice(unique_jobs(seed, sizes), sizes.jobs - surplus))
-    repeat(dice(seed, "repeated jobs"), rows, REPEATED_JOBS, _reopened, spared=2)
+    rows = list(islice(unique_jobs(seed, counts), counts.jobs - surplus))
+    repeat(seeded_random(seed, "repeated jobs"), rows, REPEATED_JOBS, _reopened, spared=2)
     return rows
 
 
-def unique_jobs(seed: int, sizes: Sizes) -> Iterator[Row]:
+def unique_jobs(seed: int, counts: RowCounts) -> Iterator[Row]:
     """Jobs without end, for a practice of this size; no two have both job_id and sporg_id alike."""
-    rng = dice(seed, "jobs")
-    worst = FIRST_JOB + sizes.jobs // 6
+    rng = seeded_random(seed, "jobs")
+    worst = FIRST_JOB + counts.jobs // 6
     job_id = FIRST_JOB
     while True:
         count = 1
@@ -76,43 +76,43 @@ def unique_jobs(seed: int, sizes: Sizes) -> Iterator[Row]:
             count = MOST_ROWS_OF_ONE_JOB
         elif job_id > _JOB_OF_NOBODY and rng.random() < 0.015:
             count = rng.randint(2, 6)
-        job = _job(rng, job_id, sizes.clients)
+        job = _job(rng, job_id, counts.clients)
         for person in rng.sample(_PEOPLE, count):
             yield job | _share(rng, None if job_id == _JOB_OF_NOBODY else person)
         job_id += 1
 
 
-def tasks(seed: int, sizes: Sizes, heads: list[Row]) -> list[Row]:
+def tasks(seed: int, counts: RowCounts, heads: list[Row]) -> list[Row]:
     """The rows of jobtasks: tasks of these jobs, the repeated ones included."""
-    rng = dice(seed, "tasks")
+    rng = seeded_random(seed, "tasks")
     jobs = list({head["job_id"]: head for head in heads}.values())
-    unique = sizes.tasks - len(REPEATED_TASKS)
-    throws = sorted(int(rng.random() * len(jobs)) for _ in range(unique))
+    unique = counts.tasks - len(REPEATED_TASKS)
+    draws = sorted(int(rng.random() * len(jobs)) for _ in range(unique))
     rows: list[Row] = []
-    for number, same in groupby(throws):
+    for number, same in groupby(draws):
         first = int(rng.random() * len(_TASKS))
         rows += [_task(rng, jobs[number], first, order) for order, _ in enumerate(same)]
-    repeat(dice(seed, "repeated tasks"), rows, REPEATED_TASKS, _worked_on)
+    repeat(seeded_random(seed, "repeated tasks"), rows, REPEATED_TASKS, _worked_on)
     return rows
 
 
-def checklists(seed: int, sizes: Sizes) -> list[Row]:
+def checklists(seed: int, counts: RowCounts) -> list[Row]:
     """The rows of taskchecklist, three of them for no task, the repeated ones included."""
-    rng = dice(seed, "checklists")
-    unique = sizes.checklists - len(REPEATED_CHECKLISTS) - CHECKLISTS_WITHOUT_TASK
+    rng = seeded_random(seed, "checklists")
+    unique = counts.checklists - len(REPEATED_CHECKLISTS) - CHECKLISTS_WITHOUT_TASK
     rows = [
         _checklist(rng, _FIRST_TASK + number % len(_TASKS), number // len(_TASKS))
         for number in range(unique)
     ]
     rows.sort(key=itemgetter("task_id"))
-    repeat(dice(seed, "repeated checklists"), rows, REPEATED_CHECKLISTS, _commented)
+    repeat(seeded_random(seed, "repeated checklists"), rows, REPEATED_CHECKLISTS, _commented)
     return rows + [_checklist(rng, None, number) for number in range(CHECKLISTS_WITHOUT_TASK)]
 
 
 def _job(rng: Random, job_id: int, clients: int) -> Row:
     number = job_id - FIRST_JOB
     begun = value_generators.day(rng, years=4)
-    is_gone = rng.random() < JOBS_WITHOUT_CLIENT
+    is_missing = rng.random() < JOBS_WITHOUT_CLIENT
     work = value_generators.note(rng, _WORK)
     return {
         "org_id": 1 if rng.random() < 0.9 else 2,
@@ -122,7 +122,7 @@ def _job(rng: Random, job_id: int, clients: int) -> Row:
         "job_uid": f"J/{begun.year}/{number + 1:05d}",
         "year_id": value_generators.financial_year(begun),
         "client_id": int(rng.random() * clients)
-        + (_FIRST_GONE_CLIENT if is_gone else FIRST_CLIENT),
+        + (_FIRST_MISSING_CLIENT if is_missing else FIRST_CLIENT),
         "jobdate": begun,
         "targetdate": begun + timedelta(days=30) if rng.random() < 0.8 else None,
         # Forms that pad: a blank for no code, blanks after a text.

@@ -10,7 +10,7 @@ from random import Random
 
 from sync_pipeline.simulators.desktop import value_generators
 from sync_pipeline.simulators.desktop.value_generators import Row
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 CLIENTS_WITHOUT_CONTACT = 594 / 729
 STAFF = 16
@@ -38,13 +38,13 @@ def locations() -> list[Row]:
 
 def contacts(seed: int) -> list[Row]:
     """The contacts that clients may link to."""
-    rng = dice(seed, "contacts")
+    rng = seeded_random(seed, "contacts")
     return [_contact(rng, con_id) for con_id in CONTACTS]
 
 
 def clients(seed: int, count: int) -> list[Row]:
     """The clients; `CLIENTS_WITHOUT_CONTACT` of them link to no contact that exists."""
-    rng = dice(seed, "clients")
+    rng = seeded_random(seed, "clients")
     unlinked = round(count * CLIENTS_WITHOUT_CONTACT)
     links = [_no_contact(rng, number) for number in range(unlinked)]
     links += [value_generators.one(rng, CONTACTS) for _ in range(count - unlinked)]
@@ -54,14 +54,14 @@ def clients(seed: int, count: int) -> list[Row]:
 
 def staff(seed: int) -> list[Row]:
     """The staff, whose links to contacts all dangle."""
-    rng = dice(seed, "staff")
+    rng = seeded_random(seed, "staff")
     return [_employee(rng, FIRST_STAFF + number) for number in range(STAFF)]
 
 
 def _no_contact(rng: Random, number: int) -> int | None:
-    throw = rng.random()
+    draw = rng.random()
     # One of each sort comes first, so that a small practice has them all.
-    kind = number if number < 3 else 0 if throw < 0.5 else 1 if throw < 0.75 else 2
+    kind = number if number < 3 else 0 if draw < 0.5 else 1 if draw < 0.75 else 2
     return (0, None, rng.choice(_NO_SUCH_CONTACTS))[kind]
 
 

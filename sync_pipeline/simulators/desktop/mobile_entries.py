@@ -13,7 +13,7 @@ from sync_pipeline.simulators.desktop import reminders, value_generators
 from sync_pipeline.simulators.desktop.desktop_rows import FIRST_REMINDER
 from sync_pipeline.simulators.desktop.master_data import CONTACTS, FIRST_STAFF, LOCATION, STAFF
 from sync_pipeline.simulators.desktop.value_generators import TODAY, Row
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 DIARY_ENTRIES = 220
 LEAVE_REQUESTS = 35
@@ -39,11 +39,11 @@ def entries(seed: int, clients: list[Row], taken_job: Row) -> dict[str, list[Row
     """Rows that mobile users entered, by table of the mobile app, parents first.
 
     Args:
-        seed: where the throws of the dice begin.
-        clients: the clients that the app knows.
+        seed: of the random numbers.
+        clients: the clients in the app's database.
         taken_job: a job of the desktop whose key one of the app's jobs has too.
     """
-    rng = dice(seed, "entries")
+    rng = seeded_random(seed, "entries")
     jobs = _jobs(rng, clients, taken_job)
     tasks = [_task(rng, jobs[number % JOBS], number) for number in range(TASKS)]
     free = REMINDERS - len(TAKEN_REMINDERS)
@@ -138,13 +138,13 @@ def _diary_entry(rng: Random, number: int, clients: list[Row], jobs: list[Row]) 
     date = TODAY - timedelta(days=slot // 2)
     begun = datetime.combine(date, time(14 if slot % 2 else 9, 30))
     minutes = 15 * (1 + int(rng.random() * 12))
-    throw = rng.random()
+    draw = rng.random()
     return {
         "org_id": 1,
         "con_id": value_generators.one(rng, (*CONTACTS, None)),
         "loc_id": LOCATION,
         "staff_id": FIRST_STAFF + employee,
-        "job_id": rng.choice(jobs)["job_id"] if throw < 0.5 else None,
+        "job_id": rng.choice(jobs)["job_id"] if draw < 0.5 else None,
         "task_id": None,
         "date": date,
         "timefrom": begun,
@@ -153,7 +153,7 @@ def _diary_entry(rng: Random, number: int, clients: list[Row], jobs: list[Row]) 
         "tasknotes": value_generators.note(rng, _NOTES),
         "attachment": "N" if rng.random() < 0.5 else None,
         "doc_ref": None,
-        "client_id": rng.choice(clients)["client_id"] if throw < 0.8 else None,
+        "client_id": rng.choice(clients)["client_id"] if draw < 0.8 else None,
         "cma_id": None,
     }
 

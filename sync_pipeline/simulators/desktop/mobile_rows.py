@@ -1,7 +1,7 @@
 """All rows of the mobile app's database: what an earlier sync left there, and what users entered.
 
-This is the way in to the app's data. The earlier sync brought the master data only; some of it has
-changed since on either side. What users entered is in `entries`.
+The entry point to the app's data. The earlier sync brought the master data only; some of it has
+changed since on either side. What users entered is in `mobile_entries`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from sync_pipeline.simulators.desktop import value_generators
 from sync_pipeline.simulators.desktop.desktop_rows import master_rows
 from sync_pipeline.simulators.desktop.jobs import unique_jobs
 from sync_pipeline.simulators.desktop.mobile_entries import entries
-from sync_pipeline.simulators.desktop.row_counts import Sizes
+from sync_pipeline.simulators.desktop.row_counts import RowCounts
 from sync_pipeline.simulators.desktop.value_generators import TODAY, Row
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 CLIENTS_KNOWN = 0.96
 OLDER_CLIENTS = 8
@@ -30,28 +30,28 @@ def mobile_rows(seed: int, scale: float) -> dict[str, list[Row]]:
     """The rows of the app's tables that are not empty, by table, parents first.
 
     Args:
-        seed: that of the desktop, so that both know the same clients.
+        seed: that of the desktop, so that both have the same clients.
         scale: that of the desktop.
     """
-    sizes = Sizes.at(scale)
-    synced = _synced(seed, sizes)
-    entered = entries(seed, synced["climaster"], next(unique_jobs(seed, sizes)))
-    rng = dice(seed, "moments of entry")
+    counts = RowCounts.at(scale)
+    synced = _synced(seed, counts)
+    entered = entries(seed, synced["climaster"], next(unique_jobs(seed, counts)))
+    rng = seeded_random(seed, "moments of entry")
     return synced | {
         table: [row | {"source": "M"} | _entered(rng) for row in rows]
         for table, rows in entered.items()
     }
 
 
-def _synced(seed: int, sizes: Sizes) -> dict[str, list[Row]]:
-    rng = dice(seed, "earlier sync")
-    rows = master_rows(seed, sizes)
+def _synced(seed: int, counts: RowCounts) -> dict[str, list[Row]]:
+    rng = seeded_random(seed, "earlier sync")
+    rows = master_rows(seed, counts)
     clients = rows["climaster"]
     rows["climaster"] = clients = clients[: round(len(clients) * CLIENTS_KNOWN)]
     stamp = {"created_at": _EARLIER_SYNC, "updated_at": _EARLIER_SYNC}
     for row in (row for table in rows.values() for row in table):
         row.update(stamp, source=value_generators.one(rng, ("D", None)))
-    # The desktop has gone on since: twelve rows differ, this one by the hand of a mobile user.
+    # Twelve rows differ from the desktop's now; a mobile user changed this one.
     without_mail = next(client for client in clients if client["clientmail"] is None)
     without_mail |= {"clientmail": "from.the.app@example.com", "updated_at": _EDITED}
     others = [client for client in clients if client is not without_mail]

@@ -28,7 +28,7 @@ def make_desktop(connection: psycopg.Connection, *, seed: int = SEED, scale: flo
 
     Args:
         connection: a session on the database; all happens in one transaction of it.
-        seed: any number; another one gives other people, links and dirt of the same proportions.
+        seed: any number; another one gives other people, links and data defects in the same proportions.
         scale: size against the real practice, whose desktop has some 92,000 rows.
 
     Returns:
@@ -49,7 +49,7 @@ def make_mobile(connection: psycopg.Connection, *, seed: int = SEED, scale: floa
 
     Args:
         connection: a session on the database; all happens in one transaction of it.
-        seed: that of the desktop, so that both know the same clients.
+        seed: that of the desktop, so that both have the same clients.
         scale: that of the desktop.
 
     Returns:
@@ -76,9 +76,9 @@ def _has_rows(
 def _fill(
     connection: psycopg.Connection, rows: Mapping[str, Sequence[Row]], tables: Mapping[str, str]
 ) -> None:
-    for table, wanted in rows.items():
-        if wanted:
-            _copy(connection, table, wanted)
+    for table, records in rows.items():
+        if records:
+            _copy(connection, table, records)
     # Without statistics, the first plans on fresh tables would be those of empty ones.
     names = sql.SQL(", ").join(map(sql.Identifier, tables))
     connection.execute(sql.SQL("analyze {}").format(names))

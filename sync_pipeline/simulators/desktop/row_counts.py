@@ -9,7 +9,7 @@ SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class RowCounts:
     """Rows on the desktop.
 
     Attributes:
@@ -26,7 +26,7 @@ class Sizes:
 
     @classmethod
     def at(cls, scale: float) -> Self:
-        """The sizes at a scale, 1 being the real practice; never too small for the planted dirt."""
+        """The counts at a scale, 1 being the real practice; never too small for the planted data defects."""
         return cls(
             clients=max(round(729 * scale), 15),
             jobs=max(round(24_568 * scale), 80),

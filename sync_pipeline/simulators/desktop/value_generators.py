@@ -1,4 +1,4 @@
-"""Makers of invented values: people, firms, addresses, days, and text that is hard to carry.
+"""Generators of invented values: people, firms, addresses, days, and text that is hard to transfer.
 
 Nobody here is real: names are made of invented words, mail addresses are in a domain reserved
 for examples, and no phone number in India begins with 00000.

@@ -33,11 +33,11 @@ def main(
     seed: int,
     scale: float,
     ready_file: Path | None,
-    **switches: float | None,
+    **changes: float | None,
 ) -> None:
     """Serve invented restaurants as Qu's gateway until a signal stops it."""
     options = Options()
-    options.update(switches)
+    options.update(changes)
     stopped = stop_signals()
     with QuSimulator(Restaurants(seed, scale), options, host=host, port=port) as qu:
         ready = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sync_pipeline.simulators.admin_api import Action, Switchboard
+from sync_pipeline.simulators.admin_api import Action, AdminApi
 from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.integrations.api import Gateway
 from sync_pipeline.simulators.integrations.options import Options
@@ -12,10 +12,10 @@ from sync_pipeline.simulators.integrations.restaurants import Restaurants
 from sync_pipeline.simulators.stats import Stats
 
 
-class Admin(Switchboard):
+class Admin(AdminApi):
     """The routes of the admin API."""
 
-    cannot = (ArithmeticError, *Switchboard.cannot)  # a price that is no number
+    rejected = (ArithmeticError, *AdminApi.rejected)  # a price that is no number
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ TOKENS = "/authentication/oauth2/access-token"
 GENERATION = "X-Generation-Time"
 
 
-class Refusal(Exception):
+class ErrorResponse(Exception):
     """An error reply."""
 
     def __init__(self, status: int, error: str) -> None:
@@ -36,10 +36,10 @@ class Refusal(Exception):
         self.error = error
 
 
-async def refuse(_: Request, refusal: Exception) -> Response:
-    """Exception handler: the reply of a refusal."""
-    assert isinstance(refusal, Refusal)
-    return json_reply({"error": refusal.error}, refusal.status)
+async def send_error(_: Request, error: Exception) -> Response:
+    """Exception handler: the response to an `ErrorResponse`."""
+    assert isinstance(error, ErrorResponse)
+    return json_reply({"error": error.error}, error.status)
 
 
 def json_reply(value: Any, status: int = 200) -> Response:
@@ -100,10 +100,10 @@ class Gateway:
     async def _token(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode())
         if form.get("grant_type") != ["client_credentials"]:
-            raise Refusal(400, "unsupported_grant_type")
+            raise ErrorResponse(400, "unsupported_grant_type")
         sent = (form.get("client_id", [""])[0], form.get("client_secret", [""])[0])
         if sent != self._credentials:
-            raise Refusal(401, "invalid_client")
+            raise ErrorResponse(401, "invalid_client")
         token = f"invented-token-{next(self._numbers):04}"
         lifetime_s = self._options.token_lifetime_s
         self._tokens[token] = self._clock() + timedelta(seconds=lifetime_s)
@@ -113,7 +113,7 @@ class Gateway:
         self._authorize(request)
         query = request.query_params
         if missing := {"LocationId", "OrderChannelId", "OrderTypeId"} - set(query):
-            raise Refusal(400, f"missing {', '.join(sorted(missing))}")
+            raise ErrorResponse(400, f"missing {', '.join(sorted(missing))}")
         location = self._allowed(request, query["LocationId"])
         if location in self._options.failing:
             errors = ["the menu could not be made"]
@@ -151,18 +151,18 @@ class Gateway:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         expires = self._tokens.get(token)
         if expires is None or expires <= self._clock():
-            raise Refusal(401, f"the token {token} is not valid")
+            raise ErrorResponse(401, f"the token {token} is not valid")
 
     def _allowed(self, request: Request, location: str) -> str:
         required = self._options.integration
         if required is not None and request.headers.get("x-integration") != required:
-            raise Refusal(403, "X-Integration is missing or unknown")
+            raise ErrorResponse(403, "X-Integration is missing or unknown")
         if request.headers.get("company-id", BRAND) != BRAND:
-            raise Refusal(403, "the company is not yours")
+            raise ErrorResponse(403, "the company is not yours")
         if location in self._options.forbidden:
-            raise Refusal(403, f"integration not allowed for location {location}")
+            raise ErrorResponse(403, f"integration not allowed for location {location}")
         if location not in self._restaurants:
-            raise Refusal(404, f"there is no location {location}")
+            raise ErrorResponse(404, f"there is no location {location}")
         return location
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sync_pipeline.simulators.options import Switches
+from sync_pipeline.simulators.options import SimulatorOptions
 
 
 @dataclass(slots=True, kw_only=True)
-class Options(Switches):
+class Options(SimulatorOptions):
     """The options of every simulator, and Qu's own.
 
     Attributes:

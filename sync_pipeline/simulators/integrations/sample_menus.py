@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from sync_pipeline.simulators.integrations.node import CATEGORY, GROUP, ITEM, ROOT, Node
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 SEED = 1
 """Of the default restaurants."""
@@ -94,8 +94,8 @@ class _MenuBuilder:
         self._modifiers = max(12, round(MODIFIERS * scale))
         self._establishment = establishment
         # All sites of a brand share the shape but not the prices, so each has its own generator.
-        self._shape = dice(seed, "shape")
-        self._prices = dice(seed, "prices", establishment)
+        self._shape = seeded_random(seed, "shape")
+        self._prices = seeded_random(seed, "prices", establishment)
         self._ids = count(56_001)
 
     def build(self) -> SampleMenu:

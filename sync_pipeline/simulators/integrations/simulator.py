@@ -8,11 +8,11 @@ from sync_pipeline.simulators.base import Simulator
 from sync_pipeline.simulators.clock import Clock, system_clock
 from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.integrations.admin_api import Admin
-from sync_pipeline.simulators.integrations.api import Gateway, Refusal, classify, refuse
+from sync_pipeline.simulators.integrations.api import ErrorResponse, Gateway, classify, send_error
 from sync_pipeline.simulators.integrations.credentials import CLIENT_ID, CLIENT_SECRET
 from sync_pipeline.simulators.integrations.options import Options
 from sync_pipeline.simulators.integrations.restaurants import Restaurants
-from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.middleware import SimulatorMiddleware
 from sync_pipeline.simulators.server import BackgroundServer
 from sync_pipeline.simulators.stats import Stats
 
@@ -60,17 +60,18 @@ class QuSimulator(Simulator):
             stats=self.stats,
         )
         app = Starlette(
-            routes=[*self.gateway.routes(), *admin.routes()], exception_handlers={Refusal: refuse}
+            routes=[*self.gateway.routes(), *admin.routes()],
+            exception_handlers={ErrorResponse: send_error},
         )
-        gate = Gate(
+        middleware = SimulatorMiddleware(
             app,
-            switches=self.options,
+            options=self.options,
             faults=self.faults,
             stats=self.stats,
             clock=clock,
             classify=classify,
         )
-        self._server = BackgroundServer(gate, host=host, port=port)
+        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:

@@ -22,10 +22,10 @@ from sync_pipeline.simulators.process import announce, stop_signals
 @click.option("--jitter-ms", default=0.0, show_default=True, help="Added to it at random.")
 @click.option("--rate-limit-per-minute", type=int, help="Further calls are answered 429.")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Gets the printed line too.")
-def main(*, host: str, port: int, ready_file: Path | None, **switches: float | None) -> None:
+def main(*, host: str, port: int, ready_file: Path | None, **changes: float | None) -> None:
     """Serve invented WhatsApp Business accounts as the Graph API until a signal stops it."""
     options = Options()
-    options.update(switches)
+    options.update(changes)
     stopped = stop_signals()
     with MetaSimulator(options, host=host, port=port) as meta:
         ready = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from sync_pipeline.simulators.meta_assets import errors
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, SYSTEM_TOKEN, TOKENS
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 _NAMES = ("North Star Tours", "Harbour Clinic", "Willow Bakery", "Kite Repairs", "Slow Coffee")
 _RATINGS = ("GREEN", "GREEN", "GREEN", "YELLOW", "RED", "UNKNOWN", "NA", None)
@@ -94,7 +94,7 @@ class Accounts:
         """Add a number at the end of its account's listing."""
         with self._lock:
             place = next(self._places)
-            random = dice("number", phone)
+            random = seeded_random("number", phone)
             invented = {
                 "display_phone_number": f"+44 7700 900{place % 1000:03d}",  # set aside for fiction
                 "verified_name": random.choice(_NAMES),
@@ -151,7 +151,7 @@ class Accounts:
         """An account's numbers in the order of the listing.
 
         Raises:
-            Refusal: there is no such account, or the token may not read it.
+            ErrorResponse: there is no such account, or the token may not read it.
         """
         with self._lock:
             if waba not in self.wabas or not self._opens(token, waba):
@@ -163,7 +163,7 @@ class Accounts:
         """One number.
 
         Raises:
-            Refusal: there is no such number, or the token may not read its account.
+            ErrorResponse: there is no such number, or the token may not read its account.
         """
         with self._lock:
             number = self.numbers.get(phone)

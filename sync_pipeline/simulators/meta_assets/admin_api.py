@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sync_pipeline.simulators.admin_api import Action, Switchboard
+from sync_pipeline.simulators.admin_api import Action, AdminApi
 from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.meta_assets.accounts import Accounts
 from sync_pipeline.simulators.meta_assets.errors import ArmedErrors, GraphError
@@ -13,7 +13,7 @@ from sync_pipeline.simulators.meta_assets.options import Options
 from sync_pipeline.simulators.stats import Stats
 
 
-class Admin(Switchboard):
+class Admin(AdminApi):
     """The routes of the admin API."""
 
     def __init__(

@@ -17,10 +17,10 @@ from sync_pipeline.simulators.clock import Clock
 from sync_pipeline.simulators.faults import Call
 from sync_pipeline.simulators.meta_assets import errors
 from sync_pipeline.simulators.meta_assets.accounts import Accounts
-from sync_pipeline.simulators.meta_assets.errors import ArmedErrors, GraphError, Refusal
+from sync_pipeline.simulators.meta_assets.errors import ArmedErrors, ErrorResponse, GraphError
 from sync_pipeline.simulators.meta_assets.options import Options
 from sync_pipeline.simulators.meta_assets.pages import page_of, paging, read_window
-from sync_pipeline.simulators.middleware import fault_of
+from sync_pipeline.simulators.middleware import content_fault
 
 VERSION = "v23.0"
 APP_ID = "700000000000001"
@@ -82,8 +82,8 @@ class GraphAPI:
             try:
                 self._armed.check(request.url.path, token)
                 status, body = 200, await answer(request)
-            except Refusal as refusal:
-                status, body = refusal.error.status, refusal.error.body(self._echo(token))
+            except ErrorResponse as error:
+                status, body = error.error.status, error.error.body(self._echo(token))
             media = "application/json; charset=UTF-8"
             return Response(orjson.dumps(body), status, self._usage(), media)
 
@@ -94,7 +94,7 @@ class GraphAPI:
         waba, query = request.path_params["waba"], request.query_params
         numbers = self._accounts.account(token, waba)
         window = read_window(query, self._options)
-        page = page_of(numbers, window, self._options, fault_of(request.scope))
+        page = page_of(numbers, window, self._options, content_fault(request.scope))
         names = _fields(request)
         # Graph writes the token into its links even if it came in the header.
         repeated = {"access_token": token, "fields": ",".join(names), "limit": window.limit}
@@ -129,18 +129,18 @@ class GraphAPI:
     async def _exchange(self, request: Request) -> dict[str, Any]:
         query = request.query_params
         if (query.get("client_id"), query.get("client_secret")) != (APP_ID, APP_SECRET):
-            raise Refusal(GraphError(code=1, message="Error validating client secret."))
+            raise ErrorResponse(GraphError(code=1, message="Error validating client secret."))
         token = self._accounts.codes.pop(query.get("code", ""), None)
         if token is None:
             message = "This authorization code has been used or has expired."
-            raise Refusal(GraphError(code=100, subcode=36009, message=message))
+            raise ErrorResponse(GraphError(code=100, subcode=36009, message=message))
         return {"access_token": token, "token_type": "bearer"}
 
     def _authorize(self, request: Request) -> str:
         token = _token(request)
         if not token:
             message = "An access token is required to request this resource."
-            raise Refusal(GraphError(code=104, message=message))
+            raise ErrorResponse(GraphError(code=104, message=message))
         known = self._accounts.tokens.get(token)
         if known is None or known.broken is not None:
             subcode = known.broken if known else None

@@ -56,7 +56,7 @@ class GraphError:
         return {"error": error}
 
 
-class Refusal(Exception):
+class ErrorResponse(Exception):
     """An error reply."""
 
     def __init__(self, error: GraphError) -> None:
@@ -107,31 +107,31 @@ class ArmedErrors:
         """Raise the error that is armed for a call, if any.
 
         Raises:
-            Refusal: an error was armed for it.
+            ErrorResponse: an error was armed for it.
         """
         with self._lock:
             for armed in self._armed:
                 matches = armed.path.search(path) and armed.token in (None, token)
                 if matches and armed.left != 0:
                     armed.left = None if armed.left is None else armed.left - 1
-                    raise Refusal(armed.error)
+                    raise ErrorResponse(armed.error)
 
 
-def bad_token(subcode: int | None, now: str) -> Refusal:
+def bad_token(subcode: int | None, now: str) -> ErrorResponse:
     """The token is invalid; the message contains the time, so it differs each time."""
     why = {
         463: f"Session has expired on Friday, 01-May-26 00:00:00 PDT. The current time is {now}.",
         460: "The session has been invalidated because the user changed their password.",
     }
     message = why.get(subcode or 0, "The access token could not be decrypted")
-    return Refusal(
+    return ErrorResponse(
         GraphError(code=190, subcode=subcode, message=f"Error validating access token: {message}")
     )
 
 
-def not_permitted() -> Refusal:
+def not_permitted() -> ErrorResponse:
     """The token lacks the permission for this kind of call."""
-    return Refusal(
+    return ErrorResponse(
         GraphError(
             code=200,
             message="(#200) You do not have the necessary permissions required to send this request",
@@ -140,15 +140,17 @@ def not_permitted() -> Refusal:
     )
 
 
-def not_found(node: str, method: str = "get") -> Refusal:
+def not_found(node: str, method: str = "get") -> ErrorResponse:
     """No such object, or none that this token may read: Graph does not distinguish them."""
     message = (
         f"Unsupported {method} request. Object with ID '{node}' does not exist, cannot be loaded due"
         " to missing permissions, or does not support this operation"
     )
-    return Refusal(GraphError(code=100, subcode=33, message=message, kind="GraphMethodException"))
+    return ErrorResponse(
+        GraphError(code=100, subcode=33, message=message, kind="GraphMethodException")
+    )
 
 
-def bad_parameter(problem: str) -> Refusal:
+def bad_parameter(problem: str) -> ErrorResponse:
     """A parameter is invalid."""
-    return Refusal(GraphError(code=100, message=f"(#100) {problem}"))
+    return ErrorResponse(GraphError(code=100, message=f"(#100) {problem}"))

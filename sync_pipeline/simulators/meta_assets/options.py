@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sync_pipeline.simulators.options import Switches
+from sync_pipeline.simulators.options import SimulatorOptions
 
 Echo = Literal["no", "plain", "quoted"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Options(Switches):
+class Options(SimulatorOptions):
     """The options of every simulator, and Graph's own.
 
     Attributes:

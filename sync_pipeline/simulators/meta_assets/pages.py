@@ -46,7 +46,7 @@ def read_window(query: Mapping[str, str], options: Options) -> Window:
     """The window that a query requests.
 
     Raises:
-        Refusal: a limit out of bounds, or an invalid cursor.
+        ErrorResponse: a limit out of bounds, or an invalid cursor.
     """
     limit = query.get("limit", str(options.default_limit))
     if not limit.isdecimal() or not 1 <= int(limit) <= options.page_limit:

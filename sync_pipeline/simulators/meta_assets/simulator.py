@@ -13,7 +13,7 @@ from sync_pipeline.simulators.meta_assets.api import VERSION, GraphAPI, classify
 from sync_pipeline.simulators.meta_assets.credentials import SYSTEM_TOKEN
 from sync_pipeline.simulators.meta_assets.errors import ArmedErrors
 from sync_pipeline.simulators.meta_assets.options import Options
-from sync_pipeline.simulators.middleware import Gate
+from sync_pipeline.simulators.middleware import SimulatorMiddleware
 from sync_pipeline.simulators.server import BackgroundServer
 from sync_pipeline.simulators.stats import Stats
 
@@ -58,15 +58,15 @@ class MetaSimulator(Simulator):
             faults=self.faults,
             stats=self.stats,
         )
-        gate = Gate(
+        middleware = SimulatorMiddleware(
             Starlette(routes=[*api.routes(), *admin.routes()]),
-            switches=self.options,
+            options=self.options,
             faults=self.faults,
             stats=self.stats,
             clock=clock,
             classify=classify,
         )
-        self._server = BackgroundServer(gate, host=host, port=port)
+        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:

@@ -81,8 +81,8 @@ def test_a_company_too_small_for_what_is_planted_is_refused():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_smallest_company_of_any_seed_has_everything_planted(seed: int):
     company = make_company(seed, 0.01)
-    assert len(company.beyond_use) == 3
-    assert len(company.claims.disputed) == 2
+    assert len(company.unconvertible) == 3
+    assert len(company.planted_links.ambiguous) == 2
 
 
 def test_the_full_company_has_the_counts_of_the_audit(full: Company):
@@ -225,7 +225,7 @@ def test_texts_carry_what_is_hard_to_carry(full: Company):
 def test_exactly_three_records_cannot_be_converted(full: Company):
     values = [
         next(r for r in full.of(bad.type) if r["_id"] == bad.uid)[bad.field]
-        for bad in full.beyond_use
+        for bad in full.unconvertible
     ]
     assert values == ["abc", "n/a", "to be confirmed"]
     numbers = [q for q in holding(full, "invoice_item", "QTY") if isinstance(q, str)]
@@ -237,16 +237,16 @@ def test_exactly_three_records_cannot_be_converted(full: Company):
 def test_two_registrations_claim_the_same_invoice(full: Company):
     registrations = {r["_id"]: r for r in full.of("seda_registration")}
     invoices = {i["_id"]: i for i in full.of("invoice")}
-    held, free = full.claims.disputed
+    held, free = full.planted_links.ambiguous
     for case in (held, free):
         for uid in case.registrations:
             assert registrations[uid]["Linked Invoice"] == [case.invoice]
-    assert invoices[held.invoice]["Linked SEDA registration"] == held.held
+    assert invoices[held.invoice]["Linked SEDA registration"] == held.linked_to
     assert "Linked SEDA registration" not in invoices[free.invoice]
 
 
 def test_a_registration_without_customer_has_two_invoices_of_the_same_age(full: Company):
-    tied = full.claims.tied
+    tied = full.planted_links.tied
     one, other = (next(i for i in full.of("invoice") if i["_id"] == uid) for uid in tied.invoices)
     registration = next(r for r in full.of("seda_registration") if r["_id"] == tied.registration)
     assert "Linked Customer" not in registration

@@ -18,10 +18,10 @@ def test_each_page_is_preceded_by_so_many_edits(
     bubble.options.edits_per_page = 3
     for _ in range(4):
         listing(bubble_http, "invoice_item")
-    assert len(bubble.store.journal) == 12
-    assert {change.origin for change in bubble.store.journal} == {"reading"}
+    assert len(bubble.store.change_log) == 12
+    assert {change.origin for change in bubble.store.change_log} == {"reading"}
     for action in ("created", "modified", "deleted"):
-        assert len(bubble.store.journal.ids(action, "invoice_item")) == 4
+        assert len(bubble.store.change_log.ids(action, "invoice_item")) == 4
 
 
 def test_an_edit_changes_a_value_and_the_modification_date(
@@ -30,7 +30,7 @@ def test_an_edit_changes_a_value_and_the_modification_date(
     bubble.options.edits_per_page = 1
     bubble.options.edit_kinds = ("modify",)
     listing(bubble_http, "invoice", limit=1)
-    (uid,) = bubble.store.journal.ids("modified")
+    (uid,) = bubble.store.change_log.ids("modified")
     before = next(invoice for invoice in company.of("invoice") if invoice["_id"] == uid)
     after = read(bubble_http, "invoice", uid)
     assert after["Modified Date"] > before["Modified Date"]
@@ -45,7 +45,7 @@ def test_deletions_make_a_scan_by_offsets_lose_records_without_a_trace(
     bubble.options.edit_kinds = ("delete",)
     found = scan(bubble_http, "invoice_item", **STEADY)
     assert len(set(found)) == len(found)
-    still_there = before - bubble.store.journal.ids("deleted")
+    still_there = before - bubble.store.change_log.ids("deleted")
     assert still_there - set(found), "some that were never deleted were skipped"
 
 
@@ -64,7 +64,7 @@ def test_the_same_seed_makes_the_same_edits(company: Company):
         with BubbleSimulator(company) as bubble, http_client(bubble) as http:
             bubble.options.update({"edits_per_page": 5, "edits_seed": seed})
             listing(http, "invoice")
-            return [change.uid for change in bubble.store.journal if change.action != "created"]
+            return [change.uid for change in bubble.store.change_log if change.action != "created"]
 
     assert edited(1) == edited(1)
     assert edited(1) != edited(2)

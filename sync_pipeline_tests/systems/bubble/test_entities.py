@@ -334,7 +334,7 @@ def test_a_local_edit_that_moves_updated_at_does_not_make_the_sync_skip_the_row(
 def test_every_mapped_column_holds_what_the_app_has(synced: World, entity: str) -> None:
     """A second reading of the whole company, by the types alone and without the merge."""
     declared = BUBBLE[entity]
-    ruined = {b.uid for b in synced.bubble_company.beyond_use}
+    unconvertible = {b.uid for b in synced.bubble_company.unconvertible}
     key = declared.key[0]
     columns = [f.column for f in declared.values]
     quoted = ", ".join(f'"{c}"' for c in [key, *columns])
@@ -345,7 +345,7 @@ def test_every_mapped_column_holds_what_the_app_has(synced: World, entity: str) 
     }
     read = 0
     for record in synced.records(entity):
-        if record["_id"] in ruined:
+        if record["_id"] in unconvertible:
             assert record["_id"] not in stored
             continue
         read += 1

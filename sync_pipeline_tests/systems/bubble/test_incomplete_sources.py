@@ -130,7 +130,7 @@ def test_faults_that_pass_cost_a_retry_and_no_record(world: World) -> None:
     assert world.bubble.faults.fired == len(PASSING) == len(ENTITIES)
     assert run.success, run.errors
     assert run.total("inserted") == 657
-    assert run.total("rejected") == len(world.bubble_company.beyond_use)
+    assert run.total("rejected") == len(world.bubble_company.unconvertible)
 
 
 def test_a_page_that_fails_for_ever_fails_its_table_and_nothing_of_it_is_written(
@@ -232,6 +232,6 @@ def test_a_type_that_really_shrinks_too_much_is_stopped(synced: World) -> None:
 
     digest = run.report.plans["invoice_item"]
     assert synced.run("bubble_full", "invoice_item", mode="full", approve=[digest]).success
-    ruined = {b.uid for b in synced.bubble_company.beyond_use}
-    assert missing(synced, "invoice_item") == set(gone) - ruined
-    assert synced.keys("invoice_item") == set(items) - ruined
+    unconvertible = {b.uid for b in synced.bubble_company.unconvertible}
+    assert missing(synced, "invoice_item") == set(gone) - unconvertible
+    assert synced.keys("invoice_item") == set(items) - unconvertible

@@ -50,7 +50,7 @@ def test_edits_while_the_app_is_read_are_in_by_the_next_delta_and_full(worlds: W
         edited = world.run("bubble_sync")
         assert edited.success, edited.errors
         options.edits_per_page = 0
-        assert len(world.bubble.store.journal) > 50
+        assert len(world.bubble.store.change_log) > 50
 
         delta = world.run("bubble_sync")
         full = world.run("bubble_full")
@@ -64,7 +64,7 @@ def test_edits_while_the_app_is_read_are_in_by_the_next_delta_and_full(worlds: W
 def assert_converged(world: World, entity: str) -> None:
     """The bases, and what is missing, are what the app has now."""
     declared = BUBBLE[entity]
-    ruined = {b.uid for b in world.bubble_company.beyond_use}
+    unconvertible = {b.uid for b in world.bubble_company.unconvertible}
     records = {r["_id"]: r for r in world.records(entity)}
     rows = world.rows(f"select * from sync_base.{base_name(declared)}")
     present = {r[declared.key[0]]: r for r in rows if r["_missing_since"] is None}
@@ -73,7 +73,7 @@ def assert_converged(world: World, entity: str) -> None:
         row["key"][declared.key[0]]
         for row in world.rows("select key from sync.rejected where entity = %s", entity)
     }
-    assert present.keys() == records.keys() - unusable - ruined
+    assert present.keys() == records.keys() - unusable - unconvertible
     for key, row in present.items():
         for f in declared.values:
             value = source_value(f, records[key])

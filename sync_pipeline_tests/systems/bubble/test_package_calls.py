@@ -113,8 +113,10 @@ def test_a_hundred_invoices_in_one_run_cost_at_most_eighty_calls(
         assert run.report.packages["total"] == 100
         assert world.bubble.stats.total == run.report.api_calls <= HUNDRED
         assert world.keys("invoice") == set(invoices)
-        ruined = {b.uid for b in larger_company.beyond_use}
-        conflicting = {uid for case in larger_company.claims.disputed for uid in case.registrations}
+        unconvertible = {b.uid for b in larger_company.unconvertible}
+        conflicting = {
+            uid for case in larger_company.planted_links.ambiguous for uid in case.registrations
+        }
         for entity in ("payment", "invoice_item", "seda_registration"):
-            wanted = belonging(world, entity, set(invoices)) - ruined - conflicting
+            wanted = belonging(world, entity, set(invoices)) - unconvertible - conflicting
             assert wanted <= world.keys(entity), entity

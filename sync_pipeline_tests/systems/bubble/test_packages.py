@@ -189,11 +189,11 @@ def test_every_record_of_many_packages_is_current_after_their_resync(synced: Wor
     run = resync(synced, *invoices, force=True)
 
     assert run.success, run.errors
-    ruined = {b.uid for b in synced.bubble_company.beyond_use}
+    unconvertible = {b.uid for b in synced.bubble_company.unconvertible}
     for entity, field in marks.items():
         column = next(f.column for f in BUBBLE[entity].fields if field in f.sources)
         touched = {k for k in synced.keys(entity) if synced.here(entity, k)[column] == "touched"}
-        assert expected[entity] - ruined <= touched, entity
+        assert expected[entity] - unconvertible <= touched, entity
 
 
 # -- how far it goes

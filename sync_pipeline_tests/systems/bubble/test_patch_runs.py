@@ -157,14 +157,14 @@ def test_a_patch_of_a_dry_run_writes_nothing(unlinked: World) -> None:
 def test_the_planted_cases_of_a_company_are_not_guessed_at(synced: World) -> None:
     """They were patched by the first full sync."""
     created = {r["_id"]: r["Created Date"] for r in synced.records("seda_registration")}
-    for case in synced.bubble_company.claims.disputed:
+    for case in synced.bubble_company.planted_links.ambiguous:
         oldest = min(case.registrations, key=lambda uid: (created[uid], uid))
-        held = case.held or oldest
+        held = case.linked_to or oldest
         [other] = set(case.registrations) - {held}
         assert link_of(synced, case.invoice) == held
         [conflict] = [c for c in link_conflicts(synced) if c["key"]["bubble_id"] == case.invoice]
         assert (conflict["local"], conflict["source"]) == (held, other)
-    tied = synced.bubble_company.claims.tied
+    tied = synced.bubble_company.planted_links.tied
     taken = customer_of(synced, tied.registration)
     assert taken == dict(zip(tied.invoices, tied.customers, strict=True))[min(tied.invoices)]
 

@@ -36,14 +36,17 @@ def test_a_first_run_loads_every_record_and_accounts_for_it(
 ) -> None:
     world, run = first_load
     records = {r["_id"] for r in world.records(entity)}
-    ruined = {b.uid for b in world.bubble_company.beyond_use} & records
+    unconvertible = {b.uid for b in world.bubble_company.unconvertible} & records
 
     counts = run.report.entities[entity]
 
     assert counts["read"] == sum(n for name, n in counts.items() if name != "read")
     assert counts["read"] == len(records)
-    assert (counts["inserted"], counts["rejected"]) == (len(records - ruined), len(ruined))
-    assert world.keys(entity) == records - ruined
+    assert (counts["inserted"], counts["rejected"]) == (
+        len(records - unconvertible),
+        len(unconvertible),
+    )
+    assert world.keys(entity) == records - unconvertible
     assert run.metadata(entity)["balanced"] is True
 
 
@@ -54,14 +57,14 @@ def test_a_first_run_names_what_nobody_can_convert_and_loads_the_rest(
 
     assert run.success
     assert run.status == "partial_success"
-    for ruined in world.bubble_company.beyond_use:
-        assert ruined.uid in run.errors
-        assert ruined.field in run.errors
+    for unconvertible in world.bubble_company.unconvertible:
+        assert unconvertible.uid in run.errors
+        assert unconvertible.field in run.errors
     assert {
         (r["entity"], *r["key"].values()) for r in world.rows("select * from sync.rejected")
     } == {
         (entity.name, b.uid)
-        for b in world.bubble_company.beyond_use
+        for b in world.bubble_company.unconvertible
         for entity in BUBBLE.entities
         if entity.source == b.type
     }
@@ -131,7 +134,7 @@ def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: World) ->
 def put_as_it_is(world: World, entity: str, record: dict[str, Any]) -> None:
     """Set a record in the app with the modification time that it names."""
     store = world.bubble.store
-    store._settle_write(BUBBLE[entity].source, record["_id"], record)
+    store._write_version(BUBBLE[entity].source, record["_id"], record)
 
 
 @pytest.mark.parametrize("job", ["bubble_sync", "bubble_full"])

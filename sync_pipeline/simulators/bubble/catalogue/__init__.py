@@ -2,8 +2,8 @@
 
 Data only, one literal per type. Kinds are spelled as Bubble's `/meta` spells them. `fill` is the
 share of records in which the field has a value; a field without a maker is a link, or is filled
-by `growth`, which knows the records around it. Names are the app's own, with their inconsistent
-case and punctuation; some of them are unknown to whoever syncs this app, and are meant to be.
+by `records`, which has the records around it. Names are the app's own, with their inconsistent
+case and punctuation; some of them are deliberately not declared by the sync.
 """
 
 from __future__ import annotations

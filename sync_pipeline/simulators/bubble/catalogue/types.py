@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync_pipeline.simulators.bubble.value_generators import Maker
+from sync_pipeline.simulators.bubble.value_generators import ValueGenerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class FieldType:
     display: str
     kind: str
     fill: float = 0.0
-    make: Maker | None = None
+    make: ValueGenerator | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sync_pipeline.simulators.integrations.node import GROUP, ITEM
 from sync_pipeline.simulators.integrations.product.schema import State
 from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS, NOW, QU, named_id
 from sync_pipeline.simulators.integrations.sample_menus import SEED, sample_menu
-from sync_pipeline.simulators.seeded_random import dice
+from sync_pipeline.simulators.seeded_random import seeded_random
 
 Row = dict[str, Any]
 
@@ -71,7 +71,7 @@ def _menu(scale: float) -> dict[str, list[tuple[str, str]]]:
 
 
 def _item(table: str, place: int, number: int, configs: int, menu: list[tuple[str, str]]) -> Row:
-    rng = dice("signage", table, place)
+    rng = seeded_random("signage", table, place)
     category, title = _CATEGORIES[place % len(_CATEGORIES)]
     external = str(70100 + place) if "discount" in table else f"{category}-{57590 + place}"
     name = f"{rng.choice(_FLAVOURS)} {rng.choice(_KINDS)} {place + 1}"
