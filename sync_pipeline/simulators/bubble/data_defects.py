@@ -115,7 +115,7 @@ _UNCONVERTIBLE = (
 
 
 def plant_defects(builder: CompanyBuilder, *, excluded: frozenset[str]) -> None:
-    """Defect shares of the records, at least one of each sort, but not the records to spare."""
+    """Put each defect into its share of the records, at least one; skip the excluded records."""
     rng = seeded_random(builder.seed, "dirt")
     for rule in DEFECTS:
         filled = [
