@@ -26,7 +26,7 @@ def stop_signals() -> Event:
 
 
 def announce(ready: Mapping[str, str], ready_file: Path | None) -> None:
-    """Print a simulator's address and process id as one line of JSON, and write it to `ready_file` if given."""
+    """Print a simulator's address and process id as one line of JSON, and write it to `ready_file`."""
     line = orjson.dumps({**ready, "pid": os.getpid()}) + b"\n"
     if ready_file is not None:
         # Renamed into place, so that a reader never sees half of it.
