@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -225,15 +226,13 @@ def test_the_example_of_a_system_can_be_pasted(
     systems = _pasted_into(registry, registered)["SYSTEMS"]
     every = _pasted_into(definitions, defined)["ALL"]
 
-    assert systems == (*registry.SYSTEMS, vars(shop)["SHOP"])
-    assert [d.runs.system.name for d in every] == [d.runs.system.name for d in definitions.ALL] + [
-        "shop"
-    ]
+    assert systems[-2:] == (registry.SYSTEMS[-1], vars(shop)["SHOP"])
+    assert every[-2] is definitions.ALL[-1]
     assert isinstance(every[-1], SystemDefinitions)
     assert {job.name for job in every[-1].jobs} == {"shop_sync", "shop_full", "shop_partial"}
 
 
-def _pasted_into(module: ModuleType, text: str) -> dict[str, object]:
+def _pasted_into(module: ModuleType, text: str) -> dict[str, Any]:
     """The names of a module after some lines were pasted at its end."""
     names = dict(vars(module))
     exec(text, names)
