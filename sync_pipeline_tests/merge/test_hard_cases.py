@@ -177,17 +177,18 @@ def test_an_approval_does_not_cover_an_edit_made_since(bench: Workbench) -> None
 
 def test_rows_that_a_policy_hides_are_refused_and_not_taken_for_deleted(bench: Workbench) -> None:
     bench.sync(shop())
+    name = bench.connection.info.dbname
     bench.run("create role hidden_from login")
     try:
         bench.run("grant all on all tables in schema public, sync, sync_base to hidden_from")
         bench.run("grant usage on schema sync, sync_base to hidden_from")
         bench.run("alter table shop enable row level security")
-        bench.run("alter role postgres set role hidden_from")
+        bench.run(f"alter role postgres in database {name} set role hidden_from")
 
         with pytest.raises(TargetRefused, match="row-level security"):
             bench.sync(shop(day=2, Name="New"))
     finally:
-        bench.run("alter role postgres reset role")
+        bench.run(f"alter role postgres in database {name} reset role")
         bench.run("drop owned by hidden_from")
         bench.run("drop role hidden_from")
 
