@@ -31,7 +31,7 @@ def build() -> dg.Definitions:
             orphaned_runs_sensor(EXTRA_TARGETS),
         ],
         resources={
-            "target": TargetDatabase(patient=True),
+            "target": TargetDatabase(retry_on_outage=True),
             "scope": SyncScope.configure_at_launch(),
             **{key: resource for each in resources for key, resource in each.items()},
         },

@@ -136,7 +136,7 @@ def test_neither_a_run_nor_a_schedule_gets_around_that(monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match="is not written into the database that DESKTOP_DSN"):
         DesktopDatabase().connect()
-    assert not DesktopDatabase().keeps_account()
+    assert not DesktopDatabase().has_bookkeeping()
     assert "is not written into" in (REVERSE.unready() or "")
     assert FORWARD.unready() is None  # the way forward is open
 

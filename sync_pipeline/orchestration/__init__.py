@@ -1,4 +1,4 @@
-"""The Dagster shell: factories and helpers that turn declarations into assets, checks and sensors.
+"""The Dagster layer: factories of assets, checks, jobs, schedules, sensors and resources; one module each.
 
-Nothing here knows a particular system; nothing here composes SQL beyond asking `merge` for it.
+No module names a particular system or composes SQL; that belongs in `systems` and `merge`.
 """

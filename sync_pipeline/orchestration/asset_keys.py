@@ -1,4 +1,4 @@
-"""Names of the Dagster objects that stand for an entity. A leaf: it imports nothing of ours but the model."""
+"""Asset keys and run tags of systems, entities and patches. Imports nothing of this package but the model."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from sync_pipeline.model.patch import Patch
 from sync_pipeline.model.system import System
 
 SOURCE_TAG = "sync/source"
-"""Runs of one source carry it, so that the instance lets only one full sync of a source run at a time."""
-
+"""Names the source of a run; the instance runs one full sync of a source at a time."""
 
 TARGET_TAG = "sync/target"
-"""Runs into another database than the target carry the key of its resource."""
+"""Names the database that a run writes, by the key of its resource."""
 
 
 def asset_key(entity: Entity) -> dg.AssetKey:
-    """`[system, entity]`; of the way back of a system that goes both ways, `[system, way, entity]`."""
+    """`[system, entity]`; for the reverse of a bidirectional system `[system, reverse, entity]`."""
     return dg.AssetKey([*entity.key_prefix, entity.name])
 
 
 def source_key(entity: Entity) -> dg.AssetKey:
-    """The record type at the source, an external asset, so that lineage begins there."""
+    """The key of the external asset: the entity's record type at the source."""
     plain = re.fullmatch(r"[A-Za-z0-9_]+", entity.source)
     # Dagster takes no quotes, blanks or dots, which a table's name at a Postgres source may have.
     return dg.AssetKey(["source", entity.system, entity.source.lower() if plain else entity.name])

@@ -1,4 +1,7 @@
-"""Asset factories: an asset per entity, one per patch, an external asset per source type."""
+"""Asset factories: one asset per entity and per patch, an external asset per record type of the source.
+
+Partitioned groups of entities belong in `multi_assets`.
+"""
 
 import datetime as dt
 from collections.abc import Callable
@@ -17,7 +20,6 @@ from sync_pipeline.model.patch import Patch
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import metadata
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key, source_key
-from sync_pipeline.orchestration.partitions import PartitionSet
 
 STALE = dg.FreshnessPolicy.time_window(
     fail_window=dt.timedelta(hours=26), warn_window=dt.timedelta(hours=3)
@@ -26,7 +28,7 @@ STALE = dg.FreshnessPolicy.time_window(
 
 
 def source_assets(system: System) -> list[dg.AssetSpec]:
-    """The record types at the source, so that lineage begins where the data does."""
+    """External assets: the record types at the source, where lineage begins."""
     return [
         dg.AssetSpec(
             source_key(entity),
@@ -41,15 +43,14 @@ def source_assets(system: System) -> list[dg.AssetSpec]:
 
 @dataclass(frozen=True)
 class ResourceKeys:
-    """The resources of a system's assets, by their keys, and where their data comes from.
+    """Keys of the resources of a system's assets, and the upstream asset of each.
 
     Attributes:
         source: reads the entities, a `resources.Source`.
         target: the database that they are merged into, a `resources.TargetDatabase`.
         merge: the IO manager that merges into it.
         origin: the asset that an entity's records come from.
-        one_at_a_time: a run keeps others of its system away; its source is read in one snapshot.
-        parts: for a system that is read in parts, one transaction each.
+        one_at_a_time: a run locks its system, whose source is read in one snapshot.
     """
 
     source: str
@@ -57,18 +58,17 @@ class ResourceKeys:
     merge: str = "merge"
     origin: Callable[[Entity], dg.AssetKey] = source_key
     one_at_a_time: bool = False
-    parts: PartitionSet | None = None
 
 
-def entity_assets(system: System, wiring: ResourceKeys) -> list[dg.AssetsDefinition]:
+def entity_assets(system: System, keys: ResourceKeys) -> list[dg.AssetsDefinition]:
     """One asset per entity; the links between entities are the lineage."""
-    return [_entity_asset(system, entity, wiring) for entity in system.in_order()]
+    return [_entity_asset(system, entity, keys) for entity in system.in_order()]
 
 
-def described(system: System, entity: Entity, wiring: ResourceKeys) -> dict[str, Any]:
-    """What an entity's asset tells of itself, and what it stands on."""
+def described(system: System, entity: Entity, keys: ResourceKeys) -> dict[str, Any]:
+    """The arguments of an entity's asset spec."""
     level = system.levels[entity.name]
-    origin = wiring.origin(entity)
+    origin = keys.origin(entity)
     return {
         "key": asset_key(entity),
         "deps": [origin, *(asset_key(system[p]) for p in entity.hard_parents)],
@@ -82,18 +82,18 @@ def described(system: System, entity: Entity, wiring: ResourceKeys) -> dict[str,
     }
 
 
-def _entity_asset(system: System, entity: Entity, wiring: ResourceKeys) -> dg.AssetsDefinition:
+def _entity_asset(system: System, entity: Entity, keys: ResourceKeys) -> dg.AssetsDefinition:
     @dg.asset(
-        **described(system, entity, wiring),
-        required_resource_keys={wiring.source, wiring.target, "scope"},
-        io_manager_key=wiring.merge,
+        **described(system, entity, keys),
+        required_resource_keys={keys.source, keys.target, "scope"},
+        io_manager_key=keys.merge,
     )
     def sync(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        reader = getattr(context.resources, wiring.source)
-        target = getattr(context.resources, wiring.target)
+        reader = getattr(context.resources, keys.source)
+        target = getattr(context.resources, keys.target)
         try:
             scope = context.resources.scope.resolve()
-            if wiring.one_at_a_time:
+            if keys.one_at_a_time:
                 target.lock_system(system.name)
             with target.connect() as connection:
                 since = (
@@ -112,10 +112,10 @@ def patch_assets(system: System) -> list[dg.AssetsDefinition]:
 
 
 class PatchConfig(dg.Config):
-    """How far a patch looks."""
+    """The rows that a patch covers."""
 
     everything: bool = False
-    """Over all rows. Otherwise over those that this run touched, or over all when it touched neither end."""
+    """All rows. Otherwise those that this run merged, or all if it merged neither end."""
 
 
 def _patch_asset(system: System, patch: Patch) -> dg.AssetsDefinition:

@@ -1,7 +1,7 @@
-"""The IO manager: what an entity asset returns is merged; what a downstream asset asks for is read.
+"""IO manager: `handle_output` merges an entity asset's stream, `load_input` reads its table.
 
-It is the one place where a stream is consumed, so it is where a source's errors, the guard's refusals
-and the target's troubles become a failed step, a line in the history, and a message for a person.
+Streams are consumed here and nowhere else: errors of the source, of the guard and of the target become a
+failed step with a message, and a row in the history.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MergeIOManager(dg.IOManager):
     ) -> None:
         self._database = database
         self._scope = scope
-        self._sign = RunLock(database.connect)
+        self._run_lock = RunLock(database.connect)
         self._entities = {asset_key(e): (s, e) for s in systems for e in s.entities}
 
     def handle_output(self, context: dg.OutputContext, obj: EntityBatches | pd.DataFrame) -> None:
@@ -77,7 +77,7 @@ class MergeIOManager(dg.IOManager):
         run_id: UUID,
         before_commit: engine.BeforeCommit | None = None,
     ) -> list[engine.MergeResult]:
-        """Merge streams of entities that belong together, in one transaction, or note why that failed.
+        """Merge streams of entities that belong together in one transaction; record a failure.
 
         Args:
             system: whose entities they are.
@@ -91,7 +91,7 @@ class MergeIOManager(dg.IOManager):
         started_at = dt.datetime.now(dt.UTC)
         parents = {e.name: e for e in system.entities}
         try:
-            self._sign.acquire(run_id, streams[0].scope.mode, system=system.name)
+            self._run_lock.acquire(run_id, streams[0].scope.mode, system=system.name)
             results = engine.merge(
                 self._database.target(),
                 streams,
@@ -108,8 +108,8 @@ class MergeIOManager(dg.IOManager):
         return results
 
     def close(self) -> None:
-        """The run is over."""
-        self._sign.release()
+        """Release the run's lock."""
+        self._run_lock.release()
 
     def _entity(self, key: dg.AssetKey) -> tuple[System, Entity]:
         try:
@@ -120,7 +120,7 @@ class MergeIOManager(dg.IOManager):
             ) from None
 
     def describe(self, result: engine.MergeResult) -> dict[str, Any]:
-        """The metadata of a merge, and of the table as it is now."""
+        """The metadata of a merge and of its table."""
         entity = result.entity
         rel = Relations(entity)
         with self._database.connect() as connection:
@@ -133,11 +133,10 @@ class MergeIOManager(dg.IOManager):
     def note_failure(
         self, stream: EntityBatches, run_id: UUID, started_at: dt.datetime, error: SyncError
     ) -> None:
-        """Enter the failure into the history, unless the guard already entered its own."""
+        """Record a failure in the history, unless the guard has recorded its own."""
         if isinstance(error, engine.StoppedByGuard):
             return
         entity = stream.entity
-        facts = {"api_calls": stream.outcome.calls, "bytes": stream.outcome.bytes}
         step = runs.Step(
             entity.system,
             entity.name,
@@ -145,7 +144,7 @@ class MergeIOManager(dg.IOManager):
             "failed",
             started_at,
             error=str(error),
-            facts=facts,
+            facts={"api_calls": stream.outcome.calls, "bytes": stream.outcome.bytes},
             partition=stream.partition,
         )
         try:
@@ -153,10 +152,10 @@ class MergeIOManager(dg.IOManager):
                 runs.add_step(connection, run_id, step)
                 watermarks.mark_failed(connection, entity, str(error))
         except SyncError as unreachable:
-            log.warning("the failure could not be entered into the history: %s", unreachable)
+            log.warning("the failure could not be recorded in the history: %s", unreachable)
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame | Relation:
-        """A table as a DataFrame or, when the parameter is annotated `Relation`, a lazy handle."""
+        """A table as a DataFrame or, if the parameter is annotated `Relation`, as a lazy relation."""
         _, entity = self._entity(context.asset_key)
         relation = Relation(self._database.connect(), entity)
         if context.dagster_type.typing_type is Relation:
@@ -183,24 +182,24 @@ def merge_io_manager(
 
 
 def _is_frame(value: object) -> TypeGuard[pd.DataFrame]:
-    # Whoever returns a DataFrame has imported pandas; all others need not wait for it.
+    # An asset that returns a DataFrame has imported pandas; the import takes other runs too long.
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatches:
+def from_frame(entity: Entity, frame: pd.DataFrame, scope: Scope) -> EntityBatches:
     """A DataFrame as a stream; its columns are source names or target columns.
 
-    A frame says nothing of what it leaves out. So it is a scope of keys, which moves no watermark and
-    concludes nothing to be missing, and a column that it lacks is left alone.
+    A frame need not be complete. So it is merged as a scope of keys, which moves no watermark and marks
+    nothing missing, and columns that it lacks are left alone.
 
     Args:
-        entity: what its rows are.
+        entity: the entity of its rows.
         frame: the rows.
-        wished: what the run was asked for: its force, dry run and approvals hold here too.
+        scope: the run's scope; its force, dry run and approvals apply.
 
     Raises:
-        TypeError: a column is neither, or two are the same, or a part of the key is missing.
+        TypeError: a column is not mapped, occurs twice, or is missing from the key.
     """
     names = {f.column: f.sources[0] for f in entity.fields if f.sources}
     known = {name for f in entity.fields for name in f.sources}
@@ -216,7 +215,7 @@ def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatc
     lacking = [f.column for f in entity.key_fields if f.sources[0] not in renamed.columns]
     if lacking:
         raise TypeError(f"{entity.name}: the DataFrame lacks the key: {', '.join(lacking)}")
-    scope = dataclasses.replace(wished, mode="keys", keys=(), of="")
+    scope = dataclasses.replace(scope, mode="keys", keys=(), of="")
     partial = dataclasses.replace(entity, absent="unknown")
     return EntityBatches(partial, _records(renamed), scope)
 
@@ -224,16 +223,16 @@ def from_frame(entity: Entity, frame: pd.DataFrame, wished: Scope) -> EntityBatc
 def _records(frame: pd.DataFrame, size: int = 4000) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(frame), size):
         chunk = frame.iloc[start : start + size].astype(object)
-        # pandas knows several kinds of nothing; the merge knows one.
+        # NaN, NaT and pd.NA all become None, the only null of the merge.
         yield chunk.where(chunk.notna(), None).to_dict("records")
 
 
 def summary_line(result: engine.MergeResult) -> str:
     """The counts of a merge in one line, without the zeros."""
     counts = result.counts.as_dict()
-    parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
-    gone = result.metadata.get("missing", 0)
-    parts += f"; {gone:,} more are no longer at the source" if gone else ""
-    parts += f"; {result.metadata['not_searched']}" if "not_searched" in result.metadata else ""
+    text = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    missing = result.metadata.get("missing", 0)
+    text += f"; {missing:,} more are no longer at the source" if missing else ""
+    text += f"; {result.metadata['not_searched']}" if "not_searched" in result.metadata else ""
     dry = " (dry run: nothing written)" if result.status == "planned" else ""
-    return f"{result.entity.system}/{result.entity.name}: {parts or 'nothing to do'}{dry}"
+    return f"{result.entity.system}/{result.entity.name}: {text or 'nothing to do'}{dry}"

@@ -1,7 +1,7 @@
-"""The jobs that every system has, over all of its tables.
+"""Asset jobs: the factory for jobs over the tables and patches of a system.
 
-They run in one process: a step in a process of its own costs about a second, and one process means one
-client of the source, so one pace, one token, one snapshot.
+They run in process: a step in a process of its own costs about a second, and one process means one
+client of the source, hence one rate limit, one token, one snapshot.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def table_job(
     Args:
         system: whose tables.
         name: of the job.
-        description: what it does, and what has to be configured.
-        full: read everything unless the launchpad says otherwise.
-        force: and then re-assert the source over what others wrote.
-        target: key of the database that it writes.
-        scope: what it reads unless the launchpad says otherwise; instead of `full`.
+        description: for the UI: what it does and what to configure.
+        full: read everything by default.
+        force: with `full`, re-assert the source over local edits.
+        target: resource key of the database that it writes.
+        scope: the default scope, instead of `full`.
         extra: further assets of the job.
     """
     if full:

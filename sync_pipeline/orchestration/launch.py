@@ -1,6 +1,6 @@
-"""Launching runs: the job, selection and run config that serve a scope, and executing them in this process.
+"""Launching runs: job, asset selection and run config for a scope, and in-process execution.
 
-Both the command line and sensors start here. What a run has done is reported by `run_report`.
+Used by the command line and by sensors. The outcome of a run belongs in `run_report`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class SystemRuns:
         package_of: the entity whose records have packages; empty where none has.
         package: packages by key.
         package_range: packages by date range.
-        ranges: whether the source can tell what was modified between two dates.
-        database: the database that the system is merged into.
+        ranges: whether the source filters by modification time.
+        database: the target.
     """
 
     system: System
@@ -64,7 +64,7 @@ class SystemRuns:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A run as somebody asked for it."""
+    """A run to launch."""
 
     job: str
     scope: Scope
@@ -73,7 +73,7 @@ class JobRequest:
 
     @property
     def run_config(self) -> dict[str, Any]:
-        """The launchpad configuration of the wish."""
+        """Run config that sets the scope."""
         scope = self.scope
         config: dict[str, Any] = {
             "mode": scope.mode,
@@ -92,7 +92,7 @@ def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobR
     """The job and selection that serve a scope.
 
     Raises:
-        SettingsError: no job serves it; the message says what does.
+        SettingsError: no job serves it; the message names what does.
     """
     named = list(dict.fromkeys(entities))
     known = {e.name for e in runs.system.entities}
@@ -109,8 +109,8 @@ def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobR
         )
     if scope.mode == "range" and not runs.ranges:
         raise SettingsError(
-            f"{runs.system.key_prefix[0]} keeps no modification times, so dates mean nothing to it; leave"
-            " them out (what changed is found by itself), or name records with --keys"
+            f"{runs.system.key_prefix[0]} keeps no modification times, so it cannot filter by date; leave"
+            " the dates out (a delta finds what changed), or name records with --keys"
         )
     if scope.mode == "keys" and len(named) != 1 and not runs.system.is_partitioned:
         place, example = runs.system.key_prefix, runs.system.in_order()[-1].name
@@ -121,32 +121,32 @@ def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobR
 
 
 def execute(
-    definitions: dg.Definitions, wished: JobRequest, *, trigger: str
+    definitions: dg.Definitions, request: JobRequest, *, trigger: str
 ) -> run_report.RunReport:
-    """Run a wish in this process, as a Dagster run that the UI shows.
+    """Execute a request in this process, as a Dagster run that the UI shows.
 
-    The history row is opened and closed here; where a daemon runs, its sensors find it closed. Runs of
-    killed processes are closed here too, because the next run may be the first to pass by.
+    Opens and closes the run's history row, and first closes orphaned runs: without a daemon no sensor
+    does either.
 
     Raises:
         KeyboardInterrupt: a signal ended the run; its history row is closed.
     """
     run_id = uuid4()
-    job = definitions.resolve_job_def(wished.job)
-    database = wished.database
+    job = definitions.resolve_job_def(request.job)
+    database = request.database
     with dg.DagsterInstance.get() as instance, RunLock(database.connect) as lock:
         with database.connect() as connection:
-            for ended in orphaned_runs.settle(instance, connection, database):
-                log.info("run %s was killed before it was done; its history is closed", ended[:8])
+            for orphan in orphaned_runs.close_orphaned(instance, connection, database):
+                log.info("run %s was killed before it ended; its history is closed", orphan[:8])
         lock.acquire(
-            run_id, wished.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger
+            run_id, request.scope.mode, system=job.tags.get(SOURCE_TAG, ""), trigger=trigger
         )
         result = job.execute_in_process(
             run_id=str(run_id),
             instance=instance,
-            run_config=wished.run_config
+            run_config=request.run_config
             | {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            asset_selection=wished.selection,
+            asset_selection=request.selection,
             tags={"sync/trigger": trigger},
             raise_on_error=False,
         )
@@ -156,5 +156,5 @@ def execute(
         if run_report.INTERRUPTED in failures:
             raise KeyboardInterrupt
         found = run_report.report(connection, run_id, status or "failed", failures)
-    found.skipped = run_report.skipped(result, job, wished.selection or ())
+    found.skipped = run_report.skipped(result, job, request.selection or ())
     return found

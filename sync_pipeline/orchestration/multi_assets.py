@@ -1,7 +1,7 @@
-"""Assets of entities that change together: one multi-asset, a transaction for each part.
+"""Multi-asset factory for entities that change together: one transaction per partition.
 
-A part that fails is told of and keeps no other from being synced; the run then ends in failure, with
-what landed in its history.
+A failed partition does not keep the others from being synced. The run then ends in failure, its message
+names each failed partition, and what was merged is in its history.
 """
 
 import dataclasses
@@ -32,30 +32,32 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class PartitionSync:
-    """What the sync of a part needs, for the length of a run."""
+    """Reads and merges partitions, for the length of a run."""
 
     system: System
     entities: tuple[Entity, ...]
-    parts: PartitionSet
+    partition_set: PartitionSet
     source: Source
     target: TargetDatabase
     merge: MergeIOManager
     run_id: UUID
 
-    def sync(self, part: Partition, scope: Scope) -> list[MergeResult]:
-        """Read one part and merge it, all of its entities in one transaction.
+    def sync(self, partition: Partition, scope: Scope) -> list[MergeResult]:
+        """Read one partition and merge all of its entities in one transaction.
 
         Raises:
             SyncError: nothing of it was written.
         """
         mode = "full" if scope.mode == "keys" else scope.mode
-        wished = dataclasses.replace(scope, mode=mode, keys=(), partition=part.value)
-        # One sync of a part at a time: what it left open when it was killed is then known to be dead.
-        with self.target.system_locked(f"{self.system.name} {part.value}"):
+        scope = dataclasses.replace(scope, mode=mode, keys=(), partition=partition.value)
+        # One sync of a partition at a time: a record still open under this lock belongs to a dead run.
+        with self.target.system_locked(f"{self.system.name} {partition.value}"):
             if scope.dry_run:
-                return self.merge.merge(self.system, self._streams(wished), self.run_id)
-            with self.parts.account(self.target, self.run_id, part) as also:
-                return self.merge.merge(self.system, self._streams(wished), self.run_id, also)
+                return self.merge.merge(self.system, self._streams(scope), self.run_id)
+            record_sync = self.partition_set.record_sync
+            with record_sync(self.target, self.run_id, partition) as before_commit:
+                streams = self._streams(scope)
+                return self.merge.merge(self.system, streams, self.run_id, before_commit)
 
     def _streams(self, scope: Scope) -> list[EntityBatches]:
         started_at = dt.datetime.now(dt.UTC)
@@ -76,43 +78,41 @@ class PartitionSync:
 
 
 def group_assets(
-    system: System, group: tuple[str, ...], wiring: ResourceKeys, parts: PartitionSet
+    system: System, group: tuple[str, ...], keys: ResourceKeys, partition_set: PartitionSet
 ) -> dg.AssetsDefinition:
-    """The assets of a group, a partition for each part."""
+    """The partitioned multi-asset of a group of entities."""
     entities = tuple(system[name] for name in system.together(group))
 
     @dg.multi_asset(
         name="__".join((*system.key_prefix, *group))[:100],
-        specs=[dg.AssetSpec(**described(system, e, wiring)) for e in entities],
-        partitions_def=parts.partitions,
+        specs=[dg.AssetSpec(**described(system, e, keys)) for e in entities],
+        partitions_def=partition_set.definition,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        required_resource_keys={wiring.source, wiring.target, wiring.merge, "scope"},
+        required_resource_keys={keys.source, keys.target, keys.merge, "scope"},
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         resources = context.resources
-        target = getattr(resources, wiring.target)
-        tools = PartitionSync(
+        target = getattr(resources, keys.target)
+        partition_sync = PartitionSync(
             system,
             entities,
-            parts,
-            getattr(resources, wiring.source),
+            partition_set,
+            getattr(resources, keys.source),
             target,
-            getattr(resources, wiring.merge),
+            getattr(resources, keys.merge),
             UUID(context.run.run_id),
         )
         try:
             scope = resources.scope.resolve()
             named = _partitions_of(context) or scope.keys
             with target.connect() as connection:
-                wanted = parts.wanted(connection, named)
+                selected = partition_set.select(connection, named)
         except SyncError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        done = _sync_all(context, tools, wanted, scope)
+        done = _sync_all(context, partition_sync, selected, scope)
         for entity in entities:
-            yield dg.MaterializeResult(
-                asset_key=asset_key(entity),
-                metadata=_summed(tools.merge, entity, done),
-            )
+            total = _total_metadata(partition_sync.merge, entity, done)
+            yield dg.MaterializeResult(asset_key=asset_key(entity), metadata=total)
 
     return sync
 
@@ -124,30 +124,28 @@ def _partitions_of(context: dg.AssetExecutionContext) -> Sequence[str]:
 
 def _sync_all(
     context: dg.AssetExecutionContext,
-    tools: PartitionSync,
-    wanted: Sequence[Partition],
+    partition_sync: PartitionSync,
+    selected: Sequence[Partition],
     scope: Scope,
 ) -> dict[str, list[MergeResult]]:
-    """Sync parts one after the other.
-
-    Returns:
-        What was merged, by partition.
+    """Sync partitions one after the other; returns the results by partition key.
 
     Raises:
         dagster.Failure: some of them failed; the others are merged.
     """
     done: dict[str, list[MergeResult]] = {}
     failed: dict[str, SyncError] = {}
-    if not wanted:
-        log.info("%s: there is no %s to sync", tools.system.name, tools.parts.word)
-    for at, part in enumerate(wanted, 1):
-        log.info("%s %s of %s: %s", tools.parts.word, at, len(wanted), part.key)
+    label = partition_sync.partition_set.label
+    if not selected:
+        log.info("%s: there is no %s to sync", partition_sync.system.name, label)
+    for at, partition in enumerate(selected, 1):
+        log.info("%s %s of %s: %s", label, at, len(selected), partition.key)
         try:
-            done[part.key] = tools.sync(part, scope)
+            done[partition.key] = partition_sync.sync(partition, scope)
         except SyncError as error:
-            failed[part.key] = error
+            failed[partition.key] = error
     if not _partitions_of(context) and not scope.dry_run:
-        _materialize_parts(context, tools, done)
+        _materialize_partitions(context, partition_sync, done)
     if failed:
         raise dg.Failure(
             description="; ".join(f"{key}: {error}" for key, error in failed.items()),
@@ -156,45 +154,39 @@ def _sync_all(
     return done
 
 
-def _materialize_parts(
+def _materialize_partitions(
     context: dg.AssetExecutionContext,
-    tools: PartitionSync,
+    partition_sync: PartitionSync,
     done: Mapping[str, Sequence[MergeResult]],
 ) -> None:
-    """Show in the UI which partitions a run over all of them has brought up to date."""
-    context.instance.add_dynamic_partitions(tools.parts.partitions_name, list(done))
+    """Materialize each partition of a run that was started without a partition key."""
+    context.instance.add_dynamic_partitions(partition_sync.partition_set.name, list(done))
     for key, results in done.items():
         for result in results:
             context.log_event(
                 dg.AssetMaterialization(
                     asset_key(result.entity),
                     partition=key,
-                    metadata=tools.merge.describe(result),
+                    metadata=partition_sync.merge.describe(result),
                 )
             )
 
 
-def _summed(
+def _total_metadata(
     merge: MergeIOManager, entity: Entity, done: Mapping[str, Sequence[MergeResult]]
 ) -> dict[str, Any]:
-    """The metadata of an entity over the parts of a run."""
+    """The metadata of an entity, summed over the partitions of a run."""
     results = {k: r for k, found in done.items() for r in found if r.entity.name == entity.name}
     if not results:
-        return {"status": "nothing to do: no part is to be synced"}
+        return {"status": "nothing to do: no partition to sync"}
     if len(results) == 1:
         return merge.describe(next(iter(results.values())))
-    total = Counts()
-    for result in results.values():
-        total = Counts(*(a + b for a, b in zip(_terms(total), _terms(result.counts), strict=True)))
+    terms = (dataclasses.astuple(result.counts) for result in results.values())
+    total = Counts(*map(sum, zip(*terms, strict=True)))
     last = next(reversed(results.values()))
-    counted = {key: r.counts.as_dict() for key, r in results.items()}
     return {
         "dagster/row_count": merge.describe(last)["dagster/row_count"],
         **total.as_dict(),
         "balanced": total.read == total.accounted,
-        "parts": dg.MetadataValue.json(counted),
+        "parts": dg.MetadataValue.json({key: r.counts.as_dict() for key, r in results.items()}),
     }
-
-
-def _terms(counts: Counts) -> tuple[int, ...]:
-    return dataclasses.astuple(counts)

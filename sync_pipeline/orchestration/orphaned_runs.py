@@ -1,7 +1,7 @@
-"""Runs whose process was killed: nothing of them is left but a run that seems to go on for ever.
+"""Orphaned runs, whose process was killed: the sensor that closes them, in Dagster and in the history.
 
-Dagster's launcher does not watch its processes, and a run of the command line has none that it could
-watch. Until such a run is settled, schedules skip their ticks and the queue holds back runs of its source.
+Dagster's run launcher does not monitor its processes, and a run of the command line has no launcher. Until
+such a run is closed, schedules skip their ticks and the queue holds back runs of its source.
 """
 
 from collections.abc import Sequence
@@ -10,40 +10,36 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import run_lock
-from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.orchestration.resources import TargetDatabase, with_bookkeeping
 from sync_pipeline.orchestration.run_history import close_missed_run
 from sync_pipeline.postgres.connect import Connection
 
 MESSAGE = (
-    "The process of this run ended without a word: it was killed, or the machine went down. What it had"
-    " committed stands, the rest was never written, and the next run needs no repair."
+    "The process of this run was killed, or the machine went down. What the run had committed stands, the"
+    " rest was never written, and the next run needs no repair."
 )
 
 
-def settle(
+def close_orphaned(
     instance: dg.DagsterInstance, connection: Connection, database: TargetDatabase
 ) -> list[str]:
-    """Close abandoned runs, in Dagster and in the history of a database.
-
-    Returns:
-        Their ids.
-    """
-    settled = []
+    """Close orphaned runs, in Dagster and in the history of a database; returns their ids."""
+    closed: list[str] = []
     for run_id in run_lock.orphaned(connection):
         run = instance.get_run_by_id(str(run_id))
         if run and run.is_finished:
-            # It ended as it should, and only its history was not closed yet.
+            # The run ended normally; only its history row is still open.
             close_missed_run(database, run)
             continue
         if run:
             instance.report_run_failed(run, MESSAGE)
         run_lock.close(connection, run_id, MESSAGE)
-        settled.append(str(run_id))
-    return settled
+        closed.append(str(run_id))
+    return closed
 
 
 def orphaned_runs_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinition:
-    """Looks for runs without a process, in the target and in other databases that keep account."""
+    """The sensor that closes orphaned runs, in the target and in other databases with bookkeeping."""
 
     @dg.sensor(
         name="settle_abandoned",
@@ -52,15 +48,15 @@ def orphaned_runs_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinitio
         description="Closes runs whose process was killed, so that they hold nobody up.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        settled: list[str] = []
+        closed: list[str] = []
         try:
-            for database in (TargetDatabase(), *(d for d in others if d.keeps_account())):
+            for database in with_bookkeeping(others):
                 with database.connect() as connection:
-                    settled += settle(context.instance, connection, database)
+                    closed += close_orphaned(context.instance, connection, database)
         except SyncError as error:
             return dg.SkipReason(str(error))
         return dg.SkipReason(
-            f"closed {', '.join(settled)}" if settled else "every run has its process"
+            f"closed {', '.join(closed)}" if closed else "every run has its process"
         )
 
     return tick

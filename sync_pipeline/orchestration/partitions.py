@@ -1,11 +1,13 @@
-"""What a system that is read in parts tells of them: which there are, and who keeps account of each."""
+"""Dynamic partitions of systems whose source is read in several independent reads.
+
+The system supplies the list of its partitions and the record of each sync; `multi_assets` runs them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 import dagster as dg
@@ -18,12 +20,12 @@ from sync_pipeline.postgres.connect import Connection
 
 @dataclass(frozen=True)
 class Partition:
-    """One part.
+    """One partition.
 
     Attributes:
-        key: its partition in Dagster, readable.
-        value: what the entities' `part` column holds in its rows.
-        name: what people call it.
+        key: Dagster's partition key, readable.
+        value: what the entities' `partition_by` column holds in its rows.
+        name: display name.
         closed: why it is not synced; empty when it is.
     """
 
@@ -33,59 +35,55 @@ class Partition:
     closed: str = ""
 
 
-class PartitionLog(Protocol):
-    """Keeps account of the sync of one part, beside the merge's own bookkeeping."""
-
-    def __call__(
-        self, target: TargetDatabase, run_id: UUID, part: Partition
-    ) -> AbstractContextManager[BeforeCommit]:
-        """For the length of a sync; yields what is to be committed with the rows."""
-        ...
+RecordSync = Callable[[TargetDatabase, UUID, Partition], AbstractContextManager[BeforeCommit]]
+"""Records the sync of one partition for the length of a block; yields what to commit with its rows."""
 
 
 @dataclass(frozen=True)
 class PartitionSet:
-    """The parts of a system.
+    """The partitions of a system.
 
     Attributes:
-        partitions: Dagster's, a part each.
-        known: all parts, by what the target says.
-        account: keeps account of the sync of one.
-        word: what a part is called in messages.
+        definition: their definition in Dagster.
+        known: lists all partitions, as the target has them.
+        record_sync: records the sync of one, beside the merge's own bookkeeping.
+        label: what messages call a partition.
     """
 
-    partitions: dg.DynamicPartitionsDefinition
+    definition: dg.DynamicPartitionsDefinition
     known: Callable[[Connection], Sequence[Partition]]
-    account: PartitionLog
-    word: str = "part"
+    record_sync: RecordSync
+    label: str = "partition"
 
     @property
-    def partitions_name(self) -> str:
-        """The name under which the instance keeps the partitions."""
-        assert self.partitions.name
-        return self.partitions.name
+    def name(self) -> str:
+        """The name of the definition, under which the instance keeps the partition keys."""
+        assert self.definition.name
+        return self.definition.name
 
-    def wanted(self, connection: Connection, named: Sequence[str]) -> list[Partition]:
-        """The parts that somebody named, or all that are synced.
+    def select(self, connection: Connection, named: Sequence[str]) -> list[Partition]:
+        """The named partitions, or all that are not closed.
 
         Args:
             connection: to the target.
-            named: keys, values or names of parts; empty means all.
+            named: keys, values or names of partitions; empty means all.
 
         Raises:
-            SettingsError: there is none of that name, or it is not synced; the message says why.
+            SettingsError: a name is unknown, or its partition is closed; the message says why.
         """
-        parts = self.known(connection)
+        partitions = self.known(connection)
         if not named:
-            return [part for part in parts if not part.closed]
+            return [partition for partition in partitions if not partition.closed]
         by_name: Mapping[str, Partition] = {
-            n.lower(): part for part in parts for n in (part.name, part.value, part.key)
+            n.lower(): p for p in partitions for n in (p.name, p.value, p.key)
         }
-        found = [by_name.get(name.lower()) for name in named]
-        for name, part in zip(named, found, strict=True):
-            if part is None:
-                known = ", ".join(p.key for p in parts) or "there are none"
-                raise SettingsError(f"no {self.word} is called {name!r}; known: {known}")
-            if part.closed:
-                raise SettingsError(f"{part.name} ({part.value}): {part.closed}")
-        return list(dict.fromkeys(part for part in found if part))
+        found: dict[Partition, None] = {}
+        for name in named:
+            partition = by_name.get(name.lower())
+            if partition is None:
+                known = ", ".join(p.key for p in partitions) or "there are none"
+                raise SettingsError(f"no {self.label} is called {name!r}; known: {known}")
+            if partition.closed:
+                raise SettingsError(f"{partition.name} ({partition.value}): {partition.closed}")
+            found[partition] = None
+        return list(found)

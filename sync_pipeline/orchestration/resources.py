@@ -1,12 +1,12 @@
-"""Resources that every system shares: the target database and the scope of a run.
+"""Resources of all systems: the target database, the scope of a run, and the protocol of sources.
 
-Clients of sources are resources too, but belong to their systems; they satisfy `Source`.
+Clients of sources are resources too and belong in `systems`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal, Protocol
 
@@ -27,34 +27,34 @@ from sync_pipeline.settings import Settings
 
 
 class Source(Protocol):
-    """What an entity asset needs of its system's client."""
+    """A resource that reads the entities of a system."""
 
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope.
 
         Args:
-            entity: what is read.
-            scope: how much of it.
-            since: how far earlier runs have read; for a delta, without it everything is read.
+            entity: the entity to read.
+            scope: the records to read.
+            since: how far earlier runs have read; empty: a delta reads everything.
         """
         ...
 
 
 class TargetDatabase(dg.ConfigurableResource):
-    """The database that is kept in step; where it is comes from the environment only.
+    """The target database; its connection string comes from the environment only.
 
-    A system that goes both ways has a second one, of a class of its own.
+    A bidirectional system has a second target, of a subclass.
     """
 
     key: ClassVar[str] = "target"
-    """The key of the resource; what runs into another database than this are tagged with."""
+    """The resource key, and the value of `TARGET_TAG`."""
 
-    _held: dict[str, Connection] = PrivateAttr(default_factory=dict)
+    _system_locks: dict[str, Connection] = PrivateAttr(default_factory=dict)
 
-    patient: bool = Field(
+    retry_on_outage: bool = Field(
         default=False,
-        description="Wait for a target that is away, for as long as SYNC_OUTAGE says: a run goes on after a"
-        " restart of the target, while a sensor or a person is told at once.",
+        description="Retry the connection for up to SYNC_OUTAGE: a run continues after a restart of the"
+        " target, while sensors and commands fail at once.",
     )
 
     def connect(self, name: str = "sync_pipeline") -> Connection:
@@ -62,7 +62,7 @@ class TargetDatabase(dg.ConfigurableResource):
         settings = Settings.read()
         for attempt in stamina.retry_context(
             on=TargetUnavailable,
-            attempts=None if self.patient else 1,
+            attempts=None if self.retry_on_outage else 1,
             timeout=settings.outage,
             wait_initial=0.2,
             wait_max=5.0,
@@ -79,14 +79,14 @@ class TargetDatabase(dg.ConfigurableResource):
         )
 
     def lock_system(self, system: str) -> None:
-        """Keep other runs of a system away until this run ends; to be called before its source is looked at.
+        """Lock a system against other runs until this run ends. Call before its source is read.
 
-        A source that is read in one snapshot must not be merged after a later one.
+        Otherwise an older snapshot of the source could be merged after a newer one.
 
         Raises:
             EntityBusy: another run did not end in time.
         """
-        if system in self._held:
+        if system in self._system_locks:
             return
         connection = self.connect(f"sync_pipeline {system}")
         try:
@@ -94,11 +94,11 @@ class TargetDatabase(dg.ConfigurableResource):
         except BaseException:
             connection.close()
             raise
-        self._held[system] = connection
+        self._system_locks[system] = connection
 
     @contextmanager
     def system_locked(self, system: str) -> Iterator[None]:
-        """Keep other runs of a system, or of a part of one, away for the length of a block.
+        """Lock a system, or a partition of one, against other runs for the length of a block.
 
         Raises:
             EntityBusy: another run did not end in time.
@@ -107,23 +107,23 @@ class TargetDatabase(dg.ConfigurableResource):
         try:
             yield
         finally:
-            self._held.pop(system).close()
+            self._system_locks.pop(system).close()
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Let other runs go on."""
-        while self._held:
-            self._held.popitem()[1].close()
+        """Release the locks."""
+        while self._system_locks:
+            self._system_locks.popitem()[1].close()
 
-    def keeps_account(self) -> bool:
-        """Whether the database is named, answers, and has bookkeeping tables."""
+    def has_bookkeeping(self) -> bool:
+        """Whether the database is configured, reachable, and has bookkeeping tables."""
         try:
             with self.connect() as connection:
                 return runs.has_bookkeeping(connection)
-        except (SyncError, psycopg.Error):  # such as a role that may not look into the schema
+        except (SyncError, psycopg.Error):  # such as a role without USAGE on the schema
             return False
 
     def target(self) -> Target:
-        """How the merge reaches the database."""
+        """The merge's connection settings."""
         settings = Settings.read()
         return Target(
             self.connect,
@@ -133,23 +133,29 @@ class TargetDatabase(dg.ConfigurableResource):
         )
 
 
+def with_bookkeeping(others: Sequence[TargetDatabase]) -> Iterator[TargetDatabase]:
+    """The target, and those of other databases that have bookkeeping."""
+    yield TargetDatabase()
+    yield from (database for database in others if database.has_bookkeeping())
+
+
 class SyncScope(dg.ConfigurableResource):
-    """What a run covers. The defaults do the sensible thing: what changed since the last run."""
+    """What a run covers; by default what changed since the last run."""
 
     mode: Literal["delta", "full", "keys", "range"] = Field(
         default="delta",
-        description="delta: changed since the last run. full: everything, and find what vanished. keys: the"
+        description="delta: changed since the last run. full: everything, and find missing records. keys: the"
         " records named in `ids`. range: records modified between `since` and `until`, both included.",
     )
-    # Not `keys`: dict() of a model that has an attribute of that name takes it for a mapping.
+    # Not `keys`: dict() takes any object with an attribute of that name for a mapping.
     ids: list[str] = Field(default=[], description="For mode keys: the source ids, one per entry.")
     of: str = Field(
         default="",
-        description="The entity that `ids` or the range speak of, such as invoice: every selected asset is"
+        description="The entity of `ids` or of the range, such as invoice: every selected asset is"
         " then synced as far as it belongs to those records. Empty: each asset's own records.",
     )
     since: str = Field(
-        default="", description="For mode range: ISO date or time, UTC unless it says so."
+        default="", description="For mode range: ISO date or time; UTC without an offset."
     )
     until: str = Field(default="", description="For mode range: ISO date or time; empty means now.")
     force: bool = Field(
@@ -162,14 +168,14 @@ class SyncScope(dg.ConfigurableResource):
     )
     approve: list[str] = Field(
         default=[],
-        description="Digests of plans that the guard stopped and that a person has looked at.",
+        description="Digests of plans that the guard stopped and that a person has reviewed.",
     )
 
     def resolve(self) -> Scope:
-        """The scope as the merge knows it.
+        """The scope for the merge.
 
         Raises:
-            SettingsError: the parts contradict each other; the message says what to set.
+            SettingsError: the fields contradict each other; the message names what to set.
         """
         mode: Mode = self.mode
         if mode == "keys" and not self.ids:

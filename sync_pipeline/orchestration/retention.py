@@ -1,4 +1,4 @@
-"""Nothing grows without bound: a nightly job that removes old bookkeeping and old Dagster runs.
+"""Retention: the nightly job and schedule that remove old bookkeeping and old Dagster runs.
 
 Dagster purges ticks by itself but never event logs; deleting a run deletes its events. The last
 materialization of every asset stays visible, because the last runs are within the retention.
@@ -12,7 +12,7 @@ import dagster as dg
 
 from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping.retention import purge
-from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.orchestration.resources import TargetDatabase, with_bookkeeping
 from sync_pipeline.settings import Settings
 
 RUNS_PER_NIGHT = 2_000  # a bound on one tick's work; the rest goes the next night
@@ -25,18 +25,14 @@ ENDED = [
 
 
 def retention_job(others: Sequence[TargetDatabase]) -> dg.JobDefinition:
-    """The nightly clean-up.
-
-    Args:
-        others: databases beside the target that keep account.
-    """
+    """The job; `others` are databases beside the target, cleaned if they have bookkeeping."""
 
     @dg.op(description="Removes bookkeeping and Dagster runs older than SYNC_RETENTION_DAYS.")
     def remove_old(context: dg.OpExecutionContext) -> None:
         keep = Settings.read().retention
         removed: Counter[str] = Counter()
         try:
-            for database in (TargetDatabase(), *(d for d in others if d.keeps_account())):
+            for database in with_bookkeeping(others):
                 with database.connect() as connection:
                     removed.update(purge(connection, keep=keep))
         except SyncError as error:
@@ -62,12 +58,12 @@ def retention_job(others: Sequence[TargetDatabase]) -> dg.JobDefinition:
 
 
 def nightly(job: dg.JobDefinition) -> dg.ScheduleDefinition:
-    """When the clean-up runs by itself."""
+    """The schedule of the retention job."""
     return dg.ScheduleDefinition(
         name="retention_nightly",
         job=job,
         cron_schedule="15 4 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Old bookkeeping goes every night.",
+        description="Removes old bookkeeping every night.",
     )

@@ -1,4 +1,4 @@
-"""Closing the history of a Dagster run that has ended, and settling the request that asked for it."""
+"""Run history: closes the history row of an ended Dagster run and finishes its request."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ import dagster as dg
 
 from sync_pipeline.merge.bookkeeping import requests, runs
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, TARGET_TAG
-from sync_pipeline.orchestration.resources import TargetDatabase
+from sync_pipeline.orchestration.resources import TargetDatabase, with_bookkeeping
 
 REQUEST_TAG = "sync/request"
-"""Runs that a request asked for carry its number."""
+"""The id of the request in `sync.request` that a run serves."""
 
 
 def close_everywhere(
     others: Sequence[TargetDatabase], run: dg.DagsterRun, *, failed: bool, error: str = ""
 ) -> None:
-    """Close a run in the target's history and in that of other databases it may have written."""
-    close(TargetDatabase(), run, failed=failed, error=error)
-    for database in others:
-        if database.keeps_account():
-            close(database, run, failed=failed, error=error)
+    """Close a run in the history of every database that it may have written."""
+    for database in with_bookkeeping(others):
+        close(database, run, failed=failed, error=error)
 
 
 def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: str = "") -> None:
-    """Close a run's history row and settle its request; doing it twice changes nothing.
+    """Close a run's history row and finish its request. Idempotent.
 
-    A sync that failed before its first merge, or was killed, gets a row too, which says why.
+    A sync that failed or was killed before its first merge gets a row with the error, too.
     """
     run_id = UUID(run.run_id)
     into_this = run.tags.get(TARGET_TAG, TargetDatabase.key) == database.key
@@ -44,7 +42,7 @@ def close(database: TargetDatabase, run: dg.DagsterRun, *, failed: bool, error: 
 
 
 def _mode(run: dg.DagsterRun) -> str:
-    """The mode of a run's scope, which may be left to its default."""
+    """The mode in a run's config, or the default."""
     config: Any = run.run_config
     for name in ("resources", "scope", "config", "mode"):
         config = config.get(name) if isinstance(config, Mapping) else None
@@ -52,6 +50,6 @@ def _mode(run: dg.DagsterRun) -> str:
 
 
 def close_missed_run(database: TargetDatabase, run: dg.DagsterRun) -> None:
-    """Close a run whose end nobody has noticed: Dagster tells of it once, and the target may be away then."""
-    said = "the run failed; why is in its log in Dagster"
-    close(database, run, failed=not run.is_success, error=said)
+    """Close a run that no sensor closed: Dagster reports an end once, and the target may be down then."""
+    error = "the run failed; why is in its log in Dagster"
+    close(database, run, failed=not run.is_success, error=error)

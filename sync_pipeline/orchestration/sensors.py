@@ -1,6 +1,7 @@
-"""Sensors that every system shares: the one for `sync.request`, and run-status sensors for the history.
+"""Sensors of all systems: the sensor of `sync.request`, and the run-status sensors of the history.
 
-A tick does a bounded amount of work. A request stays in `sync.request` until a run has fulfilled it.
+A tick does a bounded amount of work. A request stays in `sync.request` until a run has finished it. Sensors
+of one system belong in its folder.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +31,9 @@ def keys_request(
     trigger: str,
     force: bool = False,
 ) -> dg.RunRequest:
-    """A partial resync: the records of one entity that have these keys, and the patches after them.
+    """A run request for the records of one entity with these keys, and the patches after them.
 
-    `run_key` deduplicates for ever, so it must name the content: a version, a moment, an attempt.
+    Dagster never runs a `run_key` twice, so it must name the content: a version, a time, an attempt.
     """
     scope = SyncScope(mode="keys", ids=list(keys), force=force)
     return dg.RunRequest(
@@ -45,12 +46,7 @@ def keys_request(
 
 
 def request_sensor(systems: Sequence[SystemRuns], jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
-    """Turns what waits in `sync.request` into runs.
-
-    Args:
-        systems: whose records may be requested.
-        jobs: the partial job of each.
-    """
+    """The sensor that turns the rows of `sync.request` into runs of the systems' partial jobs."""
     by_name = {runs.system.name: runs for runs in systems}
 
     @dg.sensor(
@@ -62,7 +58,7 @@ def request_sensor(systems: Sequence[SystemRuns], jobs: Sequence[AssetJob]) -> d
     )
     def tick(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         try:
-            _settle_unnoticed(context.instance)
+            _close_missed_runs(context.instance)
             with TargetDatabase().connect() as connection:
                 found = list(_requested(connection, by_name))
         except SyncError as error:
@@ -70,7 +66,7 @@ def request_sensor(systems: Sequence[SystemRuns], jobs: Sequence[AssetJob]) -> d
             return
         yield from found
         if not found:
-            yield dg.SkipReason("nothing waits in sync.request")
+            yield dg.SkipReason("no request in sync.request")
 
     return tick
 
@@ -78,7 +74,7 @@ def request_sensor(systems: Sequence[SystemRuns], jobs: Sequence[AssetJob]) -> d
 def _requested(
     connection: Connection, by_name: Mapping[str, SystemRuns]
 ) -> Iterator[dg.RunRequest]:
-    """A run for each request that waits, the oldest first; what nobody can do is refused."""
+    """A run request for each waiting request, oldest first; invalid ones are refused."""
     for request in requests.waiting(connection, REQUESTS_PER_TICK):
         runs = by_name.get(request.system)
         if runs is None or request.entity not in {e.name for e in runs.system.entities}:
@@ -99,8 +95,8 @@ def _run_key(request: requests.Request) -> str:
     return f"request:{request.id}:{request.attempts}"
 
 
-def _settle_unnoticed(instance: dg.DagsterInstance) -> None:
-    """Settle requests whose run has ended unnoticed: they would wait for ever."""
+def _close_missed_runs(instance: dg.DagsterInstance) -> None:
+    """Finish requests whose ended run no sensor closed; they would wait for ever."""
     database = TargetDatabase()
     with database.connect() as connection:
         waiting = requests.waiting(connection, REQUESTS_PER_TICK)
@@ -112,18 +108,14 @@ def _settle_unnoticed(instance: dg.DagsterInstance) -> None:
 
 
 def history_sensors(others: Sequence[TargetDatabase]) -> list[Any]:
-    """Close the history row of every run that ends, whichever way.
-
-    Args:
-        others: databases beside the target that keep account.
-    """
+    """Run-status sensors that close the history row of every ended run, in all databases with bookkeeping."""
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name="close_history",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=15,
-        description="Sums a finished run up in sync_history, and settles the request that asked for it.",
+        description="Closes the history row of a run that succeeded, and finishes its request.",
     )
     def succeeded(context: dg.RunStatusSensorContext) -> None:
         close_everywhere(others, context.dagster_run, failed=False)

@@ -141,7 +141,7 @@ def test_a_request_that_was_done_is_not_requested_again(tiny: World) -> None:
     assert (str(done["run_id"]), done["error"]) == (run.result.run_id, None)
     tick = look(tiny, "sync_requests")
     assert tick.run_requests == []
-    assert tick.skip_message == "nothing waits in sync.request"
+    assert tick.skip_message == "no request in sync.request"
 
 
 def test_a_request_whose_run_is_going_keeps_its_key_so_that_it_runs_once(tiny: World) -> None:

@@ -51,7 +51,7 @@ class PostgresSystem:
     nightly: str = "30 1 * * *"
     time_zone: str = "UTC"
     row_filter: RowFilter | None = None
-    target: TargetDatabase = field(default_factory=lambda: TargetDatabase(patient=True))
+    target: TargetDatabase = field(default_factory=lambda: TargetDatabase(retry_on_outage=True))
     origin: Callable[[Entity], dg.AssetKey] | None = None
     preconditions: tuple[Callable[[Settings], object], ...] = ()
     delta: str = ""

@@ -35,7 +35,7 @@ REVERSE = PostgresSystem(
     nightly="45 1 * * *",
     time_zone=TIME_ZONE,
     row_filter=ROW_FILTER,
-    target=DesktopDatabase(patient=True),
+    target=DesktopDatabase(retry_on_outage=True),
     origin=_mobile_table,
     preconditions=(SOURCE.require, check_reverse),
     delta=REVERSE_SYSTEM.name,

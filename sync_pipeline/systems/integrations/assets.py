@@ -21,7 +21,7 @@ def partitions(connection: Connection) -> list[Partition]:
 
 
 PARTITIONS = dg.DynamicPartitionsDefinition(name="integration_source_configs")
-PARTITION_SET = PartitionSet(PARTITIONS, partitions, record_sync, word="source configuration")
+PARTITION_SET = PartitionSet(PARTITIONS, partitions, record_sync, label="source configuration")
 SOURCES = source_assets(INTEGRATIONS)
 MENUS = group_assets(
     INTEGRATIONS,

@@ -48,7 +48,7 @@ def _merged_generation(config: SourceConfig, since: Progress) -> str | None:
 
 def _has_rejections(config_id: str) -> bool:
     """Whether constraints of the target have rejected items of a configuration."""
-    with TargetDatabase(patient=True).connect() as connection:
+    with TargetDatabase(retry_on_outage=True).connect() as connection:
         return listings.has_constraint_rejection(
             connection, INTEGRATIONS.name, PARTITION_COLUMN, config_id
         )
@@ -130,7 +130,7 @@ class MenuSource(HttpSource):
 
     def _config(self, config_id: str) -> SourceConfig:
         if self._configs is None or config_id not in self._configs:
-            with TargetDatabase(patient=True).connect() as connection:
+            with TargetDatabase(retry_on_outage=True).connect() as connection:
                 self._configs = {c.config_id: c for c in configurations(connection)}
         if config_id not in self._configs:
             raise SettingsError(f"there is no source configuration {config_id!r}")

@@ -76,7 +76,7 @@ def run_request(
 ) -> dg.RunRequest:
     """A run of one configuration's partition."""
     # The partition must exist when Dagster reads the request, perhaps before the sensor has added it.
-    instance.add_dynamic_partitions(PARTITION_SET.partitions_name, [config.partition_key])
+    instance.add_dynamic_partitions(PARTITION_SET.name, [config.partition_key])
     return dg.RunRequest(
         run_key=run_key,
         partition_key=config.partition_key,

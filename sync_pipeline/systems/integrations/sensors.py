@@ -94,7 +94,7 @@ def _partition_requests(
 ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
     """Requests that add and delete partitions to match the configurations."""
     expected = {c.partition_key for c in configs}
-    present = set(instance.get_dynamic_partitions(PARTITION_SET.partitions_name))
+    present = set(instance.get_dynamic_partitions(PARTITION_SET.name))
     requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
     if expected - present:
         requests.append(PARTITIONS.build_add_request(sorted(expected - present)))
