@@ -1,4 +1,4 @@
-"""What the documents say can be typed: commands, links, Python, and the tables that the code knows better."""
+"""README, CONTRIBUTING and docs/: commands, links and Python are valid; tables equal what the code has."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_contributing_maps_every_folder_of_the_package() -> None:
         for found in [*package.glob("*/"), *package.glob("*/*/")]
         if found.name != "__pycache__"
     }
-    # A system, a simulator and the embedded server are rooms of one kind.
+    # `systems/`, `simulators/` and `dev/` stand for the folders in them.
     assert mapped <= folders
     alike = ("systems/", "simulators/", "dev/")
     assert {f for f in folders - mapped if not f.startswith(alike)} == {"sources"}
