@@ -1,7 +1,7 @@
-"""Dagster's web server and daemon, kept running as children of `sync-pipeline up`.
+"""Dagster's web server and daemon as child processes of `sync-pipeline up`.
 
-Each child leads a process group of its own, to which its code server and its runs belong: so all of them
-can be stopped together, also those that outlived an `up` that was killed. What they log goes to files.
+Each child leads a process group, which includes its code server and its runs: all are stopped together,
+also those left by a killed `up`. Their output goes to log files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -23,46 +23,45 @@ from sync_pipeline.dev import file_locks
 from sync_pipeline.errors import SyncError
 from sync_pipeline.settings import PROJECT
 
-GRACE_SECONDS = (
-    20  # to end by themselves, runs under way included; after that they are told, then killed
-)
-INSIST_SECONDS = 5
+GRACE_SECONDS = 20  # from SIGINT until SIGTERM; runs in progress end meanwhile
+KILL_SECONDS = 5  # from SIGTERM until SIGKILL
 DEV_MARK = "_SYNC_DAGSTER_DEV"
 PORTS_TRIED = 50
 LOG_LIMIT = 1_000_000  # bytes
 QUIET = ["--code-server-log-level", "warning", "--log-level", "warning"]
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Ready = Callable[[str, Path], None]
 Children = dict[str, subprocess.Popen[bytes]]
 
 
 @contextmanager
-def alone(home: Path, *, say: Say) -> Iterator[None]:
-    """Be the only `up` of a home, for the length of a block: two daemons would do everything twice.
+def single_instance(home: Path, *, report: Report) -> Iterator[None]:
+    """Lock a home for the length of a block: two daemons would launch every run twice.
 
     Raises:
         SyncError: another one is running.
     """
     home.mkdir(parents=True, exist_ok=True)
     lock = file_locks.try_hold(home / "up.lock")
-    facts = _facts(home)
     if lock is None:
+        url = _read_state(home).get("url", "a port of its own")
         raise SyncError(
-            f"Dagster is running already for SYNC_HOME {home}, at {facts.get('url', 'a port of its own')}."
+            f"Dagster is running already for SYNC_HOME {home}, at {url}."
             " Use that, or end it with Ctrl-C where it was started."
         )
     try:
         if file_locks.is_held(home / "up.children"):
-            say("stopping what an earlier `up`, which was killed, left running")
-            _end(facts.get("groups", []))
+            report("stopping processes left by an earlier `up` that was killed")
+            groups = _read_state(home).get("groups")
+            _end(groups if isinstance(groups, list) else [])
         yield
     finally:
         (home / "up.json").unlink(missing_ok=True)
         os.close(lock)
 
 
-def _facts(home: Path) -> dict[str, object]:
+def _read_state(home: Path) -> dict[str, object]:
     try:
         return orjson.loads((home / "up.json").read_bytes())
     except (OSError, ValueError):
@@ -71,13 +70,13 @@ def _facts(home: Path) -> dict[str, object]:
 
 @contextmanager
 def marked_processes(home: Path) -> Iterator[None]:
-    """End what `dagster dev` leaves running: processes that were started in the block, and their own.
+    """End the processes that `dagster dev` leaves running: those started in the block, and their children.
 
-    A code server that hears Ctrl-C waits for its runs, and may wait for ever once their database is stopped.
-    The processes are found by a mark in their environment, where there is a `/proc`.
+    On SIGINT a code server waits for its runs, for ever if their database is stopped meanwhile.
+    The processes are found by a variable in their environment, where there is a `/proc`.
     """
     mark = str(home)
-    _end_marked(mark)  # what one that was killed has left
+    _end_marked(mark)  # left by a killed `dagster dev`
     os.environ[DEV_MARK] = mark
     try:
         yield
@@ -91,7 +90,7 @@ def _end_marked(mark: str) -> None:
         for process in _marked(mark):
             with suppress(ProcessLookupError):
                 os.kill(process, how)
-        deadline = time.monotonic() + INSIST_SECONDS
+        deadline = time.monotonic() + KILL_SECONDS
         while time.monotonic() < deadline and _marked(mark):
             time.sleep(0.05)
 
@@ -105,19 +104,19 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def serve(home: Path, port: int, *, say: Say, ready: Ready) -> None:
-    """Run the web server and the daemon until one ends or a signal comes; inside `alone`.
+def serve(home: Path, port: int, *, report: Report, ready: Ready) -> None:
+    """Run the web server and the daemon until one ends or a signal comes; inside `single_instance`.
 
     Args:
         home: SYNC_HOME.
         port: of the web server; the next free one if it is taken.
-        say: called with each step.
+        report: called with each step.
         ready: called with the page's URL and the folder of the logs once the web server answers.
 
     Raises:
         SyncError: one of the services ended by itself.
     """
-    port = _free(port)
+    port = _free_port(port)
     url = f"http://127.0.0.1:{port}"
     workspace = ["-w", str(PROJECT / "workspace.yaml")]
     at = ["-h", "127.0.0.1", "-p", str(port)]
@@ -129,30 +128,30 @@ def serve(home: Path, port: int, *, say: Say, ready: Ready) -> None:
     children: Children = {}
     try:
         for name, arguments in commands.items():
-            say(f"starting {name}")
+            report(f"starting {name}")
             children[name] = _start(home, arguments, logs / f"{name}.log")
-            facts = {"url": url, "groups": [c.pid for c in children.values()]}
-            (home / "up.json").write_bytes(orjson.dumps(facts))
+            state = {"url": url, "groups": [c.pid for c in children.values()]}
+            (home / "up.json").write_bytes(orjson.dumps(state))
         if _comes_up(port, children):
             ready(url, logs)
         _watch(children, logs)
     except KeyboardInterrupt:
         return
     finally:
-        say("stopping Dagster; runs under way are given a few seconds to end")
+        report(f"stopping Dagster; runs in progress have {GRACE_SECONDS} seconds to end")
         _end([child.pid for child in children.values()])
         for child in children.values():
             child.wait()
 
 
-def _free(wished: int) -> int:
-    for port in range(wished, min(wished + PORTS_TRIED, 65536)):
+def _free_port(first: int) -> int:
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
-    raise SyncError(f"No port from {wished} on is free; name another: sync-pipeline up --port 8000")
+    raise SyncError(f"No port from {first} on is free; name another: sync-pipeline up --port 8000")
 
 
 def _start(home: Path, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -191,28 +190,27 @@ def _watch(children: Children, logs: Path) -> NoReturn:
             code = child.poll()
             if code is not None:
                 log = logs / f"{name}.log"
-                said = " ".join(log.read_text(errors="replace").splitlines()[-1:]).strip()
-                raise SyncError(f"{name} ended with exit code {code}: {said}. More is in {log}")
+                last_line = " ".join(log.read_text(errors="replace").splitlines()[-1:]).strip()
+                raise SyncError(
+                    f"{name} ended with exit code {code}: {last_line}. More is in {log}"
+                )
         time.sleep(0.2)
 
 
-def _end(groups: object) -> None:
-    """End process groups: first their leaders, which let their runs go in good order."""
-    found = (
-        [group for group in groups if isinstance(group, int)] if isinstance(groups, list) else []
-    )
-    for group in found:
+def _end(groups: Sequence[int]) -> None:
+    """End process groups: first their leaders, which end their runs cleanly."""
+    for group in groups:
         with suppress(ProcessLookupError):
             os.kill(group, signal.SIGINT)
-    _await(found, GRACE_SECONDS)
+    _await(groups, GRACE_SECONDS)
     for how in (signal.SIGTERM, signal.SIGKILL):
-        for group in found:
+        for group in groups:
             with suppress(ProcessLookupError):
                 os.killpg(group, how)
-        _await(found, INSIST_SECONDS)
+        _await(groups, KILL_SECONDS)
 
 
-def _await(groups: list[int], seconds: float) -> None:
+def _await(groups: Sequence[int], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(_exists(group) for group in groups):
         time.sleep(0.05)
@@ -220,7 +218,7 @@ def _await(groups: list[int], seconds: float) -> None:
 
 def _exists(group: int) -> bool:
     with suppress(ChildProcessError):
-        # Ended children of ours have to be waited for, or their group would seem to live.
+        # Reap children of ours: the group of a zombie still exists.
         os.waitpid(group, os.WNOHANG)
     try:
         os.killpg(group, 0)

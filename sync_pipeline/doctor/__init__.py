@@ -1,5 +1,5 @@
-"""The doctor of targets: whether tables that others made are fit for a merge, and what it costs if not.
+"""Checks of target databases for the merge, and their repair: tables, keys, constraints, privileges.
 
-`examining` looks at every entity of a database, `mending` runs what mends it. psycopg and SQLAlchemy, no
-Dagster; sources and settings are looked at by `checkup`.
+`findings` checks every entity of a database, `fix` runs the repairs. psycopg and SQLAlchemy, no Dagster;
+checks of sources and settings belong in `cli.health_check`.
 """

@@ -1,4 +1,4 @@
-"""Metadata that the Dagster UI shows: of an entity when it is defined, of a merge when it has run."""
+"""Asset metadata for the Dagster UI: definition metadata of an entity, output metadata of a merge."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _lineage(entity: Entity, origin: dg.AssetKey) -> dg.TableColumnLineage:
 
 
 def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> dict[str, Any]:
-    """What a merge did: the terms of the identity, traffic, marks, and a preview of changes."""
+    """Output metadata of a merge: counts, traffic, watermark, and a preview of changes."""
     counts = result.counts
     facts = dict(result.metadata)
     coverage = facts.pop("coverage", None)

@@ -1,4 +1,4 @@
-"""What a run has done, as `sync --json` and `history` print it: put together from the bookkeeping of the run.
+"""Run reports for `sync --json` and `history`, read from the bookkeeping of a run.
 
 Starting runs belongs in `launch`.
 """
@@ -23,13 +23,13 @@ INTERRUPTED = "interrupted"
 
 @dataclass
 class RunReport:
-    """What came of a run, as `sync --json` prints it.
+    """The outcome of a run, as `sync --json` prints it.
 
     Attributes:
         stopped: whether the guard stopped an entity.
-        skipped: what was not run, because something that it builds on failed.
-        plans: digests of what was only planned, by entity.
-        changes: some of the field changes of these plans: key, state, column, old and new value.
+        skipped: assets that did not run because an upstream asset failed.
+        plans: digests of plans that were not applied, by entity.
+        changes: field changes of these plans (a sample): key, state, column, old and new value.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class RunReport:
 def report(
     connection: Connection, run_id: UUID, status: RunStatus, failures: Sequence[str] = ()
 ) -> RunReport:
-    """Put a run's report together from its history."""
+    """The report of a run, from its history."""
     row = history.history_row(connection, run_id) or history.HistoryRow(status, 0, {})
     found = RunReport(str(run_id), status, stopped=False, duration_ms=row.duration_ms, api_calls=0)
     found.packages = row.metadata.get("packages")
@@ -66,7 +66,7 @@ def report(
     if found.plans:
         found.changes = plans.changes(connection, run_id)
     errors = dict.fromkeys([*failures, *found.errors])
-    # What a step says of itself is often part of what the run says of it.
+    # The error of a run often contains those of its steps.
     found.errors = [e for e in errors if not any(e != other and e in other for other in errors)]
     return found
 
@@ -99,7 +99,7 @@ def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
     ]
     if step["action"] == "merge":
         counts = Counts(**(step["counts"] or {})).as_dict()
-        before = found.entities.get(step["entity"], {})  # of another part of the entity
+        before = found.entities.get(step["entity"], {})  # of another partition of the entity
         found.entities[step["entity"]] = {n: c + before.get(n, 0) for n, c in counts.items()}
         if facts.get("plan"):
             found.plans[_named(step)] = facts["plan"]
@@ -110,7 +110,7 @@ def _add_step(found: RunReport, step: Mapping[str, Any]) -> None:
 def skipped(
     result: dg.ExecuteInProcessResult, job: dg.JobDefinition, selection: Iterable[dg.AssetKey]
 ) -> list[str]:
-    """What was not run, because something that it builds on failed."""
+    """Assets that did not run because an upstream asset failed."""
     started = {event.step_key for event in result.all_events if event.is_step_start}
     layer = job.asset_layer
     steps = {
@@ -121,7 +121,7 @@ def skipped(
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """The descriptions of failed steps: what our own errors say, or the last line of a defect's."""
+    """The messages of failed steps: the description of a `Failure`, or the message of the exception."""
     found = []
     for event in result.get_step_failure_events():
         data = event.step_failure_data

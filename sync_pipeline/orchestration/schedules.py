@@ -1,4 +1,4 @@
-"""Schedules that skip a tick while a run of the same source is going; Dagster has no such option."""
+"""Schedules that skip a tick while a run of the same source is in progress; Dagster has no such option."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,9 @@ IN_PROGRESS = [
 
 
 def running(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
-    """A run of a system's source that has not ended, if there is one.
+    """A run of a system in progress, if any.
 
-    Runs of jobs carry a tag; those that the UI starts for some assets only name these.
+    Runs of jobs carry a tag; those that the UI starts for single assets only have an asset selection.
     """
     going = [r.dagster_run for r in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))]
     return next((run for run in going if _concerns(run, system)), None)
@@ -34,11 +34,11 @@ def _concerns(run: dg.DagsterRun, system: str) -> bool:
 
 
 Unready = Callable[[], "str | None"]
-"""Why a system's runs would fail before they begin, such as a source that nobody has named; None: nothing."""
+"""The reason why runs of a system cannot start, such as an unset variable; None: they can."""
 
 
 def unnamed_source(system: System) -> Unready:
-    """Asks which variable would name the source of a system, where that is not set."""
+    """A check that the variable of a system's source is set."""
 
     def unready() -> str | None:
         variable = system.source.missing(Settings.read())
@@ -61,7 +61,7 @@ def skipping_schedule(
     description: str,
     unready: Unready = _always_ready,
 ) -> dg.ScheduleDefinition:
-    """A schedule that skips its tick while a run of the same source is still going, whichever way."""
+    """A schedule that skips its tick while a run of the same source is in progress, in either direction."""
 
     @dg.schedule(
         job=job,

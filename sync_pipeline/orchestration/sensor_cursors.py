@@ -1,4 +1,4 @@
-"""Sensor cursors: a place per name, as JSON with a version; a cursor that cannot be read starts afresh."""
+"""Sensor cursors: a change position per name, as versioned JSON; an unreadable cursor starts empty."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 VERSION = 2
 LAST = "~"
-"""Comes after every id."""
+"""Sorts after every id."""
 
 
 @dataclass(frozen=True, order=True)
 class ChangePosition:
-    """How far a listing by modification time was read.
+    """The position in a listing ordered by modification time and id.
 
     Attributes:
-        moment: of the last record.
-        id: the last record's; of those that share its moment, the ones after it are still to be read.
+        moment: modification time of the last record read.
+        id: id of the last record read.
     """
 
     moment: dt.datetime
@@ -26,7 +26,7 @@ class ChangePosition:
 
 @dataclass
 class Cursor:
-    """How far a sensor has looked, by the name of what it looks at."""
+    """Positions by name."""
 
     places: dict[str, ChangePosition] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class Cursor:
             content = json.loads(text or "")
             if content["version"] != VERSION:
                 return cls()
-            return cls({name: _place(*place) for name, place in content["places"].items()})
+            return cls({name: _position(*values) for name, values in content["places"].items()})
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
@@ -47,8 +47,8 @@ class Cursor:
         return json.dumps({"version": VERSION, "places": places})
 
 
-def _place(moment: str, last: str) -> ChangePosition:
+def _position(moment: str, last: str) -> ChangePosition:
     parsed = dt.datetime.fromisoformat(moment)
     if parsed.tzinfo is None or not isinstance(last, str):
-        raise ValueError(f"{moment} {last} is no place")
+        raise ValueError(f"{moment} {last} is no position")
     return ChangePosition(parsed, last)

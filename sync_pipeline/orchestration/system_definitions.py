@@ -1,4 +1,4 @@
-"""What a system brings along: definitions for Dagster, runs and a source for the command line."""
+"""The definitions of one system: Dagster objects, and jobs and source for the command line."""
 
 from __future__ import annotations
 
@@ -14,31 +14,26 @@ from sync_pipeline.orchestration.resources import Source
 
 
 class ClosingSource(Source, Protocol):
-    """A source that is closed by whoever made it."""
+    """A source that its creator closes."""
 
     def close(self) -> None:
         """Close the connections."""
         ...
 
     def fields(self) -> dict[str, list[str]]:
-        """Field names of each record type in lower case, as the source itself describes them."""
+        """Field names by record type (in lower case), from the source's own metadata."""
         ...
 
 
 @dataclass(frozen=True)
 class SystemDefinitions:
-    """A system, or one direction of it, with everything that runs it.
+    """A system, or one direction of it, with its Dagster definitions.
 
     Attributes:
-        runs: its jobs by what they are for, and the database that they write.
-        source: makes a client of its source, for commands that ask it outside of a run.
-        assets: its tables and what surrounds them.
-        checks: their checks.
-        jobs: all of its jobs.
-        partial: the one of them that serves `sync.request`.
-        resources: by key; what only this system needs.
-        schedules: when it runs by itself.
-        sensors: what else makes it run.
+        runs: its jobs by purpose, and the database that they write.
+        source: makes a client of its source, for commands outside of a run.
+        partial: the job that serves `sync.request`.
+        resources: by key; those of this system only.
     """
 
     runs: SystemRuns

@@ -1,8 +1,7 @@
-"""Sessions on a PostgreSQL server, and the other spellings of a connection string.
+"""Connections to PostgreSQL, and connection strings in other formats.
 
-`connect` is how all our own code reaches a database: it gives every session the same settings and
-every failure one line that people can act on. Passwords appear in no message. SQL does not belong
-here, and neither does choosing which database to use.
+All code of this package connects here: the same session settings everywhere, one line per failure, no
+password in any message. SQL does not belong here, nor does the choice of the database.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SECRETS = frozenset(
 
 _MAIN = frozenset({"host", "port", "user", "password", "dbname"})
 
-# A peer that vanished is noticed after a minute; a connection string may say otherwise.
+# A dead peer is noticed after a minute; the connection string may override this.
 _KEEPALIVES = {
     "keepalives": "1",
     "keepalives_idle": "30",
@@ -55,9 +54,8 @@ def connect(
 ) -> psycopg.Connection[TupleRow]:
     """Open a session with our settings: UTC, ISO dates, UTF8, bounded waits, keepalives.
 
-    What the connection string itself says about the connection (`connect_timeout`, `keepalives`,
-    `application_name` ...) wins. The session settings are made by a statement rather than as start
-    parameters, which connection poolers refuse.
+    Parameters in the connection string (`connect_timeout`, `keepalives`, `application_name` ...) win.
+    Session settings are made by a statement: connection poolers refuse them as startup parameters.
 
     Args:
         dsn: libpq URI or `key=value` string.
@@ -102,11 +100,11 @@ def sqlalchemy_url(
     driver: Literal["psycopg", "psycopg2"] = "psycopg",
     variable: str = "SYNC_TARGET_DSN",
 ) -> URL:
-    """Spell a connection string as an SQLAlchemy URL.
+    """A connection string as an SQLAlchemy URL.
 
     Args:
         dsn: libpq URI or `key=value` string.
-        driver: the DBAPI that SQLAlchemy shall use.
+        driver: the DBAPI.
         variable: the environment variable that the string came from, for messages.
 
     Raises:
@@ -116,7 +114,7 @@ def sqlalchemy_url(
 
 
 def redact(dsn: str) -> str:
-    """The connection string as a URI without its password and other secrets, for people to see."""
+    """The connection string as a URI without its password and other secrets."""
     try:
         given = _parse(dsn, "dsn")
     except SettingsError:

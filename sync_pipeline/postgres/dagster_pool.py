@@ -1,4 +1,4 @@
-"""Keeps the connections of Dagster's storage, which opens a new one for every query.
+"""SQLAlchemy plugin: a connection pool for Dagster's storage, which connects anew for every query.
 
 A run of ten tables writes some two hundred events with six hundred queries. A connection costs 5 ms and
 a server process, which was two thirds of what a partial resync took. SQLAlchemy loads this plugin, an
@@ -22,15 +22,14 @@ _KEPT_SECONDS = 600
 
 
 class KeptConnections(CreateEnginePlugin):
-    """Gives an engine that asked for no pool one that keeps a single connection."""
+    """Replaces `NullPool` with a pool that keeps one connection."""
 
     def __init__(self, url: URL, kwargs: dict[str, Any]) -> None:
         super().__init__(url, kwargs)
         if kwargs.get("poolclass") is NullPool:
             kwargs |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": _MOST_AT_ONCE}
             kwargs["pool_recycle"] = _KEPT_SECONDS
-        # A server that was restarted is noticed before a query, where Dagster connects again, and not
-        # in the middle of one, where it gives the run up.
+        # Notice a restarted server before a query, where Dagster reconnects; within one it fails the run.
         kwargs["pool_pre_ping"] = True
 
     def update_url(self, url: URL) -> URL:

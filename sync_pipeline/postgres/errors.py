@@ -1,4 +1,4 @@
-"""What a psycopg error says, as one line that can stand in a message."""
+"""Messages of psycopg errors, as one line."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def message_with_detail(error: BaseException) -> str:
 def connection_message(error: psycopg.Error) -> str:
     """Why a connection could not be made; each of libpq's attempts named once, without its hints."""
     lines = (line.strip() for line in str(error).splitlines())
-    said = "; ".join(line for line in lines if line and not line.startswith(_LIBPQ_HINTS))
-    return said.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
+    text = "; ".join(line for line in lines if line and not line.startswith(_LIBPQ_HINTS))
+    return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")

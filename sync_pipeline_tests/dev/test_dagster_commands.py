@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from sync_pipeline.dev import file_locks
-from sync_pipeline.dev.dagster_services import _free
+from sync_pipeline.dev.dagster_services import _free_port
 from sync_pipeline.settings import PROJECT
 from sync_pipeline_tests.dev.test_dagster_services import LAUNCH, STATUS, ask, processes
 from sync_pipeline_tests.fixtures.command_line import until
@@ -101,7 +101,7 @@ def test_a_run_has_the_sandbox_to_itself(project: Project, command: str) -> None
 
 
 def test_dagster_dev_serves_the_sandbox_and_leaves_nothing_running(project: Project) -> None:
-    port = _free(3970)
+    port = _free_port(3970)
     url = f"http://127.0.0.1:{port}"
     process = project.start("dagster", "dev", "-p", str(port))
     try:

@@ -153,11 +153,11 @@ def quiet(_: str) -> None: ...
 
 
 def test_a_second_up_is_told_where_the_first_is(tmp_path: Path) -> None:
-    with dagster_services.alone(tmp_path, say=quiet):
+    with dagster_services.single_instance(tmp_path, report=quiet):
         (tmp_path / "up.json").write_bytes(orjson.dumps({"url": "http://127.0.0.1:1"}))
         with pytest.raises(SyncError, match=r"running already .* at http://127\.0\.0\.1:1"):
-            dagster_services.alone(tmp_path, say=quiet).__enter__()
-    with dagster_services.alone(tmp_path, say=quiet):
+            dagster_services.single_instance(tmp_path, report=quiet).__enter__()
+    with dagster_services.single_instance(tmp_path, report=quiet):
         assert not (tmp_path / "up.json").exists()
 
 
@@ -197,6 +197,6 @@ def exists(group: int) -> bool:
 def test_what_a_killed_up_left_running_is_stopped(tmp_path: Path, orphans: list[int]) -> None:
     said: list[str] = []
     assert all(exists(group) for group in orphans)
-    with dagster_services.alone(tmp_path, say=said.append):
-        assert said == ["stopping what an earlier `up`, which was killed, left running"]
+    with dagster_services.single_instance(tmp_path, report=said.append):
+        assert said == ["stopping processes left by an earlier `up` that was killed"]
         until(lambda: not any(exists(group) for group in orphans), "the groups to end")

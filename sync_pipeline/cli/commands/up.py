@@ -46,7 +46,7 @@ def up(*, port: int, as_json: bool) -> int:
 
     home = read_settings().home
     with environment_to_serve(home):
-        dagster_services.serve(home, port, say=log_progress, ready=announce)
+        dagster_services.serve(home, port, report=log_progress, ready=announce)
     return 0
 
 
@@ -56,7 +56,10 @@ def environment_to_serve(home: Path) -> Iterator[None]:
     from sync_pipeline.dev import dagster_services
 
     options = {"sources": SYSTEM_NAMES, "migrates": True, "executes": False}
-    with dagster_services.alone(home, say=log_progress), sandboxed(**options) as settings:
+    with (
+        dagster_services.single_instance(home, report=log_progress),
+        sandboxed(**options) as settings,
+    ):
         _prepare_to_serve(settings)
         yield
 
