@@ -17,7 +17,7 @@ from psycopg import sql
 from sync_pipeline.errors import Imbalance, TargetRefused
 from sync_pipeline.merge.convert import Rejection
 from sync_pipeline.merge.plan import TAKE, PlanSummary
-from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.relations import Relations, columns, given, ident, listed
 from sync_pipeline.merge.stage import MOST_REJECTIONS
 from sync_pipeline.model.entity import Stamp
 from sync_pipeline.postgres.connect import Connection
@@ -61,9 +61,8 @@ class Writer:
         self, connection: Connection, rel: Relations, summary: PlanSummary, run_id: UUID
     ) -> None:
         self._connection = connection
-        self._rel = rel
+        self._rel = rel.bind(run=run_id, moves=MOVES_BASE)
         self._summary = summary
-        self._run = sql.Literal(run_id)
         self._indexed = False
         self.rejections: dict[int, Rejection] = {}
         self.refused_states: Counter[str] = Counter()
@@ -108,11 +107,8 @@ class Writer:
         Returns:
             The rows that could not be written.
         """
-        bounds = self._connection.execute(
-            sql.SQL("select min(_seq), max(_seq), count(*) from {} p where {}").format(
-                self._rel.plan, condition
-            )
-        ).fetchone()
+        query = sql.SQL("select min(_seq), max(_seq), count(*) from {} p where {}")
+        bounds = self._connection.execute(query.format(self._rel.plan, condition)).fetchone()
         assert bounds
         low, high, planned = bounds
         refused: list[_Refused] = []
@@ -164,22 +160,15 @@ class Writer:
             self._connection.execute(sql.SQL("create index on {} (_seq)").format(relation))
 
     def _reject(self, seq: int, error: psycopg.Error) -> None:
-        query = sql.SQL(
-            """
+        query = self._rel.compose("""
             select
                 p._state,
-                concat_ws(', ', {keys}),
-                coalesce(r._raw, {key} || to_jsonb(r.*) - '_seq' - '_absent' - '_raw')
+                concat_ws(', ', {keys(p)}),
+                coalesce(r._raw, {key_json(p)} || to_jsonb(r.*) - '_seq' - '_absent' - '_raw')
             from {plan} p
             join {rows} r using (_seq)
             where p._seq = %s
-            """
-        ).format(
-            keys=columns(self._rel.entity.key, "p"),
-            key=self._rel.key_json("p"),
-            plan=self._rel.plan,
-            rows=self._rel.rows,
-        )
+        """)
         row = self._connection.execute(query, [seq]).fetchone()
         assert row
         state, key, values = row
@@ -202,14 +191,17 @@ class Writer:
         rel, entity = self._rel, self._rel.entity
         taken = [(i + 1, entity.values[i].column) for i in self._summary.taken]
         sets = [
-            sql.SQL("{} = case when p._d[{}] & {} = 1 then r.{} else t.{} end").format(
-                ident(column), sql.Literal(i), sql.Literal(TAKE), ident(column), ident(column)
+            sql.SQL("{c} = case when p._d[{}] & {} = 1 then r.{c} else t.{c} end").format(
+                i, TAKE, c=ident(column)
             )
             for i, column in taken
         ]
         sets += [self._stamped(stamp, "t") for stamp in entity.stamps if not stamp.insert_only]
-        return sql.SQL(
-            """
+        return rel.bind(
+            sets=listed(sets),
+            before=_image(taken, "t"),
+            after=_image(taken, "r"),
+        ).compose("""
             with written as (
                 update {target} t
                 -- One statement for all rows: a field that a row does not take is set to what it holds.
@@ -217,35 +209,20 @@ class Writer:
                 from {plan} p
                 join {rows} r on r._seq = p._seq
                 -- Only rows that change: an unchanged row costs no dead tuple and fires no trigger.
-                where {same}
-                    and p._writes
-                    and p._seq between %(low)s and %(high)s
+                where {same_key(t, p)} and p._writes and p._seq between %(low)s and %(high)s
                 returning p._seq
             ),
             image as (
                 insert into sync.change (run_id, system, entity, key, action, before, after)
-                select {run}, {system}, {entity}, {key}, 'update', {before}, {after}
+                select {run}, {system}, {entity}, {key_json(p)}, 'update', {before}, {after}
                 from written
                 join {plan} p using (_seq)
                 join {rows} r using (_seq)
                 -- All parts of the statement share its snapshot: t is the row as it was before the update.
-                join {target} t on {same}
+                join {target} t on {same_key(t, p)}
             )
             select count(*) from written
-            """
-        ).format(
-            target=rel.target,
-            sets=listed(sets),
-            plan=rel.plan,
-            rows=rel.rows,
-            same=rel.same_key("t", "p"),
-            run=self._run,
-            system=sql.Literal(entity.system),
-            entity=sql.Literal(entity.name),
-            key=rel.key_json("p"),
-            before=_image(taken, "t"),
-            after=_image(taken, "r"),
-        )
+        """)
 
     def _stamped(self, stamp: Stamp, alias: str) -> sql.Composed:
         if stamp.value is None:
@@ -267,15 +244,17 @@ class Writer:
             names.append(entity.owner.column)
             values.append(sql.Literal(entity.owner.mark))
         arbiter = sql.SQL("on conflict ({}) do nothing").format(columns(entity.key))
-        return sql.SQL(
-            """
+        return rel.bind(
+            names=columns(names),
+            values=listed(values),
+            arbiter=arbiter if entity.unique_key else sql.SQL(""),
+        ).compose("""
             with written as (
                 insert into {target} ({names})
                 select {values}
                 from {plan} p
                 join {rows} r on r._seq = p._seq
-                where p._state = 'inserted'
-                    and p._seq between %(low)s and %(high)s
+                where p._state = 'inserted' and p._seq between %(low)s and %(high)s
                 -- Somebody may have committed the same key since our snapshot. Under repeatable read that
                 -- fails with 40001 and the whole plan is made again, so such a row is never overwritten
                 -- unseen. Without a unique index the table is locked instead.
@@ -283,15 +262,7 @@ class Writer:
                 returning 1
             )
             select count(*) from written
-            """
-        ).format(
-            target=rel.target,
-            names=columns(names),
-            values=listed(values),
-            plan=rel.plan,
-            rows=rel.rows,
-            arbiter=arbiter if entity.unique_key else sql.SQL(""),
-        )
+        """)
 
     def _move_base(self) -> None:
         """Set the base to what the source delivered, for every accepted record."""
@@ -300,14 +271,12 @@ class Writer:
         rel = self._rel
         # Records that the base already held are not in the plan, but their rows are no longer missing.
         self._connection.execute(
-            sql.SQL(
-                """
+            rel.compose("""
                 update {base} b
                 set _missing_since = null
                 from {seen} s
-                where b._missing_since is not null and s._state is null and {same}
-                """
-            ).format(base=rel.base, seen=rel.seen, same=rel.same_key("b", "s"))
+                where b._missing_since is not null and s._state is null and {same_key(b, s)}
+            """)
         )
 
     def _update_base(self) -> sql.Composed:
@@ -318,52 +287,32 @@ class Writer:
         unknown = sql.SQL(
             "(select array_agg(name) from unnest(b._unknown) as name where name = any(r._absent))"
         )
-        return sql.SQL(
-            """
+        return rel.bind(
+            sets=sql.SQL("").join(sql.SQL("{}, ").format(s) for s in sets),
+            unknown=unknown if partial else sql.SQL("null"),
+        ).compose("""
             update {base} b
             set {sets}
-                _digest = p._digest,
-                _modified = p._modified,
-                _run = {run},
-                _unknown = {unknown},
+                _digest = p._digest, _modified = p._modified, _run = {run}, _unknown = {unknown},
                 _missing_since = null
             from {plan} p
             join {rows} r on r._seq = p._seq
-            where {same} and p._has_base and {moves}
-            """
-        ).format(
-            base=rel.base,
-            sets=sql.SQL("").join(sql.SQL("{}, ").format(s) for s in sets),
-            run=self._run,
-            unknown=unknown if partial else sql.SQL("null"),
-            plan=rel.plan,
-            rows=rel.rows,
-            same=rel.same_key("b", "p"),
-            moves=MOVES_BASE,
-        )
+            where {same_key(b, p)} and p._has_base and {moves}
+        """)
 
     def _insert_base(self) -> sql.Composed:
         rel = self._rel
-        return sql.SQL(
-            """
-            insert into {base} ({names}, _digest, _modified, _run, _unknown, _inserted_by)
+        return rel.bind(
+            values=sql.SQL("").join(sql.SQL("r.{}, ").format(ident(c)) for c in rel.value_columns),
+        ).compose("""
+            insert into {base} ({mapped}, _digest, _modified, _run, _unknown, _inserted_by)
             select
-                {keys}, {values} p._digest, p._modified, {run}, r._absent,
+                {keys(p)}, {values} p._digest, p._modified, {run}, r._absent,
                 case when p._state = 'inserted' then {run} end
             from {plan} p
             join {rows} r on r._seq = p._seq
             where not p._has_base and {moves}
-            """
-        ).format(
-            base=rel.base,
-            names=columns(rel.mapped_columns),
-            keys=columns(rel.entity.key, "p"),
-            values=sql.SQL("").join(sql.SQL("r.{}, ").format(ident(c)) for c in rel.value_columns),
-            run=self._run,
-            plan=rel.plan,
-            rows=rel.rows,
-            moves=MOVES_BASE,
-        )
+        """)
 
 
 def _delivered(column: str, *, partial: bool) -> sql.Composed:
@@ -371,9 +320,7 @@ def _delivered(column: str, *, partial: bool) -> sql.Composed:
     name = ident(column)
     if not partial:
         return sql.SQL("{} = r.{}").format(name, name)
-    return sql.SQL(
-        "{} = case when coalesce({} <> all(r._absent), true) then r.{} else b.{} end"
-    ).format(name, sql.Literal(column), name, name)
+    return sql.SQL("{c} = case when {} then r.{c} else b.{c} end").format(given(column), c=name)
 
 
 def _image(taken: list[tuple[int, str]], alias: str) -> sql.Composed:

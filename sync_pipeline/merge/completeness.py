@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from psycopg import sql
-
-from sync_pipeline.merge.relations import Relations, columns
+from sync_pipeline.merge.relations import Relations
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -27,14 +25,13 @@ def leftovers(
         `undelivered`: no record had their key, and yet they are not marked missing.
     """
     # Set operations compare nulls as equal, which a key column may hold; a join would need more.
-    query = sql.SQL(
-        """
+    query = rel.bind(within=rel.within(partitions, "b")).compose("""
         with live as (
             select {keys} from {base} b where _missing_since is null and {within}
         ),
         delivered as (
             select
-                {seen_keys},
+                {keys(s)},
                 s._state = 'rejected'
                     or p._state in ('parked', 'owned_elsewhere')
                     or (p._state = 'conflicted' and p._d is null) as held_back
@@ -54,14 +51,6 @@ def leftovers(
                 ) x
             ),
             (select count(*) from (select {keys} from live except select {keys} from delivered) x)
-        """
-    ).format(
-        keys=columns(rel.entity.key),
-        base=rel.base,
-        seen_keys=columns(rel.entity.key, "s"),
-        seen=rel.seen,
-        plan=rel.plan,
-        within=rel.within(partitions, "b"),
-    )
+    """)
     row: Any = connection.execute(query).fetchone()
     return {"not_accepted": row[0], "held_back": row[1], "undelivered": row[2]}

@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import sql
 
 from sync_pipeline.merge.plan import CONFLICTING, OPEN, TAKE, PlanSummary
-from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.relations import Relations, given, ident, listed
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -49,18 +49,15 @@ def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Comp
     Returns:
         How many were inserted.
     """
-    statement = sql.SQL(
-        """
+    statement = rel.bind(found=found, run=run_id).compose("""
         with found as (
             select f.*
             from ({found}) f
             where f.kind not in ('owner', 'repeated')
                 or not exists (
                     select from sync.conflict o
-                    where o.system = {system}
-                        and o.entity = {entity}
-                        and o.key = f.key
-                        and o.kind = f.kind
+                    where o.system = {system} and o.entity = {entity}
+                        and o.key = f.key and o.kind = f.kind
                         and o.source is not distinct from f.source
                         and o.local is not distinct from f.local
                         and (o.resolved_at is null or o.resolution = 'local')
@@ -71,40 +68,27 @@ def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Comp
             set resolved_at = now(), resolution = 'overtaken'
             from found
             where c.resolved_at is null
-                and c.system = {system}
-                and c.entity = {entity}
-                and c.key = found.key
-                and c.kind = found.kind
+                and c.system = {system} and c.entity = {entity}
+                and c.key = found.key and c.kind = found.kind
                 and c.field is not distinct from found.field
         )
         insert into sync.conflict (system, entity, key, kind, field, base, local, source, kept, run_id)
         select {system}, {entity}, key, kind, field, base, local, source, kept, {run}
         from found
-        """
-    ).format(
-        found=found,
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
-        run=sql.Literal(run_id),
-    )
+    """)
     return connection.execute(statement).rowcount
 
 
 def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     values = listed(
-        sql.SQL("({}, {}, to_jsonb({}), to_jsonb({}), to_jsonb({}))").format(
-            sql.Literal(i + 1),
-            sql.Literal(column),
-            ident("b", column),
-            ident("t", column),
-            ident("r", column),
+        sql.SQL("({}, {name}, to_jsonb(b.{c}), to_jsonb(t.{c}), to_jsonb(r.{c}))").format(
+            i + 1, name=column, c=ident(column)
         )
-        for i, column in ((i, rel.entity.values[i].column) for i in summary.conflicting)
+        for i, column in ((i, rel.value_columns[i]) for i in summary.conflicting)
     )
-    return sql.SQL(
-        """
+    return rel.bind(take=TAKE, open=OPEN, values=values, conflicting=CONFLICTING).compose("""
         select
-            {key} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,
+            {key_json(p)} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,
             case
                 when p._d[v.i] & {take} > 0 then 'source'
                 when p._d[v.i] & {open} > 0 then 'ask'
@@ -112,25 +96,12 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
             end as kept
         from {plan} p
         join {rows} r on r._seq = p._seq
-        left join {base} b on {base_key}
-        join {target} t on {target_key},
+        left join {base} b on {same_key(b, p)}
+        join {target} t on {same_key(t, p)},
             lateral (values {values}) as v(i, name, base, local, source)
         -- The first test spares the rows without a conflict the expansion into fields.
         where p._d && {conflicting} and p._d[v.i] = any({conflicting})
-        """
-    ).format(
-        key=rel.key_json("p"),
-        take=sql.Literal(TAKE),
-        open=sql.Literal(OPEN),
-        plan=rel.plan,
-        rows=rel.rows,
-        base=rel.base,
-        base_key=rel.same_key("b", "p"),
-        target=rel.target,
-        target_key=rel.same_key("t", "p"),
-        values=values,
-        conflicting=CONFLICTING,
-    )
+    """)
 
 
 def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
@@ -140,19 +111,13 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composa
     """
     looked_up = {f.column for f, _ in rel.entity.lookups}
     members = (
-        sql.SQL(
-            """
+        sql.SQL("""
             case
                 when {given} and {l} is distinct from {r}
                 then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null')
             end
-            """
-        ).format(
-            given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(c)),
-            l=ident(left, c),
-            r=ident(right, c),
-            name=sql.Literal(c),
-            shown=ident(shown, c),
+        """).format(
+            given=given(c), l=ident(left, c), r=ident(right, c), name=c, shown=ident(shown, c)
         )
         for c in rel.value_columns
         if c not in looked_up
@@ -168,120 +133,78 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
     The source may only hold a copy that lags behind the row. That cannot be distinguished from an edit of
     the copy, and an edit must not be lost: both are conflicts, and one that was a lag closes when they agree.
     """
-    return sql.SQL(
-        """
+    return rel.bind(
+        local=_differing(rel, "r", "t", "t"), source=_differing(rel, "r", "t", "r")
+    ).compose("""
         select *
         from (
             select
-                {key} as key, 'owner' as kind, null::text as field, null::jsonb as base,
+                {key_json(p)} as key, 'owner' as kind, null::text as field, null::jsonb as base,
                 {local} as local, {source} as source, 'local' as kept
             from {plan} p
             join {rows} r on r._seq = p._seq
-            join {held} t on {same}
+            join {held} t on {same_key(t, p)}
             where p._state = 'owned_elsewhere' and not p._stale
         ) x
         where source is not null
-        """
-    ).format(
-        key=rel.key_json("p"),
-        local=_differing(rel, "r", "t", "t"),
-        source=_differing(rel, "r", "t", "r"),
-        plan=rel.plan,
-        rows=rel.rows,
-        held=rel.held,
-        same=rel.same_key("t", "p"),
-    )
+    """)
 
 
 def _resolve_agreed(rel: Relations) -> sql.Composed:
     """Close owner conflicts of rows that now equal the source's record, or that have become ours."""
-    return sql.SQL(
-        """
+    return rel.bind(differing=_differing(rel, "r", "t", "t")).compose("""
         update sync.conflict c
         set resolved_at = now(), resolution = 'overtaken'
         from {plan} p
         join {rows} r on r._seq = p._seq
-        left join {held} t on {same}
+        left join {held} t on {same_key(t, p)}
         where p._state not in ('parked', 'stale')
             and not p._stale
             and (p._state <> 'owned_elsewhere' or t.ctid is not null and {differing} is null)
-            and c.resolved_at is null
-            and c.kind = 'owner'
-            and c.system = {system}
-            and c.entity = {entity}
-            and c.key = {key}
-        """
-    ).format(
-        plan=rel.plan,
-        rows=rel.rows,
-        held=rel.held,
-        same=rel.same_key("t", "p"),
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
-        key=rel.key_json("p"),
-        differing=_differing(rel, "r", "t", "t"),
-    )
+            and c.resolved_at is null and c.kind = 'owner'
+            and c.system = {system} and c.entity = {entity} and c.key = {key_json(p)}
+    """)
 
 
 def _any_owner_conflict(connection: Connection, rel: Relations) -> bool:
-    row = connection.execute(
-        """
-        select exists (
-            select from sync.conflict
-            where resolved_at is null and kind = 'owner' and system = %s and entity = %s
-        )
-        """,
-        [rel.entity.system, rel.entity.name],
-    ).fetchone()
-    return bool(row and row[0])
+    query = rel.compose("""
+        select from sync.conflict
+        where resolved_at is null and kind = 'owner' and system = {system} and entity = {entity}
+        limit 1
+    """)
+    return bool(connection.execute(query).fetchall())
 
 
 def _repeated_conflicts(rel: Relations) -> sql.Composed:
-    return sql.SQL(
-        """
+    return rel.compose("""
         select
-            {key} as key, 'repeated' as kind, null::text as field, null::jsonb as base,
+            {key_json(p)} as key, 'repeated' as kind, null::text as field, null::jsonb as base,
             jsonb_build_object('rows', t._times) as local,
             to_jsonb(r.*) - '_seq' - '_raw' - '_absent' as source,
             'local' as kept
         from {plan} p
         join {rows} r on r._seq = p._seq
-        join {held} t on {same}
+        join {held} t on {same_key(t, p)}
         where p._state = 'conflicted' and t._times > 1
-        """
-    ).format(
-        key=rel.key_json("p"),
-        plan=rel.plan,
-        rows=rel.rows,
-        held=rel.held,
-        same=rel.same_key("t", "p"),
-    )
+    """)
 
 
 def _deleted_conflicts(rel: Relations) -> sql.Composed:
-    return sql.SQL(
-        """
+    return rel.bind(
+        before=_differing(rel, "r", "b", "b"), source=_differing(rel, "r", "b", "r")
+    ).compose("""
         select *
         from (
             select
-                {key} as key, 'deleted' as kind, null::text as field, {base} as base,
+                {key_json(p)} as key, 'deleted' as kind, null::text as field, {before} as base,
                 null::jsonb as local, {source} as source, 'local' as kept
             from {plan} p
             join {rows} r on r._seq = p._seq
-            join {base_table} b on {same}
+            join {base} b on {same_key(b, p)}
             where p._state = 'deleted_locally' and not p._stale
         ) x
         where source is not null
-        """
-    ).format(
-        key=rel.key_json("p"),
-        base=_differing(rel, "r", "b", "b"),
-        source=_differing(rel, "r", "b", "r"),
-        plan=rel.plan,
-        rows=rel.rows,
-        base_table=rel.base,
-        same=rel.same_key("b", "p"),
-    )
+    """)
 
 
 def examples(connection: Connection, rel: Relations, run_id: UUID, limit: int) -> list[str]:
@@ -319,18 +242,22 @@ def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list
     """
     if not refused:
         return
-    of_refused = sql.SQL(
-        "c.system = %s and c.entity = %s and c.key = {} and s._seq = any(%s)"
-    ).format(rel.key_json("s"))
-    parameters = [rel.entity.system, rel.entity.name, refused]
-    delete = sql.SQL("delete from sync.conflict c using {} s where {} and c.run_id = %s")
-    connection.execute(delete.format(rel.seen, of_refused), [*parameters, run_id])
-    reopen = sql.SQL(
-        """
-        update sync.conflict c
-        set resolved_at = null, resolution = null
-        from {} s
-        where {} and c.resolution = 'overtaken' and c.resolved_at = now()
-        """
+    rel = rel.bind(run=run_id, refused=refused)
+    rel = rel.bind(
+        of_refused=rel.compose("""
+            c.system = {system} and c.entity = {entity} and c.key = {key_json(s)} and s._seq = any({refused})
+        """)
     )
-    connection.execute(reopen.format(rel.seen, of_refused), parameters)
+    connection.execute(
+        rel.compose("""
+            delete from sync.conflict c using {seen} s where {of_refused} and c.run_id = {run}
+        """)
+    )
+    connection.execute(
+        rel.compose("""
+            update sync.conflict c
+            set resolved_at = null, resolution = null
+            from {seen} s
+            where {of_refused} and c.resolution = 'overtaken' and c.resolved_at = now()
+        """)
+    )

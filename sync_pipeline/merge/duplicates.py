@@ -24,8 +24,10 @@ def deduplicate(connection: Connection, rel: Relations, released: int = 0) -> in
     seen, timed = ("_seq", *rel.entity.key, "_wide", "_state"), bool(rel.entity.modified)
     for relation, analyzed in ((rel.seen, seen), (rel.rows, ("_seq",))):
         connection.execute(sql.SQL("analyze {} ({})").format(relation, columns(analyzed)))
-    statement = sql.SQL(
-        """
+    statement = rel.bind(
+        parked=sql.SQL("" if timed else "s._seq < {},").format(released),
+        newest=sql.SQL("s._modified desc nulls last," if timed else ""),
+    ).compose("""
         with repeated as (
             select {keys} from {seen} where _state is null group by {keys} having count(*) > 1
         ),
@@ -33,7 +35,7 @@ def deduplicate(connection: Connection, rel: Relations, released: int = 0) -> in
             select
                 s._seq,
                 row_number() over (
-                    partition by {s_keys}
+                    partition by {keys(s)}
                     order by
                         -- Where no time decides, a record delivered now wins over a parked one.
                         {parked}
@@ -47,43 +49,30 @@ def deduplicate(connection: Connection, rel: Relations, released: int = 0) -> in
                         s._seq desc
                 ) as _place
             from {seen} s
-            join repeated a on {same}
+            join repeated a on {same_key(a, s)}
             where s._state is null
         )
         update {seen} s
         set _state = 'duplicate'
         from ranked x
         where s._seq = x._seq and _place > 1
-        """
-    ).format(
-        keys=columns(rel.entity.key),
-        s_keys=columns(rel.entity.key, "s"),
-        parked=sql.SQL("" if timed else "s._seq < {},").format(released),
-        newest=sql.SQL("s._modified desc nulls last," if timed else ""),
-        seen=rel.seen,
-        same=rel.same_key("a", "s"),
-    )
+    """)
     return connection.execute(statement).rowcount
 
 
 def examples(connection: Connection, rel: Relations, limit: int) -> list[str]:
     """Keys of some of the records that lost to another one, with how often they were delivered."""
-    query = sql.SQL(
-        """
-        select format('%s (%s times)', concat_ws(', ', {shown}), count(*))
-        from {seen} s
-        where exists (select from {seen} d where d._state = 'duplicate' and {same})
-        group by {keys}
-        order by count(*) desc, 1
-        limit {limit}
-        """
-    ).format(
+    query = rel.bind(
         shown=listed(
             sql.SQL("coalesce({}::text, '∅')").format(ident("s", c)) for c in rel.entity.key
         ),
-        seen=rel.seen,
-        same=rel.same_key("d", "s"),
-        keys=columns(rel.entity.key, "s"),
-        limit=sql.Literal(limit),
-    )
+        limit=limit,
+    ).compose("""
+        select format('%s (%s times)', concat_ws(', ', {shown}), count(*))
+        from {seen} s
+        where exists (select from {seen} d where d._state = 'duplicate' and {same_key(d, s)})
+        group by {keys(s)}
+        order by count(*) desc, 1
+        limit {limit}
+    """)
     return [text for (text,) in connection.execute(query)]

@@ -11,8 +11,9 @@ from typing import Any
 
 from psycopg import sql
 
-from sync_pipeline.merge.plan import PlanSummary, filled, missing_table
-from sync_pipeline.merge.relations import Relations, columns, listed
+from sync_pipeline.merge.plan import PlanSummary, filled
+from sync_pipeline.merge.relations import Relations, columns, given, listed
+from sync_pipeline.model.entity import Limit
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.remedies import is_reverse, typed
 
@@ -26,10 +27,14 @@ def findings(
     partitions: Collection[str] | None = None,
 ) -> list[str]:
     """What in the plan is over budget, a sentence each; empty when nothing is."""
+    budget, names = rel.entity.budget, rel.bind(within=rel.within(partitions, "x"))
+    rows = names.compose("select count(*) from {target} x where {within}")
+    known = names.compose("select count(*) from {base} x where _missing_since is null and {within}")
+    missing = "are no longer at the source"
     return [
-        *_updates(connection, rel, summary, partitions),
+        *_over_budget(connection, budget.updates, summary.writes, rows, "would be updated"),
         *_blanking(connection, rel, summary, complete=complete),
-        *_missing(connection, rel, summary, partitions),
+        *_over_budget(connection, budget.missing, summary.missing, known, missing),
     ]
 
 
@@ -54,26 +59,18 @@ def plan_digest(connection: Connection, rel: Relations, summary: PlanSummary) ->
     compared = [columns(rel.entity.key, "p"), sql.SQL("p._state, p._d")]
     if rel.value_columns:
         compared += [columns(rel.value_columns, "r"), columns(rel.value_columns, "t")]
-    query = sql.SQL(
-        """
+    query = rel.bind(compared=listed(compared)).compose("""
         select coalesce(sum(hash_record_extended(row({compared}), 0)::numeric), 0)::text
         from {plan} p
         join {rows} r on r._seq = p._seq
-        left join {target} t on {same}
+        left join {target} t on {same_key(t, p)}
         where p._state in ('inserted', 'updated', 'conflicted')
-        """
-    ).format(
-        compared=listed(compared),
-        plan=rel.plan,
-        rows=rel.rows,
-        target=rel.target,
-        same=rel.same_key("t", "p"),
-    )
+    """)
     hashed: list[Any] = [rel.entity.system, rel.entity.name, connection.execute(query).fetchone()]
     if summary.missing:
-        missing = sql.SQL(
-            "select sum(hash_record_extended(row({}), 0)::numeric)::text from {} m"
-        ).format(columns(rel.entity.key, "m"), missing_table(rel))
+        missing = rel.compose(
+            "select sum(hash_record_extended(row({keys(m)}), 0)::numeric)::text from {missing} m"
+        )
         hashed.append(connection.execute(missing).fetchone())
     return hashlib.blake2b(repr(hashed).encode(), digest_size=6).hexdigest()
 
@@ -83,39 +80,15 @@ def _count(connection: Connection, query: sql.Composed) -> int:
     return row[0] if row else 0
 
 
-def _updates(
-    connection: Connection,
-    rel: Relations,
-    summary: PlanSummary,
-    partitions: Collection[str] | None,
+def _over_budget(
+    connection: Connection, limit: Limit, count: int, of: sql.Composed, what: str
 ) -> Iterator[str]:
-    limit = rel.entity.budget.updates
-    if summary.writes <= limit.floor:  # within budget whatever the table's size: spare its count
+    if count <= limit.floor:  # within budget whatever the table's size: spare its count
         return
-    query = sql.SQL("select count(*) from {} t where {}")
-    rows = _count(connection, query.format(rel.target, rel.within(partitions, "t")))
-    if limit.exceeded_by(summary.writes, rows):
+    rows = _count(connection, of)
+    if limit.exceeded_by(count, rows):
         yield (
-            f"{summary.writes:,} of {rows:,} rows would be updated; the budget is {limit.percent:g} % and"
-            f" {limit.floor:,} rows."
-        )
-
-
-def _missing(
-    connection: Connection,
-    rel: Relations,
-    summary: PlanSummary,
-    partitions: Collection[str] | None,
-) -> Iterator[str]:
-    limit = rel.entity.budget.missing
-    if summary.missing <= limit.floor:
-        return
-    query = sql.SQL("select count(*) from {} b where _missing_since is null and {}")
-    rows = _count(connection, query.format(rel.base, rel.within(partitions, "b")))
-    if limit.exceeded_by(summary.missing, rows):
-        yield (
-            f"{summary.missing:,} of {rows:,} rows are no longer at the source; the budget is"
-            f" {limit.percent:g} % and {limit.floor:,} rows."
+            f"{count:,} of {rows:,} rows {what}; the budget is {limit.percent:g} % and {limit.floor:,} rows."
         )
 
 
@@ -179,26 +152,18 @@ def _filled(connection: Connection, rel: Relations, names: list[str]) -> dict[st
     # A record that the base already holds, or that leaves the field out, still has what the base has.
     has = [
         sql.SQL("count(case when s._wide and {given} then {r} else {b} end)").format(
-            given=sql.SQL("coalesce({} <> all(r._absent), true)").format(sql.Literal(f.column)),
+            given=given(f.column),
             r=filled(f, "r"),
             b=filled(f, "b"),
         )
         for f in fields
     ]
-    query = sql.SQL(
-        """
+    query = rel.bind(counts=listed([*had, *has])).compose("""
         select {counts}
         from {seen} s
         left join {rows} r on r._seq = s._seq
-        left join {base} b on {same}
+        left join {base} b on {same_key(b, s)}
         where s._state is null
-        """
-    ).format(
-        counts=listed([*had, *has]),
-        seen=rel.seen,
-        rows=rel.rows,
-        base=rel.base,
-        same=rel.same_key("b", "s"),
-    )
+    """)
     row = connection.execute(query).fetchone() or ()
     return {c: (row[i], row[i + len(names)]) for i, c in enumerate(names)}

@@ -47,7 +47,7 @@ def _found(
     looked_up: list[tuple[Field, Lookup]],
     parents: Mapping[str, Entity],
     aliases: Mapping[str, str],
-) -> tuple[sql.Composable, list[sql.Composed]]:
+) -> tuple[sql.Composable, list[sql.Identifier]]:
     """Outer joins to the rows that hold looked-up values, and expressions of these values.
 
     Args:
@@ -57,7 +57,7 @@ def _found(
         aliases: the alias that holds each of our columns.
     """
     joins: list[sql.Composable] = []
-    values: list[sql.Composed] = []
+    values: list[sql.Identifier] = []
     for place, (_, lookup) in enumerate(looked_up):
         parent, alias = Relations(parents[lookup.to]), f"_l{place}"
         there = [there for _, there in lookup.by]
@@ -66,25 +66,17 @@ def _found(
         same = AND.join(
             sql.SQL("{} = {}").format(ident(alias, b), ident(aliases[a], a)) for a, b in lookup.by
         )
+        parent = parent.bind(by=columns(there), take=ident(lookup.take), order=columns(order))
         joins.append(
-            sql.SQL(
-                """
+            parent.bind(alias=ident(alias), same=same).compose("""
                 left join (
                     select distinct on ({by}) {by}, {take} as _taken
-                    from {parent}
+                    from {target}
                     order by {order}
                 ) {alias} on {same}
-                """
-            ).format(
-                by=columns(there),
-                take=ident(lookup.take),
-                parent=parent.target,
-                order=columns(order),
-                alias=ident(alias),
-                same=same,
-            )
+            """)
         )
-        values.append(sql.SQL("{}").format(ident(alias, "_taken")))
+        values.append(ident(alias, "_taken"))
     return sql.SQL(" ").join(joins), values
 
 
@@ -97,8 +89,13 @@ def _fill_staged(
 ) -> sql.Composed:
     joins, values = _found(rel, looked_up, parents, _aliases(rel, "s", "w"))
     names = [f.column for f, _ in looked_up]
-    return sql.SQL(
-        """
+    return rel.bind(
+        sets=listed(sql.SQL("{} = v.{}").format(ident(n), ident(n)) for n in names),
+        values=listed(
+            sql.SQL("{} as {}").format(v, ident(n)) for v, n in zip(values, names, strict=True)
+        ),
+        joins=joins,
+    ).compose("""
         update {rows} r
         set {sets}
         -- An update cannot outer-join to its own table, hence the second scan of rows.
@@ -110,16 +107,7 @@ def _fill_staged(
             where s._state is null
         ) v
         where v._seq = r._seq
-        """
-    ).format(
-        rows=rel.rows,
-        sets=listed(sql.SQL("{} = v.{}").format(ident(n), ident(n)) for n in names),
-        values=listed(
-            sql.SQL("{} as {}").format(v, ident(n)) for v, n in zip(values, names, strict=True)
-        ),
-        seen=rel.seen,
-        joins=joins,
-    )
+    """)
 
 
 def _find_moved(
@@ -132,79 +120,50 @@ def _find_moved(
         sql.SQL("{} as {}").format(named.get(c, ident("b", c)), ident(c))
         for c in rel.mapped_columns
     ]
-    return sql.SQL(
-        """
+    return rel.bind(
+        given=listed(given),
+        joins=joins,
+        differ=sql.SQL(" or ").join(
+            sql.SQL("{} is distinct from {}").format(value, ident("b", column))
+            for column, value in named.items()
+        ),
+    ).compose("""
         create temporary table {moved} on commit drop as
         select
             {given}, b._digest, b._modified, b._unknown,
             row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next
         from {base} b
-        join {held} t on {same}
+        join {held} t on {same_key(t, b)}
         {joins}
-        where b._missing_since is null
-            and {ours}
-            and ({differ})
+        where b._missing_since is null and {ours(t)} and ({differ})
             -- A record that this run delivers anew has its looked-up value already.
-            and not exists (select from {seen} s where s._wide and s._state is null and {seen_key})
-        """
-    ).format(
-        moved=rel.moved,
-        given=listed(given),
-        seen=rel.seen,
-        base=rel.base,
-        held=rel.held,
-        same=rel.same_key("t", "b"),
-        joins=joins,
-        ours=rel.ours("t"),
-        differ=sql.SQL(" or ").join(
-            sql.SQL("{} is distinct from {}").format(value, ident("b", column))
-            for column, value in named.items()
-        ),
-        seen_key=rel.same_key("s", "b"),
-    )
+            and not exists (select from {seen} s where s._wide and s._state is null and {same_key(s, b)})
+    """)
 
 
 def _see_moved(rel: Relations) -> sql.Composed:
     """Add rows that the source did not deliver in this run to `seen`, as if it had."""
-    return sql.SQL(
-        """
+    return rel.compose("""
         insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)
-        select _next, {given}, m._digest, m._modified, false, false
+        select _next, {keys(m)}, m._digest, m._modified, false, false
         from {moved} m
-        where not exists (select from {seen} s where s._state is null and {same})
-        """
-    ).format(
-        seen=rel.seen,
-        keys=columns(rel.entity.key),
-        given=columns(rel.entity.key, "m"),
-        moved=rel.moved,
-        same=rel.same_key("s", "m"),
-    )
+        where not exists (select from {seen} s where s._state is null and {same_key(s, m)})
+    """)
 
 
 def _stage_moved(rel: Relations) -> sql.Composed:
     """Give values to records that were staged as unchanged, so without any."""
-    return sql.SQL(
-        """
+    return rel.compose("""
         with widened as (
             update {seen} s
             set _wide = true
             from {moved} m
-            where s._state is null and not s._wide and {same}
-            returning s._seq, {keys}
+            where s._state is null and not s._wide and {same_key(s, m)}
+            returning s._seq, {keys(s)}
         )
         -- Without _raw: a row from the base is never parked.
         insert into {rows} (_seq, _absent, {values})
-        select s._seq, m._unknown, {given}
+        select s._seq, m._unknown, {values(m)}
         from widened s
-        join {moved} m on {same}
-        """
-    ).format(
-        seen=rel.seen,
-        moved=rel.moved,
-        same=rel.same_key("s", "m"),
-        keys=columns(rel.entity.key, "s"),
-        rows=rel.rows,
-        values=columns(rel.value_columns),
-        given=columns(rel.value_columns, "m"),
-    )
+        join {moved} m on {same_key(s, m)}
+    """)

@@ -8,7 +8,6 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.merge.apply import is_row_error
-from sync_pipeline.merge.plan import missing_table
 from sync_pipeline.merge.relations import AND, Relations, ident
 from sync_pipeline.model.entity import Local
 from sync_pipeline.postgres.connect import Connection
@@ -16,43 +15,42 @@ from sync_pipeline.postgres.connect import Connection
 
 def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
     """Mark the plan's missing rows in the base, and flag or delete them as the entity declares."""
+    rel = rel.bind(run=run_id)
     if rel.entity.missing == "flag":
-        connection.execute(_flag(rel, run_id))
+        connection.execute(_flag(rel))
     elif rel.entity.missing == "delete":
-        row = connection.execute(
-            sql.SQL("select max(_seq) from {}").format(missing_table(rel))
-        ).fetchone()
-        _delete_range(connection, _delete(rel, run_id), 1, row[0] if row else 0)
-        connection.execute(_conflict_kept(rel, run_id))
+        row = connection.execute(sql.SQL("select max(_seq) from {}").format(rel.missing)).fetchone()
+        _delete_range(connection, _delete(rel), 1, row[0] if row else 0)
+        connection.execute(_conflict_kept(rel))
     connection.execute(
-        sql.SQL("update {} b set _missing_since = now(), _run = {} from {} m where {}").format(
-            rel.base, sql.Literal(run_id), missing_table(rel), rel.same_key("b", "m")
-        )
+        rel.compose("""
+            update {base} b
+            set _missing_since = now(), _run = {run}
+            from {missing} m
+            where {same_key(b, m)}
+        """)
     )
 
 
-def _flag(rel: Relations, run_id: UUID) -> sql.Composed:
+def _flag(rel: Relations) -> sql.Composed:
     flag = rel.entity.missing_flag
     assert flag
-    return sql.SQL(
-        """
+    return rel.bind(flag=ident(flag), name=flag).compose("""
         with written as (
             update {target} t
             set {flag} = true
             from {missing} m
-            where {same} and {ours} and t.{flag} is distinct from true
-            returning {key} as key
+            where {same_key(t, m)} and {ours(t)} and t.{flag} is distinct from true
+            returning {key_json(t)} as key
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select
             {run}, {system}, {entity}, w.key, 'update',
             -- The statement's snapshot: t is the row before the update.
-            jsonb_build_object({name}, t.{flag}),
-            jsonb_build_object({name}, true)
+            jsonb_build_object({name}, t.{flag}), jsonb_build_object({name}, true)
         from written w
-        join {target} t on {key} = w.key
-        """
-    ).format(**_names(rel, run_id), flag=ident(flag), name=sql.Literal(flag))
+        join {target} t on {key_json(t)} = w.key
+    """)
 
 
 def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None:
@@ -63,62 +61,36 @@ def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None
         return
     flag = rel.entity.missing_flag
     assert flag
-    statement = sql.SQL(
-        """
+    statement = rel.bind(run=run_id, flag=ident(flag), name=flag).compose("""
         with written as (
             update {target} t
             set {flag} = false
             from {seen} s
-            join {base} b on {base_seen}
-            where s._state is null
-                and b._missing_since is not null
-                and {same_seen}
-                and {ours}
-                and t.{flag}
-            returning {key} as key
+            join {base} b on {same_key(b, s)}
+            where s._state is null and b._missing_since is not null
+                and {same_key(t, s)} and {ours(t)} and t.{flag}
+            returning {key_json(t)} as key
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select
             {run}, {system}, {entity}, key, 'update',
-            jsonb_build_object({name}, true),
-            jsonb_build_object({name}, false)
+            jsonb_build_object({name}, true), jsonb_build_object({name}, false)
         from written
-        """
-    ).format(
-        **_names(rel, run_id),
-        flag=ident(flag),
-        name=sql.Literal(flag),
-        seen=rel.seen,
-        base_seen=rel.same_key("b", "s"),
-        same_seen=rel.same_key("t", "s"),
-    )
+    """)
     connection.execute(statement)
 
 
 def _resolve_returned(rel: Relations) -> sql.Composed:
     """Close missing conflicts of rows that the source has again."""
-    return sql.SQL(
-        """
+    return rel.compose("""
         update sync.conflict c
         set resolved_at = now(), resolution = 'overtaken'
         from {seen} s
-        join {base} b on {same}
-        where s._state is null
-            and b._missing_since is not null
-            and c.resolved_at is null
-            and c.kind = 'missing'
-            and c.system = {system}
-            and c.entity = {entity}
-            and c.key = {key}
-        """
-    ).format(
-        seen=rel.seen,
-        base=rel.base,
-        same=rel.same_key("b", "s"),
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
-        key=rel.key_json("s"),
-    )
+        join {base} b on {same_key(b, s)}
+        where s._state is null and b._missing_since is not null
+            and c.resolved_at is null and c.kind = 'missing'
+            and c.system = {system} and c.entity = {entity} and c.key = {key_json(s)}
+    """)
 
 
 def is_unedited(rel: Relations) -> sql.Composed:
@@ -164,55 +136,33 @@ def _delete_range(connection: Connection, statement: sql.Composed, low: int, hig
         _delete_range(connection, statement, middle + 1, high)
 
 
-def _delete(rel: Relations, run_id: UUID) -> sql.Composed:
+def _delete(rel: Relations) -> sql.Composed:
     """Delete rows without local edits, keeping the whole row as its before-image."""
-    return sql.SQL(
-        """
+    return rel.bind(unedited=is_unedited(rel)).compose("""
         with deleted as (
             delete from {target} t
             using {missing} m, {base} b
-            where {same}
-                and {base_same}
-                and {ours}
-                and {unedited}
+            where {same_key(t, m)} and {same_key(b, m)} and {ours(t)} and {unedited}
                 and m._seq between %(low)s and %(high)s
-            returning {key} as key, to_jsonb(t.*) as image
+            returning {key_json(t)} as key, to_jsonb(t.*) as image
         ),
         -- With its base: should the source deliver the key again, the row is inserted, not deleted_locally.
         forgotten as (
-            delete from {base} b using deleted where {base_key} = deleted.key
+            delete from {base} b using deleted where {key_json(b)} = deleted.key
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select {run}, {system}, {entity}, key, 'delete', image, '{{}}'
         from deleted
-        """
-    ).format(**_names(rel, run_id), unedited=is_unedited(rel), base_key=rel.key_json("b"))
+    """)
 
 
-def _conflict_kept(rel: Relations, run_id: UUID) -> sql.Composed:
+def _conflict_kept(rel: Relations) -> sql.Composed:
     """Conflicts for the missing rows that were not deleted: edited here, or referenced by other rows."""
-    return sql.SQL(
-        """
+    return rel.compose("""
         insert into sync.conflict (system, entity, key, kind, base, local, kept, run_id)
-        select {system}, {entity}, {key}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}
+        select {system}, {entity}, {key_json(t)}, 'missing', to_jsonb(b.*), to_jsonb(t.*), 'local', {run}
         from {missing} m
-        join {target} t on {same}
-        join {base} b on {base_same}
-        where {ours}
-        """
-    ).format(**_names(rel, run_id))
-
-
-def _names(rel: Relations, run_id: UUID) -> dict[str, sql.Composable]:
-    return {
-        "target": rel.target,
-        "base": rel.base,
-        "missing": missing_table(rel),
-        "same": rel.same_key("t", "m"),
-        "base_same": rel.same_key("b", "m"),
-        "ours": rel.ours("t"),
-        "key": rel.key_json("t"),
-        "run": sql.Literal(run_id),
-        "system": sql.Literal(rel.entity.system),
-        "entity": sql.Literal(rel.entity.name),
-    }
+        join {target} t on {same_key(t, m)}
+        join {base} b on {same_key(b, m)}
+        where {ours(t)}
+    """)

@@ -27,8 +27,7 @@ def reject(
     """Keep rejected records with their reasons; the same record again updates its entry."""
     if not rejections:
         return
-    statement = sql.SQL(
-        """
+    statement = rel.bind(run=run_id).compose("""
         insert into sync.rejected as x
             (system, entity, key, fingerprint, reason, "constraint", payload, modified, run_id)
         -- ON CONFLICT may touch an entry only once: of several records of one key, keep the newest.
@@ -37,9 +36,9 @@ def reject(
         from (
             select
                 u.*, s._modified as moment, s._seq,
-                case when s._seq is not null then {key} end as key,
+                case when s._seq is not null then {key_json(s)} end as key,
                 -- A record without a usable key is identified by its content.
-                case when s._seq is not null then md5(({key})::text) else u.own end as print
+                case when s._seq is not null then md5(({key_json(s)})::text) else u.own end as print
             from unnest(
                 %(seq)s::bigint[], %(own)s::text[], %(reason)s::text[], %(broken)s::text[],
                 %(record)s::jsonb[]
@@ -48,22 +47,11 @@ def reject(
         ) found
         order by print, moment desc nulls last, _seq desc
         on conflict (system, entity, fingerprint) do update set
-            reason = excluded.reason,
-            "constraint" = excluded."constraint",
-            payload = excluded.payload,
-            run_id = excluded.run_id,
-            modified = excluded.modified,
-            last_seen = now()
-        where {newer}
-        """
-    ).format(
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
-        run=sql.Literal(run_id),
-        key=rel.key_json("s"),
-        seen=rel.seen,
-        newer=_NOT_OLDER.format(ident("excluded", "modified")),
-    )
+            reason = excluded.reason, "constraint" = excluded."constraint", payload = excluded.payload,
+            run_id = excluded.run_id, modified = excluded.modified, last_seen = now()
+        -- Records may arrive in any order: an older version neither replaces nor clears a newer one's entry.
+        where coalesce(excluded.modified >= x.modified, true)
+    """)
     parameters = {
         "seq": [r.seq for r in rejections],
         "own": [record_fingerprint(r.record) for r in rejections],
@@ -74,36 +62,26 @@ def reject(
     connection.execute(statement, parameters)
 
 
-_NOT_OLDER = sql.SQL("coalesce({} >= x.modified, true)")
-"""Records may arrive in any order: an older version neither replaces nor clears a newer one's entry."""
-
-
 def clear(connection: Connection, rel: Relations) -> None:
     """Delete entries of rejected and parked records whose key has now been merged."""
     # A row that was staged again because of a lookup is no record of the source.
     delivered = sql.SQL("true")
     if any(rel.entity.lookups):
-        delivered = sql.SQL("not exists (select from {} m where m._next = s._seq)").format(
-            rel.moved
+        delivered = rel.compose("not exists (select from {moved} m where m._next = s._seq)")
+    for table in ("rejected", "parked"):
+        rel = rel.bind(table=ident("sync", table), delivered=delivered)
+        any_entry = rel.compose(
+            "select from {table} where system = {system} and entity = {entity} limit 1"
         )
-    place = [rel.entity.system, rel.entity.name]
-    for table in (sql.SQL("sync.rejected"), sql.SQL("sync.parked")):
-        any_entry = sql.SQL(
-            "select exists (select from {} where system = %s and entity = %s)"
-        ).format(table)
-        row = connection.execute(any_entry, place).fetchone()
-        if not (row and row[0]):
+        if not connection.execute(any_entry).fetchall():
             continue
         connection.execute(
-            sql.SQL(
-                """
+            rel.compose("""
                 delete from {table} x
                 using {seen} s
-                where x.system = %s
-                    and x.entity = %s
+                where x.system = {system} and x.entity = {entity} and x.key = {key_json(s)}
                     and s._state is null
-                    and x.key = {key}
-                    and {newer}
+                    and coalesce(s._modified >= x.modified, true)
                     and {delivered}
                     and not exists (
                         select from {plan} p where p._seq = s._seq and p._state = 'parked'
@@ -111,32 +89,18 @@ def clear(connection: Connection, rel: Relations) -> None:
                     -- A newer record of the key was rejected in this very run: the entry is its own.
                     and not exists (
                         select from {seen} r
-                        where r._state = 'rejected'
-                            and {same}
+                        where r._state = 'rejected' and {same_key(r, s)}
                             and case
                                 when r._modified <> s._modified then r._modified > s._modified
                                 else r._seq > s._seq
                             end
                     )
-                """
-            ).format(
-                table=table,
-                seen=rel.seen,
-                key=rel.key_json("s"),
-                newer=_NOT_OLDER.format(ident("s", "_modified")),
-                delivered=delivered,
-                plan=rel.plan,
-                same=rel.same_key("r", "s"),
-            ),
-            place,
+            """)
         )
 
 
 def exclude_undelivered(
-    connection: Connection,
-    rel: Relations,
-    released: int,
-    partitions: Collection[str] | None = None,
+    connection: Connection, rel: Relations, released: int, partitions: Collection[str] | None = None
 ) -> int:
     """Exclude released records that a complete scan of the source no longer found.
 
@@ -151,62 +115,32 @@ def exclude_undelivered(
     """
     if not released:
         return 0
-    statement = sql.SQL(
-        """
+    statement = rel.bind(released=released, within=rel.within(partitions, "s")).compose("""
         update {seen} s
         set _state = 'undelivered'
-        where s._seq < {released}
-            and s._state is null
-            and {within}
-            and not exists (select from {seen} x where x._seq >= {released} and {same})
-        """
-    ).format(
-        seen=rel.seen,
-        released=sql.Literal(released),
-        within=rel.within(partitions, "s"),
-        same=rel.same_key("x", "s"),
-    )
+        where s._seq < {released} and s._state is null and {within}
+            and not exists (select from {seen} x where x._seq >= {released} and {same_key(x, s)})
+    """)
     return connection.execute(statement).rowcount
 
 
 def delete_undelivered(
-    connection: Connection,
-    rel: Relations,
-    released: int,
-    partitions: Collection[str] | None = None,
+    connection: Connection, rel: Relations, released: int, partitions: Collection[str] | None = None
 ) -> None:
-    """Delete parked records that a complete scan of the source no longer found.
-
-    Args:
-        connection: in the run's transaction.
-        rel: the entity's tables.
-        released: how many records were staged before those of the source.
-        partitions: those that were read; None: all.
-    """
+    """Delete parked records that a complete scan of the source no longer found; see `exclude_undelivered`."""
     within = sql.SQL("true")
     if partitions is not None:
         within = sql.SQL("x.key ->> {} = any({}::text[])").format(
             sql.Literal(rel.entity.partition_by), sql.Literal(sorted(partitions))
         )
     connection.execute(
-        sql.SQL(
-            """
+        rel.bind(within=within, released=released).compose("""
             delete from sync.parked x
-            where x.system = {system}
-                and x.entity = {entity}
-                and {within}
+            where x.system = {system} and x.entity = {entity} and {within}
                 and not exists (
-                    select from {seen} s where s._seq >= {released} and {key} = x.key
+                    select from {seen} s where s._seq >= {released} and {key_json(s)} = x.key
                 )
-            """
-        ).format(
-            system=sql.Literal(rel.entity.system),
-            entity=sql.Literal(rel.entity.name),
-            within=within,
-            seen=rel.seen,
-            released=sql.Literal(released),
-            key=rel.key_json("s"),
-        )
+        """)
     )
 
 
@@ -216,57 +150,40 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
     Returns:
         A few of them as text, for the run's metadata.
     """
-    links = {f.column: (f, link) for f, link in rel.entity.links if link.required}
     partial = rel.entity.absent == "unknown"
-    for column, (f, link) in links.items():
-        alias = "p" if column in rel.entity.key else "r"
+    for column, link in ((f.column, link) for f, link in rel.entity.links if link.required):
         connection.execute(
-            sql.SQL(
-                """
-                insert into sync.parked as x (
-                    system, entity, key, fingerprint, parent, parent_column, parent_key, record, modified,
-                    run_id
-                )
+            rel.bind(
+                run=run_id,
+                parent=" or ".join(link.parents),
+                column=column,
+                value=ident("p" if column in rel.entity.key else "r", column),
+                record=sql.SQL("x.record || excluded.record" if partial else "excluded.record"),
+            ).compose("""
+                insert into sync.parked as x
+                    (system, entity, key, fingerprint, parent, parent_column, parent_key,
+                    record, modified, run_id)
                 select
-                    {system}, {entity}, {key}, md5(({key})::text), {parent}, {column}, {value}::text,
-                    r._raw, p._modified, {run}
+                    {system}, {entity}, {key_json(p)}, md5(({key_json(p)})::text), {parent}, {column},
+                    {value}::text, r._raw, p._modified, {run}
                 from {plan} p
                 join {rows} r on r._seq = p._seq
                 where p._parked_on = {column}
                 on conflict (system, entity, fingerprint) do update set
-                    parent = excluded.parent,
-                    parent_column = excluded.parent_column,
-                    parent_key = excluded.parent_key,
+                    parent = excluded.parent, parent_column = excluded.parent_column,
+                    parent_key = excluded.parent_key, modified = excluded.modified, run_id = excluded.run_id,
                     -- A partial record adds to the one that waits; a complete one replaces it.
-                    record = {record},
-                    modified = excluded.modified,
-                    run_id = excluded.run_id
-                where {newer}
-                """
-            ).format(
-                system=sql.Literal(rel.entity.system),
-                entity=sql.Literal(rel.entity.name),
-                key=rel.key_json("p"),
-                parent=sql.Literal(" or ".join(link.parents)),
-                column=sql.Literal(f.column),
-                value=ident(alias, column),
-                run=sql.Literal(run_id),
-                plan=rel.plan,
-                rows=rel.rows,
-                record=sql.SQL("x.record || excluded.record" if partial else "excluded.record"),
-                newer=_NOT_OLDER.format(ident("excluded", "modified")),
-            )
+                    record = {record}
+                where coalesce(excluded.modified >= x.modified, true)
+            """)
         )
-    found = connection.execute(
-        """
-        select format('%%s waits for %%s %%s', key, parent, parent_key)
+    found = rel.bind(run=run_id).compose("""
+        select format('%s waits for %s %s', key, parent, parent_key)
         from sync.parked
-        where system = %s and entity = %s and run_id = %s
+        where system = {system} and entity = {entity} and run_id = {run}
         limit 5
-        """,
-        [rel.entity.system, rel.entity.name, run_id],
-    )
-    return [text for (text,) in found]
+    """)
+    return [text for (text,) in connection.execute(found)]
 
 
 def released(
@@ -276,14 +193,12 @@ def released(
     types = column_types(connection, rel.target.as_string(connection))
     required = [(f, link) for f, link in rel.entity.links if link.required]
     place = [rel.entity.system, rel.entity.name]
-    parked = sql.SQL(
-        """
+    parked = sql.SQL("""
         select x.record
         from sync.parked x
         where x.system = %s and x.entity = %s and {}
         order by x.id
-        """
-    )
+    """)
     # Parked because of a link that is no longer declared, or no longer required: nothing to wait for.
     obsolete = parked.format(sql.SQL("x.parent_column <> all(%s)"))
     columns = [f.column for f, _ in required]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
+from sync_pipeline.merge.relations import AND, Relations, ident, listed
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -57,14 +57,18 @@ def write_errors(
     """
     if not rel.entity.partition_error:
         return {}
-    cleared = connection.execute(_clear(rel, run_id, errors)).rowcount
+    # Rows without a whole key are left alone.
+    whole = AND.join(sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key)
+    name = rel.entity.partition_error
+    rel = rel.bind(run=run_id, name=name, error=ident(name), whole=whole)
+    cleared = connection.execute(_clear(rel, errors)).rowcount
     if read:
-        cleared += connection.execute(_clear_rest(rel, run_id, read)).rowcount
-    written = connection.execute(_set(rel, run_id, errors)).rowcount if errors else 0
+        cleared += connection.execute(_clear_rest(rel, read)).rowcount
+    written = connection.execute(_set(rel, errors)).rowcount if errors else 0
     return {"errors_set": written, "errors_cleared": cleared}
 
 
-def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Composed:
+def _set(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
     partition = rel.entity.field(rel.entity.partition_by)
     pairs = listed(
         sql.SQL("({}::{}, {})").format(
@@ -74,72 +78,38 @@ def _set(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Compose
         )
         for value, text in sorted(errors.items())
     )
-    chosen = sql.SQL(
-        """
-        select {key}, t.{error} as before, e.message as after
+    chosen = rel.bind(pairs=pairs, partition=ident(partition.column)).compose("""
+        select {keys(t)}, t.{error} as before, e.message as after
         from {target} t
         join (values {pairs}) e(partition, message) on t.{partition} = e.partition
-        where {whole} and {ours} and t.{error} is distinct from e.message
+        where {whole} and {ours(t)} and t.{error} is distinct from e.message
         for update of t
-        """
-    ).format(
-        key=columns(rel.entity.key, "t"),
-        error=ident(rel.entity.partition_error),
-        target=rel.target,
-        pairs=pairs,
-        partition=ident(partition.column),
-        whole=_whole(rel),
-        ours=rel.ours("t"),
-    )
-    return _write(rel, run_id, chosen, stamps=False)
+    """)
+    return _write(rel, chosen, stamps=False)
 
 
-def _clear(rel: Relations, run_id: UUID, errors: Mapping[str, str]) -> sql.Composed:
-    chosen = sql.SQL(
-        """
-        select {key}, t.{error} as before, null as after
+def _clear(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
+    chosen = rel.bind(failed=rel.within(errors, "t")).compose("""
+        select {keys(t)}, t.{error} as before, null as after
         from {target} t
-        join {seen} s on {same}
-        where s._state is null and {ours} and t.{error} is not null and not {failed}
+        join {seen} s on {same_key(t, s)}
+        where s._state is null and {ours(t)} and t.{error} is not null and not {failed}
         for update of t
-        """
-    ).format(
-        key=columns(rel.entity.key, "t"),
-        error=ident(rel.entity.partition_error),
-        target=rel.target,
-        seen=rel.seen,
-        same=rel.same_key("t", "s"),
-        ours=rel.ours("t"),
-        failed=rel.within(errors, "t"),
-    )
-    return _write(rel, run_id, chosen, stamps=True)
+    """)
+    return _write(rel, chosen, stamps=True)
 
 
-def _clear_rest(rel: Relations, run_id: UUID, read: Collection[str]) -> sql.Composed:
-    chosen = sql.SQL(
-        """
-        select {key}, t.{error} as before, null as after
+def _clear_rest(rel: Relations, read: Collection[str]) -> sql.Composed:
+    chosen = rel.bind(within=rel.within(read, "t")).compose("""
+        select {keys(t)}, t.{error} as before, null as after
         from {target} t
-        where {within} and {whole} and {ours} and t.{error} is not null
+        where {within} and {whole} and {ours(t)} and t.{error} is not null
         for update of t
-        """
-    ).format(
-        key=columns(rel.entity.key, "t"),
-        error=ident(rel.entity.partition_error),
-        target=rel.target,
-        within=rel.within(read, "t"),
-        whole=_whole(rel),
-        ours=rel.ours("t"),
-    )
-    return _write(rel, run_id, chosen, stamps=False)
+    """)
+    return _write(rel, chosen, stamps=False)
 
 
-def _whole(rel: Relations) -> sql.Composed:
-    """The condition that a row has a whole key."""
-    return AND.join(sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key)
-
-
-def _write(rel: Relations, run_id: UUID, chosen: sql.Composed, *, stamps: bool) -> sql.Composed:
+def _write(rel: Relations, chosen: sql.Composed, *, stamps: bool) -> sql.Composed:
     """Write the error column of chosen rows, with before-images. A failed read is no sync: no stamps."""
     sets = [sql.SQL("{} = c.after").format(ident(rel.entity.partition_error))]
     if stamps:
@@ -148,32 +118,19 @@ def _write(rel: Relations, run_id: UUID, chosen: sql.Composed, *, stamps: bool) 
             for s in rel.entity.stamps
             if s.value is None and not s.insert_only
         ]
-    return sql.SQL(
-        """
+    return rel.bind(chosen=chosen, sets=listed(sets)).compose("""
         -- materialized: rows are locked and read once, before any of them is written.
         with c as materialized ({chosen}),
         written as (
             update {target} t
             set {sets}
             from c
-            where {same}
-            returning {key} as key, c.before, c.after
+            where {same_key(t, c)}
+            returning {key_json(t)} as key, c.before, c.after
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select
             {run}, {system}, {entity}, key, 'update',
-            jsonb_build_object({name}, before),
-            jsonb_build_object({name}, after)
+            jsonb_build_object({name}, before), jsonb_build_object({name}, after)
         from written
-        """
-    ).format(
-        chosen=chosen,
-        target=rel.target,
-        sets=listed(sets),
-        same=rel.same_key("t", "c"),
-        key=rel.key_json("t"),
-        run=sql.Literal(run_id),
-        system=sql.Literal(rel.entity.system),
-        entity=sql.Literal(rel.entity.name),
-        name=sql.Literal(rel.entity.partition_error),
-    )
+    """)

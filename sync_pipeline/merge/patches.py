@@ -46,124 +46,103 @@ def run(
         EntityBusy: another run is syncing one of the ends.
     """
     started_at = dt.datetime.now(dt.UTC)
-    entity, other = Relations(system[patch.entity]), Relations(system[patch.other])
-    scope = _Run(run_id, everything)
+    rel, other = Relations(system[patch.entity]), Relations(system[patch.other])
+    key, other_key = rel.entity.key[0], other.entity.key[0]
+    rel = rel.bind(
+        run=run_id,
+        key=ident(key),
+        key_name=key,
+        column=ident(patch.column),
+        column_name=patch.column,
+        entity_touched=_touched(rel, "t", run_id, everything=everything),
+        other=other.target,
+        other_key=ident(other_key),
+        oldest=ident(patch.oldest),
+        other_touched=_touched(other, "o", run_id, everything=everything),
+    )
 
     def work() -> PatchResult:
-        connection.execute(
-            "drop table if exists pg_temp.candidate"
-        )  # of an attempt that is retried
+        # Drop the table of an attempt that is retried.
+        connection.execute("drop table if exists pg_temp.candidate")
         if isinstance(patch, BackLink):
-            result = _back_link(connection, patch, entity, other, scope)
+            result = _back_link(connection, patch, rel)
         else:
-            result = _copy_through(connection, patch, entity, other, scope)
-        result.counts["set"] = _write(connection, patch, entity, run_id)
+            result = _copy_through(connection, patch, rel)
+        result.counts["set"] = _write(connection, rel)
         facts: dict[str, Any] = result.counts | {"reports": result.reports}
         step = runs.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
         runs.add_step(connection, run_id, step)
         return result
 
-    return atomically(connection, [entity.entity, other.entity], work)
+    return atomically(connection, [rel.entity, other.entity], work)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Which run patches, and which rows it covers."""
-
-    id: UUID
-    everything: bool
-
-    def touched(self, rel: Relations, alias: str) -> sql.Composable:
-        """The condition that the patch covers the row of an alias: its base moved in this run."""
-        if self.everything:
-            return sql.SQL("true")
-        return sql.SQL("exists (select from {} b where {} and b._run = {})").format(
-            rel.base, rel.same_key("b", alias), sql.Literal(self.id)
-        )
-
-
-_CLAIMS = sql.SQL(
-    """
-    create temporary table candidate on commit drop as
-    with claim as materialized (
-        select
-            o.{other_key} as other_key, o.{oldest} as oldest, w.claimed,
-            {other_touched} as touched
-        from {other} o, unnest(o.{back}) as w(claimed)
-    ),
-    -- Every claim on a row that one touched row claims, or the oldest would lose to the latest.
-    concerned as (
-        select claimed from claim where touched
-        union
-        select t.{key} from {entity} t where {entity_touched}
+def _touched(rel: Relations, alias: str, run_id: UUID, *, everything: bool) -> sql.Composable:
+    """The condition that the patch covers the row of an alias: its base moved in this run."""
+    if everything:
+        return sql.SQL("true")
+    return sql.SQL("exists (select from {} b where {} and b._run = {})").format(
+        rel.base, rel.same_key("b", alias), run_id
     )
-    select
-        *,
-        case
-            when key is null then 'not_found'
-            when held = other_key then 'same'
-            when held is not null or winner <> other_key then 'conflict'
-            else 'set'
-        end as outcome
-    from (
-        select distinct on (c.claimed, c.other_key)
-            c.claimed, c.other_key, t.{key} as key, nullif(t.{column}, '') as held,
-            first_value(c.other_key) over (
-                partition by c.claimed order by c.oldest nulls last, c.other_key
-            ) as winner
-        from claim c
-        left join {entity} t on t.{key} = c.claimed
-        where c.claimed in (select claimed from concerned)
-    ) x
-    """
-)
 
 
-def _back_link(
-    connection: Connection,
-    patch: BackLink,
-    entity: Relations,
-    other: Relations,
-    run: _Run,
-) -> PatchResult:
-    key, other_key = entity.entity.key[0], other.entity.key[0]
-    statement = _CLAIMS.format(
-        key=ident(key),
-        column=ident(patch.column),
-        other_key=ident(other_key),
-        oldest=ident(patch.oldest),
-        back=ident(patch.back),
-        other=other.target,
-        entity=entity.target,
-        other_touched=run.touched(other, "o"),
-        entity_touched=run.touched(entity, "t"),
+def _back_link(connection: Connection, patch: BackLink, rel: Relations) -> PatchResult:
+    rel = rel.bind(back=ident(patch.back))
+    connection.execute(
+        rel.compose("""
+            create temporary table candidate on commit drop as
+            with claim as materialized (
+                select
+                    o.{other_key} as other_key, o.{oldest} as oldest, w.claimed,
+                    {other_touched} as touched
+                from {other} o, unnest(o.{back}) as w(claimed)
+            ),
+            -- Every claim on a row that one touched row claims, or the oldest would lose to the latest.
+            concerned as (
+                select claimed from claim where touched
+                union
+                select t.{key} from {target} t where {entity_touched}
+            )
+            select
+                *,
+                case
+                    when key is null then 'not_found'
+                    when held = other_key then 'same'
+                    when held is not null or winner <> other_key then 'conflict'
+                    else 'set'
+                end as outcome
+            from (
+                select distinct on (c.claimed, c.other_key)
+                    c.claimed, c.other_key, t.{key} as key, nullif(t.{column}, '') as held,
+                    first_value(c.other_key) over (
+                        partition by c.claimed order by c.oldest nulls last, c.other_key
+                    ) as winner
+                from claim c
+                left join {target} t on t.{key} = c.claimed
+                where c.claimed in (select claimed from concerned)
+            ) x
+        """)
     )
-    connection.execute(statement)
-    _record_conflicts(connection, patch, entity, run.id)
-    found = connection.execute(
-        """
+    _record_conflicts(connection, rel)
+    found = connection.execute("""
         select format('%s is claimed by %s but holds %s', claimed, other_key, coalesce(held, winner))
         from pg_temp.candidate
         where outcome = 'conflict'
         order by claimed, other_key
         limit 5
-        """
-    )
+    """)
     return PatchResult(_outcomes(connection), [text for (text,) in found])
 
 
-def _record_conflicts(
-    connection: Connection, patch: Patch, entity: Relations, run_id: UUID
-) -> None:
+def _record_conflicts(connection: Connection, rel: Relations) -> None:
     """Record competing claims as conflicts, each once, and none that a person has resolved."""
     connection.execute(
-        sql.SQL(
-            """
+        rel.compose("""
             insert into sync.conflict (system, entity, key, kind, field, local, source, kept, run_id)
-            select {system}, {entity}, key_json, 'patch', {column}, held, source, 'local', {run}
+            select {system}, {entity}, key_json, 'patch', {column_name}, held, source, 'local', {run}
             from (
                 select
-                    jsonb_build_object({key}, claimed) as key_json,
+                    jsonb_build_object({key_name}, claimed) as key_json,
                     to_jsonb(coalesce(held, winner)) as held,
                     to_jsonb(other_key) as source
                 from pg_temp.candidate
@@ -171,44 +150,27 @@ def _record_conflicts(
             ) c
             where not exists (
                 select from sync.conflict x
-                where x.system = {system}
-                    and x.entity = {entity}
-                    and x.key = c.key_json
-                    and x.kind = 'patch'
-                    and x.field = {column}
+                where x.system = {system} and x.entity = {entity} and x.key = c.key_json
+                    and x.kind = 'patch' and x.field = {column_name}
                     and (
                         x.source = c.source
                         -- Resolved for the source: the former local value is now the one that competes.
                         or (x.resolution = 'source' and x.source = c.held and x.local = c.source)
                     )
             )
-            """
-        ).format(
-            system=sql.Literal(entity.entity.system),
-            entity=sql.Literal(patch.entity),
-            column=sql.Literal(patch.column),
-            key=sql.Literal(entity.entity.key[0]),
-            run=sql.Literal(run_id),
-        )
+        """)
     )
 
 
-def _copy_through(
-    connection: Connection,
-    patch: CopyThrough,
-    entity: Relations,
-    other: Relations,
-    run: _Run,
-) -> PatchResult:
-    statement = sql.SQL(
-        """
+def _copy_through(connection: Connection, patch: CopyThrough, rel: Relations) -> PatchResult:
+    statement = rel.bind(take=ident(patch.take), through=ident(patch.through)).compose("""
         create temporary table candidate on commit drop as
         select
             t.{key} as key,
             (array_agg(o.{take} order by o.{oldest} nulls last, o.{other_key}))[1] as other_key,
             count(distinct o.{take}) as candidates,
             case when count(o.{take}) = 0 then 'no_candidate' else 'set' end as outcome
-        from {entity} t
+        from {target} t
         left join {other} o on o.{through} = t.{key} and coalesce(o.{take}, '') <> ''
         where coalesce(t.{column}, '') = ''
             and (
@@ -216,19 +178,7 @@ def _copy_through(
                 or t.{key} in (select o.{through} from {other} o where {other_touched})
             )
         group by t.{key}
-        """
-    ).format(
-        key=ident(entity.entity.key[0]),
-        other_key=ident(other.entity.key[0]),
-        take=ident(patch.take),
-        oldest=ident(patch.oldest),
-        entity=entity.target,
-        other=other.target,
-        through=ident(patch.through),
-        column=ident(patch.column),
-        entity_touched=run.touched(entity, "t"),
-        other_touched=run.touched(other, "o"),
-    )
+    """)
     connection.execute(statement)
     ties = connection.execute(
         "select key, other_key, candidates from pg_temp.candidate where candidates > 1 order by key"
@@ -249,44 +199,30 @@ def _outcomes(connection: Connection) -> dict[str, int]:
     }
 
 
-def _write(connection: Connection, patch: Patch, entity: Relations, run_id: UUID) -> int:
+def _write(connection: Connection, rel: Relations) -> int:
     """Fill the empty links of rows that are ours, with before-images.
 
     Returns:
         Rows written.
     """
     cursor = connection.execute(
-        sql.SQL(
-            """
+        rel.compose("""
             with written as (
                 update {target} t
                 set {column} = c.other_key
                 from pg_temp.candidate c
-                where t.{key} = c.key
-                    and c.outcome = 'set'
-                    and coalesce(t.{column}, '') = ''
-                    and {ours}
+                where t.{key} = c.key and c.outcome = 'set'
+                    and coalesce(t.{column}, '') = '' and {ours(t)}
                 returning c.key, c.other_key
             )
             insert into sync.change (run_id, system, entity, key, action, before, after)
             select
                 {run}, {system}, {entity}, jsonb_build_object({key_name}, w.key), 'update',
                 -- All parts of the statement share its snapshot: t is the row before the update.
-                jsonb_build_object({name}, t.{column}),
-                jsonb_build_object({name}, w.other_key)
+                jsonb_build_object({column_name}, t.{column}),
+                jsonb_build_object({column_name}, w.other_key)
             from written w
             join {target} t on t.{key} = w.key
-            """
-        ).format(
-            target=entity.target,
-            column=ident(patch.column),
-            key=ident(entity.entity.key[0]),
-            ours=entity.ours("t"),
-            run=sql.Literal(run_id),
-            system=sql.Literal(entity.entity.system),
-            entity=sql.Literal(patch.entity),
-            key_name=sql.Literal(entity.entity.key[0]),
-            name=sql.Literal(patch.column),
-        )
+        """)
     )
     return cursor.rowcount

@@ -27,10 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import LiteralString
 
 from psycopg import sql
 
-from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
+from sync_pipeline.merge.relations import AND, Relations, given, ident, listed
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.postgres.connect import Connection
 
@@ -45,8 +46,7 @@ CONFLICTING = sql.SQL("array[2, 3, 7, 10]::smallint[]")
 _FIRST_CONTACT = {"source": TAKE, "local": CONFLICT, "ask": CONFLICT | OPEN}
 _BOTH_CHANGED = {"source": TAKE | CONFLICT, "local": CONFLICT, "ask": CONFLICT | OPEN}
 
-_PLAN = sql.SQL(
-    """
+_PLAN: LiteralString = """
     create temporary table {plan} on commit drop as
     select
         x.*,
@@ -60,7 +60,7 @@ _PLAN = sql.SQL(
         end as _state
     from (
         select
-            s._seq, {keys}, s._digest, s._modified,
+            s._seq, {keys(s)}, s._digest, s._modified,
             b.ctid is not null as _has_base,
             {stale} as _stale,
             _parked_on,
@@ -84,19 +84,17 @@ _PLAN = sql.SQL(
             end as _d
         from {seen} s
         join {rows} r on r._seq = s._seq
-        left join {base} b on {base_key}
-        left join {held} t on {target_key}
+        left join {base} b on {same_key(b, s)}
+        left join {held} t on {same_key(t, s)}
         -- offset 0: inlined, the parents would be looked up once for each mention of _parked_on.
         cross join lateral (select {parked_on} as _parked_on offset 0) k
         where s._state is null and s._wide
         -- offset 0: inlined, the decisions would be made once for each mention of _d.
         offset 0
     ) x
-    """
-)
+"""
 
-_DECISION = sql.SQL(
-    """
+_DECISION = sql.SQL("""
     case
         -- The record leaves the field out, or both sides agree: nothing to write.
         when not {given} or {s} is not distinct from {l} then 0
@@ -116,8 +114,7 @@ _DECISION = sql.SQL(
         -- Changed on both sides, to different values.
         else {both}
     end
-    """
-)
+""")
 
 
 @dataclass
@@ -182,23 +179,14 @@ def _plan_statement(
     rel: Relations, parents: Mapping[str, Entity], together: Collection[str], *, force: bool
 ) -> sql.Composed:
     stale = _stale(force=force)
-    return _PLAN.format(
-        plan=rel.plan,
-        keys=columns(rel.entity.key, "s"),
+    return rel.bind(
         parked_on=_parked_on(rel, parents, together, stale=stale),
-        elsewhere=sql.SQL("(s._elsewhere or t.ctid is not null and not {})").format(rel.ours("t")),
-        repeats=rel.repeats,
+        elsewhere=rel.compose("(s._elsewhere or t.ctid is not null and not {ours(t)})"),
         stale=stale,
         taking=TAKING,
         withholding=WITHHOLDING,
         decisions=listed(_decision(f, rel.entity, force=force) for f in rel.entity.values),
-        seen=rel.seen,
-        rows=rel.rows,
-        base=rel.base,
-        base_key=rel.same_key("b", "s"),
-        held=rel.held,
-        target_key=rel.same_key("t", "s"),
-    )
+    ).compose(_PLAN)
 
 
 def _stale(*, force: bool) -> sql.Composable:
@@ -209,26 +197,23 @@ def _stale(*, force: bool) -> sql.Composable:
 def _decision(f: Field, entity: Entity, *, force: bool) -> sql.Composed:
     """The merge rule for one field."""
     name = sql.Literal(f.column)
-    given: sql.Composable = sql.SQL("true")
-    if entity.absent == "unknown":
-        given = sql.SQL("coalesce({} <> all(r._absent), true)").format(name)
     # Every write that empties a filled field carries BLANK: the guard counts them against a budget.
     blank = sql.SQL("case when {s} is null and {l} is not null then {bit} else 0 end").format(
-        s=filled(f, "r"), l=filled(f, "t"), bit=sql.Literal(BLANK)
+        s=filled(f, "r"), l=filled(f, "t"), bit=BLANK
     )
     both = _BOTH_CHANGED[f.policy]
     return _DECISION.format(
-        given=given,
+        given=given(f.column) if entity.absent == "unknown" else sql.SQL("true"),
         # Partial records leave fields out; until the first one that has the field, its base is no value.
         known=sql.SQL("b.ctid is not null and coalesce({} <> all(b._unknown), true)").format(name),
         s=ident("r", f.column),
         b=ident("b", f.column),
         l=ident("t", f.column),
-        TAKE=sql.Literal(TAKE),
-        first=sql.Literal(TAKE if force else _FIRST_CONTACT[f.policy]),
-        force=sql.Literal(force),
-        take=sql.SQL("{} | {}").format(sql.Literal(TAKE), blank),
-        both=sql.SQL("{} | {}").format(sql.Literal(both), blank if both & TAKE else sql.Literal(0)),
+        TAKE=TAKE,
+        first=TAKE if force else _FIRST_CONTACT[f.policy],
+        force=force,
+        take=sql.SQL("{} | {}").format(TAKE, blank),
+        both=sql.SQL("{} | {}").format(both, blank if both & TAKE else 0),
     )
 
 
@@ -255,7 +240,7 @@ def _parked_on(
                 parents,
                 together,
             ),
-            sql.Literal(f.column),
+            f.column,
         )
         for f, link in rel.entity.links
         if link.required
@@ -283,10 +268,8 @@ def lacks_parent(
     """
     f, link = linked
     tests = [sql.SQL("reference.key is not null")]
-    tests += [
-        sql.SQL("not starts_with(reference.key::text, {})").format(sql.Literal(start))
-        for start in link.exempt
-    ]
+    exempt = sql.SQL("not starts_with(reference.key::text, {})")
+    tests += [exempt.format(start) for start in link.exempt]
     for name in link.parents:
         parent = Relations(parents[name])
         tables = [sql.SQL("{} pt").format(parent.target)]
@@ -297,9 +280,8 @@ def lacks_parent(
             sql.SQL("pt.{} = reference.key").format(ident(c))
             for c in parent_columns(link, parents[name])
         )
-        tests += [
-            sql.SQL("not exists (select from {} where {})").format(table, same) for table in tables
-        ]
+        absent = sql.SQL("not exists (select from {} where {})")
+        tests += [absent.format(table, same) for table in tables]
     each = sql.SQL("unnest({})" if f.type.is_list else "(select {})").format(value)
     return sql.SQL("exists (select from {} as reference(key) where {})").format(
         each, AND.join(tests)
@@ -332,8 +314,7 @@ def _bits(connection: Connection, rel: Relations) -> Sequence[int]:
     if not rel.entity.values:
         return ()
     ors = listed(
-        sql.SQL("coalesce(bit_or(_d[{}]), 0)").format(sql.Literal(i + 1))
-        for i in range(len(rel.entity.values))
+        sql.SQL("coalesce(bit_or(_d[{}]), 0)").format(i + 1) for i in range(len(rel.entity.values))
     )
     query = sql.SQL("select {} from {} where _d is not null").format(ors, rel.plan)
     return connection.execute(query).fetchone() or ()
@@ -345,10 +326,7 @@ def _count_blanked(
     if not fields:
         return
     counts = listed(
-        sql.SQL("count(*) filter (where _d[{}] & {} > 0)").format(
-            sql.Literal(i + 1), sql.Literal(BLANK)
-        )
-        for i in fields
+        sql.SQL("count(*) filter (where _d[{}] & {} > 0)").format(i + 1, BLANK) for i in fields
     )
     row = connection.execute(sql.SQL("select {} from {}").format(counts, rel.plan)).fetchone() or ()
     yield from zip((rel.entity.values[i].column for i in fields), row, strict=True)
@@ -356,58 +334,36 @@ def _count_blanked(
 
 def _unchanged_states(rel: Relations) -> sql.Composed:
     """Counts of the records that the base already holds: their rows are left alone in any state."""
-    return sql.SQL(
-        """
+    return rel.compose("""
         select
             case
                 when s._elsewhere then 'owned_elsewhere'
-                when {unmatched} then 'deleted_locally'
-                when not {ours} then 'owned_elsewhere'
+                when {unmatched(t)} then 'deleted_locally'
+                when not {ours(t)} then 'owned_elsewhere'
                 else 'unchanged'
             end,
             count(*)
         from {seen} s
-        left join {held} t on {same}
+        left join {held} t on {same_key(t, s)}
         where s._state is null and not s._wide
         group by 1
-        """
-    ).format(
-        unmatched=rel.unmatched("t"),
-        ours=rel.ours("t"),
-        seen=rel.seen,
-        held=rel.held,
-        same=rel.same_key("t", "s"),
-    )
-
-
-def missing_table(rel: Relations) -> sql.Identifier:
-    """Temporary: keys that a complete scan no longer found."""
-    return ident("pg_temp", f"missing_{rel.entity.name}"[:63])
+    """)
 
 
 def _find_missing(
     connection: Connection, rel: Relations, partitions: Collection[str] | None
 ) -> int:
-    statement = sql.SQL(
-        """
+    statement = rel.bind(within=rel.within(partitions, "b")).compose("""
         create temporary table {missing} on commit drop as
-        select row_number() over () as _seq, {keys}
+        select row_number() over () as _seq, {keys(b)}
         from {base} b
         where b._missing_since is null
             and {within}
             -- Any delivered record of the key proves that it exists, a rejected or repeated one too.
             and not exists (
-                select from {seen} s where s._state is distinct from 'undelivered' and {same}
+                select from {seen} s where s._state is distinct from 'undelivered' and {same_key(s, b)}
             )
-        """
-    ).format(
-        missing=missing_table(rel),
-        keys=columns(rel.entity.key, "b"),
-        base=rel.base,
-        within=rel.within(partitions, "b"),
-        seen=rel.seen,
-        same=rel.same_key("s", "b"),
-    )
+    """)
     return connection.execute(statement).rowcount
 
 
@@ -416,13 +372,11 @@ def moved_bases(connection: Connection, rel: Relations) -> int:
 
     Call it after staging again: `_wide` is then computed from what the base holds now.
     """
-    statement = sql.SQL(
-        """
+    statement = rel.compose("""
         select count(*)
-        from {} s
+        from {seen} s
         where s._wide and s._state is null
-            and not exists (select from {} r where r._seq = s._seq)
-        """
-    ).format(rel.seen, rel.rows)
+            and not exists (select from {rows} r where r._seq = s._seq)
+    """)
     row = connection.execute(statement).fetchone()
     return row[0] if row else 0

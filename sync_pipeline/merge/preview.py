@@ -57,26 +57,16 @@ def _changes(rel: Relations, summary: PlanSummary, limit: int) -> sql.Composed:
         )
         for i, column in ((i, rel.entity.values[i].column) for i in summary.taken)
     )
-    return sql.SQL(
-        """
-        select {key}, p._state, v.name, v.old, v.new
+    return rel.bind(fields=fields, limit=limit).compose("""
+        select {key_json(p)}, p._state, v.name, v.old, v.new
         -- Limited before the join: each row that is written changes at least one field.
         from (select * from {plan} where _writes order by _seq limit {limit}) p
         join {rows} r on r._seq = p._seq
-        join {target} t on {same},
+        join {target} t on {same_key(t, p)},
             lateral (values {fields}) as v(i, name, old, new)
         where p._d[v.i] & 1 = 1
         limit {limit}
-        """
-    ).format(
-        key=rel.key_json("p"),
-        plan=rel.plan,
-        rows=rel.rows,
-        target=rel.target,
-        same=rel.same_key("t", "p"),
-        fields=fields,
-        limit=sql.Literal(limit),
-    )
+    """)
 
 
 def shortened(value: Any, *, personal: bool = False) -> str:

@@ -6,9 +6,11 @@ Aliases used in every statement of this package: `t` target row, `b` base row, `
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from string import Formatter
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -34,11 +36,37 @@ def listed(expressions: Iterable[sql.Composable]) -> sql.Composed:
     return COMMA.join(expressions)
 
 
+def given(column: str) -> sql.Composed:
+    """Whether the record `r` has the column: a partial record lists those that it leaves out."""
+    return sql.SQL("coalesce({} <> all(r._absent), true)").format(column)
+
+
 @dataclass(frozen=True)
 class Relations:
-    """The tables that one entity's merge touches."""
+    """The tables that one entity's merge touches, and the statements on them."""
 
     entity: Entity
+    names: Mapping[str, object] = field(default_factory=dict[str, object], compare=False)
+
+    def bind(self, **names: object) -> Relations:
+        """The same tables, with more names for `compose`."""
+        return replace(self, names={**self.names, **names})
+
+    def compose(self, template: LiteralString) -> sql.Composed:
+        """Fill in the braces of a statement.
+
+        They hold bound names, `{system}` and `{entity}` (of the bookkeeping), and members of this class, with
+        aliases where they take some: `join {target} t on {same_key(t, p)}`. Plain values become literals.
+        """
+        names = {"system": self.entity.system, "entity": self.entity.name, **self.names}
+        fields = {name for _, name, _, _ in Formatter().parse(template) if name}
+        members = {name: self._member(name) for name in fields - names.keys()}
+        return sql.SQL(template).format(**names, **members)
+
+    def _member(self, call: str) -> object:
+        name, _, aliases = call.removesuffix(")").partition("(")
+        member = getattr(self, name)
+        return member(*aliases.split(", ")) if aliases else member() if callable(member) else member
 
     @cached_property
     def target(self) -> sql.Identifier:
@@ -64,15 +92,13 @@ class Relations:
         """
         if self.entity.unique_key:
             return self.target
-        return sql.SQL(
-            """
+        return self.compose("""
             (
-                select distinct on ({keys}) x.ctid, x.*, count(*) over (partition by {keys}) as _times
+                select distinct on ({keys(x)}) x.ctid, x.*, count(*) over (partition by {keys(x)}) as _times
                 from {target} x
-                order by {keys}, {ours}
+                order by {keys(x)}, {ours(x)}
             )
-            """
-        ).format(keys=columns(self.entity.key, "x"), target=self.target, ours=self.ours("x"))
+        """)
 
     @cached_property
     def repeats(self) -> sql.SQL:
@@ -84,8 +110,8 @@ class Relations:
         """Whether the row of the alias `t` is the only one of its key."""
         if self.entity.unique_key:
             return sql.SQL("true")
-        return sql.SQL("not exists (select from {} o where {} and o.ctid <> t.ctid)").format(
-            self.target, self.same_key("o", "t")
+        return self.compose(
+            "not exists (select from {target} o where {same_key(o, t)} and o.ctid <> t.ctid)"
         )
 
     @cached_property
@@ -109,6 +135,11 @@ class Relations:
         return ident("pg_temp", f"moved_{self.entity.name}"[:63])
 
     @cached_property
+    def missing(self) -> sql.Identifier:
+        """Temporary: keys that a complete scan no longer found."""
+        return ident("pg_temp", f"missing_{self.entity.name}"[:63])
+
+    @cached_property
     def plan(self) -> sql.Identifier:
         """Temporary: what the run would do, per record."""
         return ident("pg_temp", f"plan_{self.entity.name}"[:63])
@@ -122,6 +153,18 @@ class Relations:
     def mapped_columns(self) -> tuple[str, ...]:
         """Key columns, then the other mapped columns: the order of the base table."""
         return (*self.entity.key, *self.value_columns)
+
+    def keys(self, alias: str | None = None) -> sql.Composed:
+        """The key's columns."""
+        return columns(self.entity.key, alias)
+
+    def values(self, alias: str | None = None) -> sql.Composed:
+        """The mapped columns outside the key."""
+        return columns(self.value_columns, alias)
+
+    def mapped(self, alias: str | None = None) -> sql.Composed:
+        """The mapped columns, in the order of the base table."""
+        return columns(self.mapped_columns, alias)
 
     def same_key(self, left: str, right: str) -> sql.Composed:
         """Equality of the key between two aliases.

@@ -108,8 +108,7 @@ class Stage:
         keys = [sql.SQL("{} {}").format(ident(c), self._key_type(c)) for c in entity.key]
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
-        seen = sql.SQL(
-            """
+        seen = rel.bind(keys=listed(keys)).compose("""
             create temporary table {seen} (
                 _seq bigint not null,          -- order of arrival
                 {keys},
@@ -119,8 +118,7 @@ class Stage:
                 _wide boolean not null,        -- has values in rows: the base does not hold it in this form
                 _state text                    -- null: takes part in the merge
             )
-            """
-        ).format(seen=rel.seen, keys=listed(keys))
+        """)
         rows = sql.SQL("create temporary table {} ({})").format(
             rel.rows, listed([sql.SQL("_seq bigint not null, _raw jsonb, _absent text[]"), *values])
         )
@@ -225,8 +223,17 @@ class Stage:
         """
         rel = self.relations
         keys = rel.entity.key
-        statement = sql.SQL(
-            """
+        statement = rel.bind(
+            names=columns(keys),
+            first=sql.Placeholder("first"),
+            given=columns(keys, "u"),
+            wide=sql.SQL("true" if self._convert_all else "b._digest is distinct from u._digest"),
+            typed=listed(sql.SQL("{}::{}").format(ident(c), self._key_type(c)) for c in keys),
+            arrays=listed(
+                sql.SQL("json_array_elements_text({})").format(sql.Placeholder(str(i)))
+                for i in range(len(sent.seen))
+            ),
+        ).compose("""
             with entered as (
                 insert into {seen} (_seq, {names}, _digest, _modified, _elsewhere, _wide)
                 select {first} + u._n, {given}, u._digest, u._modified, u._elsewhere, {wide}
@@ -237,25 +244,11 @@ class Stage:
                     from rows from ({arrays})
                         with ordinality as x({names}, _digest, _modified, _elsewhere, _n)
                 ) u
-                left join {base} b on {same}
+                left join {base} b on {same_key(b, u)}
                 returning _seq, _wide
             )
             select _seq from entered where _wide
-            """
-        ).format(
-            seen=rel.seen,
-            names=columns(keys),
-            first=sql.Placeholder("first"),
-            given=columns(keys, "u"),
-            wide=sql.SQL("true" if self._convert_all else "b._digest is distinct from u._digest"),
-            typed=listed(sql.SQL("{}::{}").format(ident(c), self._key_type(c)) for c in keys),
-            arrays=listed(
-                sql.SQL("json_array_elements_text({})").format(sql.Placeholder(str(i)))
-                for i in range(len(sent.seen))
-            ),
-            base=rel.base,
-            same=rel.same_key("b", "u"),
-        )
+            """)
         parameters = {str(i): array for i, array in enumerate(sent.seen)}
         found = self._connection.execute(statement, parameters | {"first": sent.sequence.start})
         return sorted(seq for (seq,) in found)

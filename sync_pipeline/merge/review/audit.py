@@ -174,14 +174,14 @@ def difference(connection: Connection, entity: Entity) -> Difference:
     """Reconcile the source's count with the table's."""
     last = listings.last_counts(connection, entity)
     rel = Relations(entity)
-    query = sql.SQL("""
+    query = rel.compose("""
         with rows as (
-            select {ours} as ours, b.ctid is not null and b._missing_since is null as known
+            select {ours(t)} as ours, b.ctid is not null and b._missing_since is null as known
             from {target} t
-            left join {base} b on {same}
+            left join {base} b on {same_key(t, b)}
         ),
         accepted as (
-            select exists (select from {target} t where {same}) as on_target
+            select exists (select from {target} t where {same_key(t, b)}) as on_target
             from {base} b
             where b._missing_since is null
         )
@@ -191,7 +191,7 @@ def difference(connection: Connection, entity: Entity) -> Difference:
             (select count(*) from accepted where not on_target),
             (select count(*) from rows where not known and not ours),
             (select count(*) from rows where not known and ours)
-    """).format(ours=rel.ours("t"), target=rel.target, base=rel.base, same=rel.same_key("t", "b"))
+    """)
     counted: Any = connection.execute(query).fetchone()
     on_target, known, not_here, others, ours_alone = counted
     return Difference(

@@ -117,11 +117,11 @@ def _still_in_conflict(
 
 def _target_row(connection: Connection, rel: Relations, conflict: Row) -> Row:
     """The conflict's row: `image`, all of it as JSON, and `ours`, whether the sync may write it."""
-    query = sql.SQL("""
-        select to_jsonb(t.*) as image, {ours} as ours
+    query = rel.compose("""
+        select to_jsonb(t.*) as image, {ours(t)} as ours
         from {target} t
-        where {key} = %s
-    """).format(ours=rel.ours("t"), target=rel.target, key=rel.key_json("t"))
+        where {key_json(t)} = %s
+    """)
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query, [Jsonb(conflict["key"])]).fetchall()
     if not rows:
@@ -138,7 +138,11 @@ def _target_row(connection: Connection, rel: Relations, conflict: Row) -> Row:
 
 def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed:
     """Write fields as the conflict recorded them; the replaced values are the before-image."""
-    return sql.SQL("""
+    return rel.bind(
+        side=ident(side),
+        sets=listed(sql.SQL("{c} = v.{c}").format(c=ident(c)) for c in fields),
+        fields=fields,
+    ).compose("""
         with chosen as (
             select case when c.field is null then c.{side} else jsonb_build_object(c.field, c.{side}) end
                 as image
@@ -148,7 +152,7 @@ def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed
         written as (
             update {target} t set {sets}
             from chosen, jsonb_populate_record(null::{target}, chosen.image) v
-            where {key} = %(key)s
+            where {key_json(t)} = %(key)s
             returning chosen.image as after
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
@@ -157,14 +161,8 @@ def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed
             (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n)
         from written
         -- All parts of a statement share its snapshot: this reads the row as it was before the update.
-        join {target} t on {key} = %(key)s
-    """).format(
-        side=ident(side),
-        target=rel.target,
-        key=rel.key_json("t"),
-        sets=listed(sql.SQL("{c} = v.{c}").format(c=ident(c)) for c in fields),
-        fields=sql.Literal(fields),
-    )
+        join {target} t on {key_json(t)} = %(key)s
+    """)
 
 
 def _insert_from_base(rel: Relations) -> sql.Composed:
@@ -179,49 +177,36 @@ def _insert_from_base(rel: Relations) -> sql.Composed:
     if owner:
         names.append(owner.column)
         values.append(sql.Literal(owner.mark))
-    return sql.SQL("""
+    return rel.bind(names=columns(names), values=listed(values)).compose("""
         with inserted as (
             insert into {target} as t ({names})
             select {values}
             from {base} b
-            where {base_key} = %(key)s
-                and not exists (select from {target} x where {target_key} = %(key)s)
+            where {key_json(b)} = %(key)s
+                and not exists (select from {target} x where {key_json(x)} = %(key)s)
             on conflict do nothing
             returning to_jsonb(t.*) as image
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select %(run)s, %(system)s, %(entity)s, %(key)s, 'insert', '{{}}', image
         from inserted
-    """).format(
-        target=rel.target,
-        names=columns(names),
-        values=listed(values),
-        base=rel.base,
-        base_key=rel.key_json("b"),
-        target_key=rel.key_json("x"),
-    )
+    """)
 
 
 def _delete(rel: Relations) -> sql.Composed:
     """Delete a row with local edits, as the source did; the whole row is its before-image."""
-    return sql.SQL("""
+    return rel.compose("""
         with deleted as (
             delete from {target} t
-            where {key} = %(key)s and {ours}
+            where {key_json(t)} = %(key)s and {ours(t)}
             returning to_jsonb(t.*) as image
         ),
         -- Without a base the next record of this key is an insert.
         base_deleted as (
             delete from {base} b
-            where {base_key} = %(key)s and exists (select from deleted)
+            where {key_json(b)} = %(key)s and exists (select from deleted)
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select %(run)s, %(system)s, %(entity)s, %(key)s, 'delete', image, '{{}}'
         from deleted
-    """).format(
-        target=rel.target,
-        key=rel.key_json("t"),
-        ours=rel.ours("t"),
-        base=rel.base,
-        base_key=rel.key_json("b"),
-    )
+    """)

@@ -140,36 +140,28 @@ def _restore(rel: Relations) -> sql.Composed:
         for c in _written(rel)
     )
     any_field = sql.SQL(" or ").join(_restorable(c) for c in _written(rel))
-    return sql.SQL("""
+    return rel.bind(fields=_restorable_names(rel), any_field=any_field, sets=sets).compose("""
         with restorable as materialized (
             select x.key, x.before, x.after, {fields} as fields
             from pg_temp.image x
-            join {target} t on x.key = {key}
+            join {target} t on x.key = {key_json(t)}
             where x.action <> 'delete'
                 -- Another owner's row only where a person let the run write it.
-                and ({ours} or x.key = %(accepted)s::jsonb)
+                and ({ours(t)} or x.key = %(accepted)s::jsonb)
                 and {alone}
                 and ({any_field})
         ),
         written as (
             update {target} t set {sets}
             from restorable x, jsonb_populate_record(null::{target}, x.before) was
-            where x.key = {key}
+            where x.key = {key_json(t)}
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select %(undo)s, %(system)s, %(entity)s, key, 'update',
             (select jsonb_object_agg(n, after -> n) from unnest(fields) n),
             (select jsonb_object_agg(n, before -> n) from unnest(fields) n)
         from restorable
-    """).format(
-        fields=_restorable_names(rel),
-        target=rel.target,
-        key=rel.key_json("t"),
-        ours=rel.ours("t"),
-        alone=rel.alone,
-        any_field=any_field,
-        sets=sets,
-    )
+    """)
 
 
 def _restorable_names(rel: Relations) -> sql.Composed:
@@ -186,90 +178,75 @@ def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
     """Insert rows that the run deleted, every column as it was."""
     table = catalog.read_table(connection, (rel.entity.schema, rel.entity.table))
     names = table.insertable if table else []
-    return sql.SQL("""
+    return rel.bind(names=columns(names), values=columns(names, "was")).compose("""
         with inserted as (
             insert into {target} as t ({names}) overriding system value
             select {values}
             from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was
-            where x.action = 'delete' and not exists (select from {target} t where x.key = {key})
-            returning {key} as key, to_jsonb(t.*) as image
+            where x.action = 'delete' and not exists (select from {target} t where x.key = {key_json(t)})
+            returning {key_json(t)} as key, to_jsonb(t.*) as image
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image
         from inserted
-    """).format(
-        target=rel.target,
-        names=columns(names),
-        values=columns(names, "was"),
-        key=rel.key_json("t"),
-    )
+    """)
 
 
 def _delete(rel: Relations) -> sql.Composed:
     """Delete the rows that the run inserted, unless a later run or anybody else has written them since."""
-    return sql.SQL("""
+    return rel.bind(unedited=is_unedited(rel)).compose("""
         -- A merge's inserts are known by the base; they have no image.
         with merged as (
             delete from {target} t
             using {base} b
-            where {same}
+            where {same_key(t, b)}
                 and b._inserted_by = %(run)s and b._run = %(run)s
-                and {ours} and {alone} and {unedited}
-            returning {key} as key, to_jsonb(t.*) as image
+                and {ours(t)} and {alone} and {unedited}
+            returning {key_json(t)} as key, to_jsonb(t.*) as image
         ),
         -- Those of an undo or a resolution have one.
         reinserted as (
             delete from {target} t
             using sync.change x
             where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
-                and x.action = 'insert' and x.key = {key}
-                and {ours} and {alone} and to_jsonb(t.*) = x.after
-            returning {key} as key, to_jsonb(t.*) as image
+                and x.action = 'insert' and x.key = {key_json(t)}
+                and {ours(t)} and {alone} and to_jsonb(t.*) = x.after
+            returning {key_json(t)} as key, to_jsonb(t.*) as image
         )
         insert into sync.change (run_id, system, entity, key, action, before, after)
         select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'
         from (select * from merged union all select * from reinserted) x
-    """).format(
-        target=rel.target,
-        base=rel.base,
-        same=rel.same_key("t", "b"),
-        ours=rel.ours("t"),
-        alone=rel.alone,
-        unedited=is_unedited(rel),
-        key=rel.key_json("t"),
-    )
+    """)
 
 
 def _kept(rel: Relations) -> sql.Composed:
     """Rows that still differ from how they were before the run, with what stands in the way."""
-    return sql.SQL("""
+    return rel.compose("""
         select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))
         from pg_temp.image x
-        join {target} t on x.key = {key},
+        join {target} t on x.key = {key_json(t)},
         jsonb_object_keys(x.before) f(name)
         where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name
         group by x.key
         union all
-        select format('%%s: was inserted and has been edited since', {key})
+        select format('%%s: was inserted and has been edited since', {key_json(t)})
         from {target} t
-        join {base} b on {same}
+        join {base} b on {same_key(t, b)}
         where b._inserted_by = %(run)s
         union all
         select format('%%s: was inserted and has been edited since', x.key)
         from sync.change x
-        join {target} t on x.key = {key}
+        join {target} t on x.key = {key_json(t)}
         where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
             and x.action = 'insert'
         union all
         select format('%%s: was deleted and is there again', x.key)
         from pg_temp.image x
-        join {target} t on x.key = {key}
+        join {target} t on x.key = {key_json(t)}
         where x.action = 'delete'
             and not exists (
                 select from sync.change c
                 where c.run_id = %(undo)s and c.system = %(system)s and c.entity = %(entity)s
                     and c.action = 'insert' and c.key = x.key
             )
-    """).format(
-        target=rel.target, key=rel.key_json("t"), base=rel.base, same=rel.same_key("t", "b")
-    )
+    """)

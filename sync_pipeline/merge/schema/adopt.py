@@ -199,8 +199,7 @@ def _has_index(
 ) -> bool:
     """Whether a valid, total index on exactly these columns exists, under whatever name."""
     rows = connection.execute(
-        sa.text(
-            """
+        sa.text("""
             select array(
                 select a.attname::text
                 from unnest(i.indkey) k
@@ -211,8 +210,7 @@ def _has_index(
                 and i.indisvalid and i.indpred is null and i.indexprs is null
                 and i.indnkeyatts = i.indnatts
                 and (i.indisunique or not :unique)
-            """
-        ),
+        """),
         {"table": _quoted(connection, table), "unique": unique},
     )
     return any(set(found) == names for (found,) in rows)

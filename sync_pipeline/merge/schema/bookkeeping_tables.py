@@ -5,10 +5,15 @@ Migrations create them with SQL of their own; Alembic's check compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 BOOK_SCHEMA = "sync"
+
+_Table = Callable[..., None]
+"""Adds a table of this name, columns and indexes to the bookkeeping."""
 
 
 def add_bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
@@ -19,12 +24,16 @@ def add_bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
         public: schema of those that stand in `public` on a target of our own.
     """
     _public_tables(meta, public)
-    _step_table(meta)
-    _record_tables(meta)
-    _change_tables(meta)
-    _request_table(meta)
-    _cursor_table(meta)
-    _repair_tables(meta)
+
+    def table(name: str, *parts: sa.schema.SchemaItem) -> None:
+        sa.Table(name, meta, *parts, schema=BOOK_SCHEMA)
+
+    _step_table(table)
+    _record_tables(table)
+    _change_tables(table)
+    _request_table(table)
+    _cursor_table(table)
+    _repair_tables(table)
 
 
 def _moment(name: str, *, nullable: bool = True, now: bool = False) -> sa.Column:
@@ -42,8 +51,22 @@ def _identity(name: str = "id") -> sa.Column:
     return sa.Column(name, sa.BigInteger, sa.Identity(always=True), primary_key=True)
 
 
+def _json(name: str, *, nullable: bool = False, default: bool = False) -> sa.Column:
+    return sa.Column(
+        name, pg.JSONB, nullable=nullable, server_default=sa.text("'{}'") if default else None
+    )
+
+
+def _run() -> sa.Column:
+    return sa.Column("run_id", sa.Uuid, nullable=False)
+
+
+def _texts(*names: str) -> list[sa.Column]:
+    return [_text(name, nullable=False) for name in names]
+
+
 def _entity() -> list[sa.Column]:
-    return [_text("system", nullable=False), _text("entity", nullable=False)]
+    return _texts("system", "entity")
 
 
 def _partition() -> sa.Column:
@@ -77,14 +100,10 @@ def _public_tables(meta: sa.MetaData, schema: str | None) -> None:
         meta,
         sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("user_id", sa.Uuid),
-        _text("sync_type", nullable=False),
-        _text("status", nullable=False),
-        _count("items_processed"),
-        _count("items_created"),
-        _count("items_updated"),
-        _count("items_failed"),
+        *_texts("sync_type", "status"),
+        *(_count(f"items_{what}") for what in ("processed", "created", "updated", "failed")),
         sa.Column("duration_ms", sa.Integer),
-        sa.Column("metadata", pg.JSONB, nullable=False, server_default=sa.text("'{}'")),
+        _json("metadata", default=True),
         _moment("created_at", now=True),
         sa.CheckConstraint(
             "status in ('running', 'completed', 'failed', 'partial_success')",
@@ -95,119 +114,101 @@ def _public_tables(meta: sa.MetaData, schema: str | None) -> None:
     )
 
 
-def _step_table(meta: sa.MetaData) -> None:
-    sa.Table(
+def _step_table(table: _Table) -> None:
+    table(
         "step",
-        meta,
         _identity(),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         *_entity(),
-        _text("action", nullable=False),
-        _text("status", nullable=False),
+        *_texts("action", "status"),
         _text("error"),
-        sa.Column("counts", pg.JSONB),
-        sa.Column("facts", pg.JSONB, nullable=False, server_default=sa.text("'{}'")),
+        _json("counts", nullable=True),
+        _json("facts", default=True),
         _moment("started_at", now=True),
         _moment("finished_at"),
         _partition(),
         sa.Index("step_run_id_idx", "run_id"),
-        schema=BOOK_SCHEMA,
     )
 
 
-def _record_tables(meta: sa.MetaData) -> None:
-    sa.Table(
+def _record_tables(table: _Table) -> None:
+    table(
         "rejected",
-        meta,
         _identity(),
         *_entity(),
-        sa.Column("key", pg.JSONB),
-        _text("fingerprint", nullable=False),
-        _text("reason", nullable=False),
+        _json("key", nullable=True),
+        *_texts("fingerprint", "reason"),
         _text("constraint"),
-        sa.Column("payload", pg.JSONB, nullable=False),
+        _json("payload"),
         _moment("modified"),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         _moment("first_seen", now=True),
         _moment("last_seen", now=True),
         sa.Index("rejected_record_key", "system", "entity", "fingerprint", unique=True),
-        schema=BOOK_SCHEMA,
     )
-    sa.Table(
+    table(
         "parked",
-        meta,
         _identity(),
         *_entity(),
-        sa.Column("key", pg.JSONB, nullable=False),
-        _text("fingerprint", nullable=False),
-        _text("parent", nullable=False),
-        _text("parent_column", nullable=False),
-        _text("parent_key", nullable=False),
-        sa.Column("record", pg.JSONB, nullable=False),
+        _json("key"),
+        *_texts("fingerprint", "parent", "parent_column", "parent_key"),
+        _json("record"),
         _moment("modified"),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         _moment("parked_at", now=True),
         sa.Index("parked_record_key", "system", "entity", "fingerprint", unique=True),
-        schema=BOOK_SCHEMA,
     )
 
 
-def _change_tables(meta: sa.MetaData) -> None:
-    sa.Table(
+def _change_tables(table: _Table) -> None:
+    table(
         "change",
-        meta,
         _identity(),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         *_entity(),
-        sa.Column("key", pg.JSONB, nullable=False),
+        _json("key"),
         _text("action", nullable=False),
-        sa.Column("before", pg.JSONB, nullable=False),
-        sa.Column("after", pg.JSONB, nullable=False),
+        _json("before"),
+        _json("after"),
         _moment("changed_at", now=True),
         sa.Index("change_run_id_idx", "run_id", "entity"),
         sa.Index("change_row_idx", "key", postgresql_using="hash"),  # keys of any length
-        schema=BOOK_SCHEMA,
     )
-    sa.Table(
+    table(
         "conflict",
-        meta,
         _identity(),
         *_entity(),
-        sa.Column("key", pg.JSONB, nullable=False),
+        _json("key"),
         _text("kind", nullable=False),
         _text("field"),
-        sa.Column("base", pg.JSONB),
-        sa.Column("local", pg.JSONB),
-        sa.Column("source", pg.JSONB),
+        _json("base", nullable=True),
+        _json("local", nullable=True),
+        _json("source", nullable=True),
         _text("kept", nullable=False),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         _moment("created_at", now=True),
         _moment("resolved_at"),
         _text("resolution"),
         sa.Index("conflict_row_idx", "key", postgresql_using="hash"),
-        schema=BOOK_SCHEMA,
     )
-    sa.Table(
+    table(
         "plan",
-        meta,
         _text("digest", nullable=False),
-        sa.Column("run_id", sa.Uuid, nullable=False),
+        _run(),
         *_entity(),
         _text("verdict", nullable=False),
-        sa.Column("counts", pg.JSONB, nullable=False),
-        sa.Column("rows", pg.JSONB, nullable=False),
+        _json("counts"),
+        _json("rows"),
         _moment("created_at", now=True),
         _partition(),
         sa.PrimaryKeyConstraint("run_id", "entity", "part"),
         sa.Index("plan_digest_idx", "digest"),
-        schema=BOOK_SCHEMA,
     )
 
 
-def _request_table(meta: sa.MetaData) -> None:
-    sa.Table(
+def _request_table(table: _Table) -> None:
+    table(
         "request",
-        meta,
         _identity(),
         *_entity(),
         sa.Column("keys", pg.ARRAY(sa.Text), nullable=False),
@@ -221,61 +222,50 @@ def _request_table(meta: sa.MetaData) -> None:
         sa.Index(
             "request_waiting_idx", "requested_at", postgresql_where=sa.text("finished_at is null")
         ),
-        schema=BOOK_SCHEMA,
     )
 
 
-def _cursor_table(meta: sa.MetaData) -> None:
-    sa.Table(
+def _cursor_table(table: _Table) -> None:
+    table(
         "cursor",
-        meta,
         *_entity(),
-        sa.Column("state", pg.JSONB, nullable=False),
+        _json("state"),
         _moment("updated_at", now=True),
         _partition(),
         sa.PrimaryKeyConstraint("system", "entity", "part"),
-        schema=BOOK_SCHEMA,
     )
 
 
-def _repair_tables(meta: sa.MetaData) -> None:
+def _repair_tables(table: _Table) -> None:
     """Rows that repairs of unique keys removed and changed, from which they can be restored."""
-    sa.Table(
+    table(
         "repair",
-        meta,
         sa.Column("id", sa.Uuid, primary_key=True),
         _text("table_name", nullable=False),
-        sa.Column("facts", pg.JSONB, nullable=False, server_default=sa.text("'{}'")),
+        _json("facts", default=True),
         sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
         _moment("repaired_at", now=True),
         _moment("restored_at"),
-        schema=BOOK_SCHEMA,
     )
-    sa.Table(
+    table(
         "removed_row",
-        meta,
         _identity(),
         sa.Column("repair_id", sa.Uuid, nullable=False),
-        _text("table_name", nullable=False),
-        _text("reason", nullable=False),
-        sa.Column("row", pg.JSONB, nullable=False),
-        sa.Column("survivor_key", pg.JSONB, nullable=False),
-        sa.Column("survivor_before", pg.JSONB, nullable=False),
+        *_texts("table_name", "reason"),
+        _json("row"),
+        _json("survivor_key"),
+        _json("survivor_before"),
         _moment("removed_at", now=True),
         sa.Index("removed_row_repair_id_idx", "repair_id"),
-        schema=BOOK_SCHEMA,
     )
-    sa.Table(
+    table(
         "changed_row",
-        meta,
         _identity(),
         sa.Column("repair_id", sa.Uuid, nullable=False),
-        _text("table_name", nullable=False),
-        _text("reason", nullable=False),
-        sa.Column("row_key", pg.JSONB, nullable=False),
-        sa.Column("before", pg.JSONB, nullable=False),
-        sa.Column("after", pg.JSONB, nullable=False),
+        *_texts("table_name", "reason"),
+        _json("row_key"),
+        _json("before"),
+        _json("after"),
         _moment("changed_at", now=True),
         sa.Index("changed_row_repair_id_idx", "repair_id"),
-        schema=BOOK_SCHEMA,
     )

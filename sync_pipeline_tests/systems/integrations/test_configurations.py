@@ -134,6 +134,6 @@ def test_what_the_guard_allows_is_weighed_against_the_site(menus: Menus) -> None
         parts = [menus.config("1001").config_id]
         summary = PlanSummary(writes=result - 1)
         rel = Relations(entity.bound_to("integrations"))
-        [found] = guard._updates(session, rel, summary, parts)
+        [found] = guard.findings(session, rel, summary, complete=False, partitions=parts)
         assert f"of {result} rows would be updated" in found
-        assert list(guard._updates(session, rel, summary, None)) == []
+        assert guard.findings(session, rel, summary, complete=False) == []
