@@ -258,7 +258,7 @@ def _apply(connection: Connection, one: EntityMerge, run_id: UUID) -> MergeResul
         result.metadata["conflict_examples"] = conflicts.examples(connection, rel, run_id, EXAMPLES)
     moment = _watermark(connection, one)
     result.watermark = watermarks.advance(connection, one.entity, moment=moment, counts=counts)
-    if outcome.cursor is not None and one.stream.scope.moves_watermark and not outcome.gaps:
+    if outcome.cursor is not None and one.stream.scope.moves_watermark and not outcome.has_gaps:
         watermarks.save_cursor(connection, one.entity, outcome.cursor, one.stream.partition)
     _add_step(connection, one, result, run_id)
     one.result = result
@@ -283,7 +283,7 @@ def _completeness(connection: Connection, one: EntityMerge) -> dict[str, Any]:
 def _watermark(connection: Connection, one: EntityMerge) -> dt.datetime | None:
     """How far the watermark may move: to the newest time seen, but not into the overlap."""
     scope, outcome = one.stream.scope, one.stream.outcome
-    if not scope.moves_watermark or outcome.gaps:
+    if not scope.moves_watermark or outcome.has_gaps:
         return None
     if scope.mode == "full" and not outcome.complete:
         return None

@@ -37,7 +37,7 @@ class SourceOutcome:
         confirmed_empty: an empty listing is a fact, because what was read together with it is not empty.
         partition_errors: errors of partitions that could not be read; the others were.
         duplicates: records of repeated keys that the source itself has resolved and not passed on.
-        gaps: records older than the newest one seen may have been skipped; the watermark stays.
+        has_gaps: records older than the newest one seen may have been skipped; the watermark stays.
         read_started: the moment that the read began, by the source's clock.
         calls: requests made.
         bytes: bytes received.
@@ -52,7 +52,7 @@ class SourceOutcome:
     confirmed_empty: bool = False
     partition_errors: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
-    gaps: bool = False
+    has_gaps: bool = False
     read_started: dt.datetime | None = None
     calls: int = 0
     bytes: int = 0

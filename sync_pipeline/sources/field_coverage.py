@@ -1,7 +1,6 @@
-"""Coverage: which fields a source really sends, against those that an entity maps.
+"""Field coverage: the fields that a source sends, compared with those that an entity maps.
 
-Coverage found by hand from one sample record was wrong more than once, because sources leave empty
-fields out. Here every record of a complete scan is looked at.
+Every record of a full scan is counted: one sample record is not enough, because sources omit empty fields.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from sync_pipeline.merge.preview import shortened
 from sync_pipeline.model.entity import Entity
 
 
-class Coverage:
-    """Counts the fields of records as they pass by."""
+class FieldCoverage:
+    """Counts the filled fields of an entity's records."""
 
     def __init__(self, entity: Entity) -> None:
         self._entity = entity
@@ -24,7 +23,7 @@ class Coverage:
         self._examples: dict[str, Any] = {}
 
     def observe(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Count the filled fields of some records."""
+        """Count the fields of some records; a source omits empty fields."""
         filled, examples = self._filled, self._examples
         for record in records:
             self._records += 1
@@ -39,8 +38,8 @@ class Coverage:
 
         Returns:
             Rows of `field`, `state` (mapped, unmapped, or never filled), `fill_percent`, `example`
-            (shortened; of mapped personal fields only a beginning) and `column`: the mapped column, or
-            a local one that looks like the field's name.
+            (shortened; of personal fields only a beginning) and `column`: the mapped column, or a
+            local-only one of a similar name.
         """
         mapped = {name: f for f in self._entity.fields for name in f.sources}
         local = {c.column for c in self._entity.columns}
@@ -55,6 +54,7 @@ class Coverage:
                     "field": name,
                     "state": state,
                     "fill_percent": round(100 * filled / self._records) if self._records else 0,
+                    # An unmapped field may be personal.
                     "example": self._example(name, personal=f is None or f.personal),
                     "column": column,
                 }
@@ -63,7 +63,6 @@ class Coverage:
         return sorted(rows, key=lambda row: order[row["state"]])
 
     def _example(self, name: str, *, personal: bool) -> str:
-        # Of an unmapped field nobody has said whether it is personal.
         value = self._examples.get(name)
         return "" if value is None else shortened(value, personal=personal)
 

@@ -23,7 +23,7 @@ def synced(bench: Workbench, cursor: Any, *records: dict[str, Any], **how: Any) 
     """A run whose source leaves a cursor."""
     gaps = how.pop("gaps", False)
     stream = bench.stream(records, how.pop("entity", SHOP), **how)
-    stream.outcome.cursor, stream.outcome.gaps = cursor, gaps
+    stream.outcome.cursor, stream.outcome.has_gaps = cursor, gaps
     return bench.merge(stream)[0]
 
 

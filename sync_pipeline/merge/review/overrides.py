@@ -1,6 +1,6 @@
-"""Local overrides: mapped fields of our rows whose local value differs from what the source last delivered.
+"""Local overrides: mapped fields of our rows whose local value differs from the base.
 
-They are what the merge protects. Counting them makes a kept local edit visible and never a mystery.
+The merge keeps such values; counting and listing them makes kept local edits visible.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ def count(connection: Connection, rel: Relations) -> dict[str, int]:
     if not names:
         return {}
     counts = listed(sql.SQL("count(*) filter (where {})").format(_differs(c)) for c in names)
-    query = sql.SQL("select {} from {} t join {} b on {} where {}").format(
-        counts, rel.target, rel.base, rel.same_key("t", "b"), rel.ours("t")
-    )
+    query = sql.SQL("""
+        select {counts}
+        from {target} t
+        join {base} b on {same_key}
+        where {ours}
+    """).format(counts=counts, **_relations(rel))
     row = connection.execute(query).fetchone() or ()
     return {name: n for name, n in zip(names, row, strict=True) if n}
 
@@ -34,19 +37,20 @@ def listing(connection: Connection, rel: Relations, limit: int = 100) -> list[tu
         )
         for c in rel.value_columns
     )
-    query = sql.SQL(
-        "select {}, v.name, v.base, v.local from {} t join {} b on {},"
-        " lateral (values {}) as v(name, base, local, differs) where {} and v.differs limit {}"
-    ).format(
-        rel.key_json("t"),
-        rel.target,
-        rel.base,
-        rel.same_key("t", "b"),
-        values,
-        rel.ours("t"),
-        sql.Literal(limit),
-    )
+    query = sql.SQL("""
+        select {key}, v.name, v.base, v.local
+        from {target} t
+        join {base} b on {same_key}
+        cross join lateral (values {values}) as v(name, base, local, differs)
+        where {ours} and v.differs
+        limit {limit}
+    """).format(key=rel.key_json("t"), values=values, limit=limit, **_relations(rel))
     return connection.execute(query).fetchall()
+
+
+def _relations(rel: Relations) -> dict[str, sql.Composable]:
+    same_key, ours = rel.same_key("t", "b"), rel.ours("t")
+    return {"target": rel.target, "base": rel.base, "same_key": same_key, "ours": ours}
 
 
 def _differs(column: str) -> sql.Composed:

@@ -1,4 +1,4 @@
-"""How the body of a response is received: receive_whole, only its receive_beginning, or into a file."""
+"""Receiving the body of a response: whole, only its beginning, or into a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def receive_whole(response: httpx2.Response, _: anyio.CancelScope) -> tupl
 
 
 async def receive_beginning(response: httpx2.Response, _: anyio.CancelScope) -> tuple[bytes, int]:
-    """The first bytes that arrive, however many these are."""
+    """The first bytes that arrive, after which the connection is closed; none if there is no body."""
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             return chunk, len(chunk)
@@ -33,12 +33,10 @@ async def receive_beginning(response: httpx2.Response, _: anyio.CancelScope) -> 
 
 
 class Download:
-    """Receives the bodies of one call's attempts into a file, the last of which stays.
+    """Receives a body into a file; each attempt overwrites the one before.
 
-    Args:
-        into: open for reading and writing; each attempt begins at its start.
-        retries: its time budget begins anew when the call has received more than ever before.
-        retry_policy: its time budget is how long an attempt may go without `PROGRESS_BYTES` bytes.
+    The time budget of the call restarts when more has been received than ever before, and that of an attempt
+    with every `PROGRESS_BYTES` bytes.
     """
 
     def __init__(self, into: BinaryIO, retries: Retries, retry_policy: RetryPolicy) -> None:
@@ -50,7 +48,7 @@ class Download:
     async def receive(
         self, response: httpx2.Response, scope: anyio.CancelScope
     ) -> tuple[bytes, int]:
-        """One body, from its beginning to its end."""
+        """One attempt."""
         self._into.seek(0)
         self._into.truncate()
         size = 0

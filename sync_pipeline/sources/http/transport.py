@@ -19,7 +19,7 @@ import httpx2
 import stamina
 
 from sync_pipeline.errors import SourceRefused
-from sync_pipeline.sources.http.body import Download, Receive, receive_beginning, receive_whole
+from sync_pipeline.sources.http.body import Download, Receive, receive_whole
 from sync_pipeline.sources.http.exchange import exchange, path_of, rate_limiter, timeouts
 from sync_pipeline.sources.http.response import Response, Traffic
 from sync_pipeline.sources.http.retry import Retries, RetryableError, RetryPolicy
@@ -97,6 +97,7 @@ class HttpTransport:
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
         attempts: int | None = None,
+        receive: Receive = receive_whole,
     ) -> T:
         """Send a request, and retry it until `read` accepts a response.
 
@@ -109,27 +110,19 @@ class HttpTransport:
             accept: statuses besides 2xx that are passed to `read`.
             attempts: give up after so many failures of the source even within the time budget; a 429 does
                 not count.
+            receive: how much of the body is received.
 
         Raises:
             SourceRefused: a status that no retry changes.
             SourceBroken: responses kept being cut short or not the protocol.
             SourceUnavailable: the time budget or the attempts were used up.
         """
-        call = self._prepare(path, params, headers, attempts=attempts)
-        return await self._retry(call, receive_whole, accept=accept, read=_as_coroutine(read))
 
-    async def peek(
-        self,
-        path: str,
-        *,
-        read: Callable[[Response], T],
-        params: Query | None = None,
-        headers: Mapping[str, str] | None = None,
-        accept: Collection[int] = (),
-    ) -> T:
-        """As `get`, but the connection is closed at the first bytes of the body: no bytes, no body."""
-        call = self._prepare(path, params, headers)
-        return await self._retry(call, receive_beginning, accept=accept, read=_as_coroutine(read))
+        async def decode(response: Response) -> T:
+            return read(response)
+
+        call = self._prepare(path, params, headers, attempts)
+        return await self._retry(call, receive, read=decode, accept=accept)
 
     async def download(
         self,
@@ -139,22 +132,21 @@ class HttpTransport:
         read: Callable[[Response], T],
         params: Query | None = None,
         headers: Mapping[str, str] | None = None,
-        accept: Collection[int] = (),
     ) -> T:
-        """As `get`, but the body goes into a file, and may take as long as it keeps coming.
+        """As `get`, but the body is written to a file, and may take as long as it makes progress.
 
-        The time budget runs from the last moment at which the body came further than ever before;
-        within an attempt, from the last 64 KiB.
+        The time budget restarts whenever more of the body has arrived than ever before; within an attempt,
+        with every 64 KiB.
 
         Args, where they differ:
             into: open for reading and writing; each attempt begins at its start.
-            read: called in a worker thread, when the file is whole and rewound. The response's content is
-                empty and its size that of the file, unless its status was one of `accept`.
+            read: called in a worker thread, when the file is complete and rewound. The response's content is
+                empty and its size that of the file.
         """
         call = self._prepare(path, params, headers)
         download = Download(into, call[1], self._retry_policy)
         in_thread = partial(anyio.to_thread.run_sync, read)
-        return await self._retry(call, download.receive, accept=accept, read=in_thread)
+        return await self._retry(call, download.receive, read=in_thread)
 
     def refusal(self, response: Response) -> SourceRefused:
         """The exception for a response that no retry changes."""
@@ -171,12 +163,10 @@ class HttpTransport:
         path: str,
         params: Query | None,
         headers: Mapping[str, str] | None,
-        *,
         attempts: int | None = None,
     ) -> tuple[httpx2.Request, Retries]:
         request = self._client.build_request("GET", path, params=params, headers=headers)
-        path = path_of(request)
-        what, remedy = f"{self.name}: GET {path}", self._remedy(0, path)
+        what, remedy = f"{self.name}: GET {path_of(request)}", self._remedy(0, path_of(request))
         return request, Retries(self._retry_policy, what, attempts=attempts, remedy=remedy)
 
     async def _retry(
@@ -184,8 +174,8 @@ class HttpTransport:
         call: tuple[httpx2.Request, Retries],
         receive: Receive,
         *,
-        accept: Collection[int],
         read: Callable[[Response], Awaitable[T]],
+        accept: Collection[int] = (),
     ) -> T:
         request, retries = call
         try:
@@ -207,7 +197,7 @@ class HttpTransport:
         async with self._slots:
             await anyio.sleep(max(0.0, self._paused_until - time.monotonic()))
             await self._rate_limiter.acquire()
-            # The time budget measures the source, so waiting in our own queue is not part of it.
+            # Time in our own queue does not count: the budget is for the source.
             retries.start()
             if retries.time_left <= 0 and retries.last is not None:
                 raise retries.last
@@ -237,10 +227,3 @@ class HttpTransport:
         return RetryableError(
             f"status {response.status}{response.quoted}", wait=wait, counts=response.status != 429
         )
-
-
-def _as_coroutine(read: Callable[[Response], T]) -> Callable[[Response], Awaitable[T]]:
-    async def call(response: Response) -> T:
-        return read(response)
-
-    return call

@@ -17,29 +17,25 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.settings import Settings
-from sync_pipeline.sources.field_coverage import Coverage
+from sync_pipeline.sources.field_coverage import FieldCoverage
 from sync_pipeline.sources.http.resource import HttpSource, traffic_counted
 from sync_pipeline.sources.http.retry import RetryPolicy
-from sync_pipeline.systems.bubble import packages as package
 from sync_pipeline.systems.bubble.api.client import BubbleClient
+from sync_pipeline.systems.bubble.api.dates import MILLISECOND
 from sync_pipeline.systems.bubble.api.pages import Record
 from sync_pipeline.systems.bubble.api.scan import Scan
 from sync_pipeline.systems.bubble.entities import BUBBLE
-from sync_pipeline.systems.bubble.packages import Known, Packages
+from sync_pipeline.systems.bubble.packages import Packages, TargetLinks, fetch_packages
 from sync_pipeline.systems.bubble.settings import REQUESTS_PER_MINUTE, SOURCE, TOKEN, URL
 
 log = logging.getLogger(__name__)
-
-_TICK = dt.timedelta(
-    milliseconds=1
-)  # Bubble's times have milliseconds, and both ends of a range belong to it
 
 
 class BubbleSource(HttpSource):
     """Reads the Bubble app named by BUBBLE_API_URL and BUBBLE_API_TOKEN.
 
     One client serves a whole run, so that its rate limit and its connections are shared; packages are
-    fetched once per run, whichever of their entities is asked for first.
+    fetched once per run, with the first entity that is read.
     """
 
     _packages: dict[Scope, Packages] = PrivateAttr(default_factory=dict)
@@ -88,23 +84,23 @@ class BubbleSource(HttpSource):
         self, entity: Entity, scope: Scope, since: dt.datetime | None, outcome: SourceOutcome
     ) -> Iterator[list[Record]]:
         with closing(self._scan(entity, scope, since)) as scan:
-            coverage = Coverage(entity)
+            coverage = FieldCoverage(entity)
             for page in scan:
                 coverage.observe(page)
                 yield page
             outcome.complete = scan.complete
-            # The first delta reads everything too, and not in the order of modification.
-            everything = scope.mode == "full" or (scope.mode == "delta" and since is None)
-            outcome.gaps = everything and not scan.complete
+            # The first delta is a full scan too, and not in the order of modification.
+            full = scope.mode == "full" or (scope.mode == "delta" and since is None)
+            outcome.has_gaps = full and not scan.complete
             outcome.read_started = scan.started_at
             outcome.notes["reported_by_source"] = scan.count_reported
-            if everything:
+            if full:
                 outcome.notes["coverage"] = coverage.report()
 
     def _scan(self, entity: Entity, scope: Scope, since: dt.datetime | None) -> Scan:
         if scope.mode == "range":
             assert scope.since
-            since = scope.since - _TICK  # the client asks for what came after a moment
+            since = scope.since - MILLISECOND  # the scan excludes its start, the scope includes it
             return self.client.scan(entity.source, modified_since=since, modified_until=scope.until)
         return self.client.scan(
             entity.source, modified_since=since if scope.mode == "delta" else None
@@ -134,7 +130,7 @@ class BubbleSource(HttpSource):
         """The packages of the invoices that a scope names, fetched once per run.
 
         Raises:
-            SettingsError: the scope speaks of something that has no package.
+            SettingsError: the scope's entity has no package.
         """
         if scope not in self._packages:
             if scope.of != "invoice":
@@ -154,7 +150,9 @@ class BubbleSource(HttpSource):
             with closing(self._scan(BUBBLE["invoice"], scope, None)) as scan:
                 invoices = [record for page in scan for record in page]
         log.info("fetching the packages of %s invoices", f"{len(invoices):,}")
-        packages = package.fetch(self.client, invoices, _known([i["_id"] for i in invoices]))
+        packages = fetch_packages(
+            self.client, invoices, _target_links([i["_id"] for i in invoices])
+        )
         packages.failed = failed
         return packages
 
@@ -169,8 +167,8 @@ def _client(settings: Settings, retry_policy: RetryPolicy) -> BubbleClient:
     )
 
 
-def _known(invoices: list[str]) -> Known:
-    """What the target already tells about these invoices."""
+def _target_links(invoices: list[str]) -> TargetLinks:
+    """The links that the target holds of these invoices."""
     with TargetDatabase().connect() as connection:
         sedas: dict[str, list[str]] = {}
         relation = Relation(connection, BUBBLE["seda_registration"])
@@ -179,7 +177,7 @@ def _known(invoices: list[str]) -> Known:
                 sedas.setdefault(invoice, []).append(row["bubble_id"])
         agents = Relation(connection, BUBBLE["agent"]).iter(["bubble_id", "linked_user_login"])
         logins = {a["linked_user_login"]: a["bubble_id"] for chunk in agents for a in chunk}
-    return Known(sedas, {login: agent for login, agent in logins.items() if login})
+    return TargetLinks(sedas, {login: agent for login, agent in logins.items() if login})
 
 
 def outcome_of(

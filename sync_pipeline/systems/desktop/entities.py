@@ -3,15 +3,17 @@
 Columns are those of the mobile database, in its order; sources are the desktop's columns. Keys are the real
 ones: desktop tables have no primary keys and repeat some keys. A required link is one that the mobile
 database declares as a foreign key; where it declares none, up to two thirds of the values dangle, so the
-row loads and the check of the links tells.
+row is loaded and the asset check of the links reports it.
 
-Rows with `source` D or null belong to the desktop, those with M to the mobile users. The desktop holds
-copies of mobile rows, which the reverse sync has put there; its own `source` column tells them apart.
+Rows with `source` D or null belong to the desktop, those with M to the mobile users. The desktop's own
+`source` column marks the copies of mobile rows that the reverse sync has inserted there.
 """
 
 from __future__ import annotations
 
-from sync_pipeline.model.entity import Entity, Field, Link, Local, Lookup, Owner, Serial
+from typing import Any
+
+from sync_pipeline.model.entity import Column, Entity, Field, Link, Local, Lookup, Owner, Serial
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import (
     bigint,
@@ -28,7 +30,7 @@ from sync_pipeline.systems.desktop.settings import SOURCE
 
 OWNER = Owner("source", ours=("D",), mark="D", source="source")
 
-# What every mobile table ends with.
+# The last columns of every mobile table.
 TAIL = (
     Local("source", char(1), default="'D'"),
     Local("created_at", timestamptz, default="now()"),
@@ -43,59 +45,67 @@ STAFF = Field("staff_id", numeric(8), "staff_id", link=Link("mbstaff"))
 TASK = Field("task_id", numeric(7), "task_id", link=Link("taskmaster"))
 JOB = Field("job_id", numeric(10), "job_id", link=Link("jobshead", match=("job_id",)))
 
-ORGMASTER = Entity(
-    name="orgmaster",
-    source="orgmaster",
+
+def _shared(
+    name: str,
+    *,
+    key: tuple[str, ...],
+    description: str,
+    columns: tuple[Column, ...],
+    source: str = "",
+    **options: Any,
+) -> Entity:
+    """A table that both sides have and edit, of the same name unless `source` is given."""
+    return Entity(
+        name=name,
+        source=source or name,
+        key=key,
+        absent="cleared",
+        description=description,
+        owner=OWNER,
+        columns=(*columns, *TAIL),
+        **options,
+    )
+
+
+ORGMASTER = _shared(
+    "orgmaster",
     key=("org_id",),
-    absent="cleared",
     description="Organisations of the practice.",
-    owner=OWNER,
     columns=(
         Field("org_id", numeric(3), "org_id"),
         Field("orgname", varchar(100), "orgname"),
-        *TAIL,
     ),
 )
 
-LOCMASTER = Entity(
-    name="locmaster",
-    source="locmaster",
+LOCMASTER = _shared(
+    "locmaster",
     key=("loc_id",),
-    absent="cleared",
     description="Locations of an organisation.",
-    owner=OWNER,
     columns=(
         ORG,
         Field("loc_id", numeric(3), "loc_id"),
         Field("locname", varchar(100), "locname"),
-        *TAIL,
     ),
 )
 
-CONMASTER = Entity(
-    name="conmaster",
-    source="conmaster",
+CONMASTER = _shared(
+    "conmaster",
     key=("con_id",),
-    absent="cleared",
     description="Constitutions and contacts under which clients are grouped.",
-    owner=OWNER,
     columns=(
         ORG,
         Field("con_id", integer, "con_id"),
         Field("conname", varchar(60), "conname"),
         Field("conmail", varchar(60), "conmail", personal=True),
         Field("conphone", varchar(25), "conphone", personal=True),
-        *TAIL,
     ),
 )
 
-CLIMASTER = Entity(
-    name="climaster",
-    source="climaster",
+CLIMASTER = _shared(
+    "climaster",
     key=("client_id",),
-    absent="cleared",
     description="Clients of the practice.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -104,17 +114,13 @@ CLIMASTER = Entity(
         Field("clientname", varchar(80), "clientname", personal=True),
         Field("clientmail", varchar(60), "clientmail", personal=True),
         Field("clientphone", varchar(25), "clientphone", personal=True),
-        *TAIL,
     ),
 )
 
-CLIUNIMASTER = Entity(
-    name="cliunimaster",
-    source="cliunimaster",
+CLIUNIMASTER = _shared(
+    "cliunimaster",
     key=("cliunit_id",),
-    absent="cleared",
     description="Units of clients, with their addresses.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -132,17 +138,13 @@ CLIUNIMASTER = Entity(
         Field("cliunitmail", varchar(40), "cliunitmail", personal=True),
         Field("cliunitphone", varchar(25), "cliunitphone", personal=True),
         Field("cliunitcontactname", varchar(60), "cliunitcontactname", personal=True),
-        *TAIL,
     ),
 )
 
-TASKMASTER = Entity(
-    name="taskmaster",
-    source="taskmaster",
+TASKMASTER = _shared(
+    "taskmaster",
     key=("task_id",),
-    absent="cleared",
     description="Kinds of tasks.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -150,17 +152,13 @@ TASKMASTER = Entity(
         Field("task_id", numeric(7), "task_id"),
         Field("task_desc", varchar(40), "task_desc"),
         Field("task_status", numeric(1), "task_status"),
-        *TAIL,
     ),
 )
 
-JOBMASTER = Entity(
-    name="jobmaster",
-    source="jobmaster",
+JOBMASTER = _shared(
+    "jobmaster",
     key=("job_id",),
-    absent="cleared",
     description="Kinds of jobs.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -168,17 +166,13 @@ JOBMASTER = Entity(
         Field("job_id", numeric(10), "job_id"),
         Field("jobdesc", varchar(100), "jobdesc"),
         Field("jobstatus", char(1), "jobstatus"),
-        *TAIL,
     ),
 )
 
-MBSTAFF = Entity(
-    name="mbstaff",
-    source="mbstaff",
+MBSTAFF = _shared(
+    "mbstaff",
     key=("staff_id",),
-    absent="cleared",
     description="Staff of the practice, with their accounts in the app.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -204,17 +198,13 @@ MBSTAFF = Entity(
         Field("terminatedby", varchar(15), "terminatedby"),
         Field("terminateddate", date, "terminateddate"),
         Field("active_status", numeric(1), "active_status"),
-        *TAIL,
     ),
 )
 
-JOBSHEAD = Entity(
-    name="jobshead",
-    source="jobshead",
+JOBSHEAD = _shared(
+    "jobshead",
     key=("job_id", "sporg_id"),  # one job_id stands for up to 24 rows of the desktop
-    absent="cleared",
     description="Jobs for clients.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -233,17 +223,13 @@ JOBSHEAD = Entity(
         Field("drivefolderpath", varchar(100), "drivefolderpath"),
         Field("drivefolderkey", varchar(100), "drivefolderkey"),
         Field("job_status", char(1), "job_status"),
-        *TAIL,
     ),
 )
 
-JOBTASKS = Entity(
-    name="jobtasks",
-    source="jobtasks",
+JOBTASKS = _shared(
+    "jobtasks",
     key=("job_id", "task_id"),
-    absent="cleared",
     description="Tasks of jobs.",
-    owner=OWNER,
     columns=(
         Serial("jt_id", bigint),
         ORG,
@@ -269,17 +255,13 @@ JOBTASKS = Entity(
         Local("createdby", varchar(15)),
         Local("createddate", date),
         Local("task_status", numeric(1)),
-        *TAIL,
     ),
 )
 
-TASKCHECKLIST = Entity(
-    name="taskchecklist",
-    source="taskchecklist",
+TASKCHECKLIST = _shared(
+    "taskchecklist",
     key=("task_id", "checklistdesc"),
-    absent="cleared",
     description="What is to be ticked off for a task.",
-    owner=OWNER,
     columns=(
         Serial("tc_id", bigint),
         ORG,
@@ -293,17 +275,13 @@ TASKCHECKLIST = Entity(
         Field("completeddate", date, "completeddate"),
         Field("comments", varchar(100), "comments"),
         Field("checkliststatus", numeric(1), "checkliststatus"),
-        *TAIL,
     ),
 )
 
-WORKDIARY = Entity(
-    name="workdiary",
-    source="workdiary",
+WORKDIARY = _shared(
+    "workdiary",
     key=("wd_id",),
-    absent="cleared",
     description="Time that staff spent on tasks; entered on mobile.",
-    owner=OWNER,
     columns=(
         Field("wd_id", numeric(8), "wd_id"),
         ORG,
@@ -321,17 +299,14 @@ WORKDIARY = Entity(
         Field("tasknotes", varchar(50), "tasknotes"),
         Field("attachment", char(1), "attachment"),
         Field("doc_ref", varchar(15), "doc_ref"),
-        *TAIL,
     ),
 )
 
-REMINDER = Entity(
-    name="reminder",
+REMINDER = _shared(
+    "reminder",
     source="mbreminder",
     key=("rem_id",),
-    absent="cleared",
     description="Reminders of staff about clients.",
-    owner=OWNER,
     columns=(
         Field("rem_id", numeric(8), "rem_id"),
         ORG,
@@ -353,34 +328,27 @@ REMINDER = Entity(
         Field("remtime", time, "remtime"),
         Field("remtitle", varchar(100), "remtitle"),
         Field("color", integer, "color"),
-        *TAIL,
     ),
 )
 
-REMDETAIL = Entity(
-    name="remdetail",
+REMDETAIL = _shared(
+    "remdetail",
     source="mbremdetail",
     key=("remdetid",),
-    absent="cleared",
     description="Who has to answer a reminder, and what they answered.",
-    owner=OWNER,
     columns=(
         Field("remdetid", numeric(8), "remdetid"),
         Field("rem_id", numeric(8), "rem_id", link=Link("reminder", required=True)),
         STAFF,
         Field("remresponse", varchar(150), "remresponse"),
         Field("remresstatus", char(1), "remresstatus"),
-        *TAIL,
     ),
 )
 
-LEAREQUEST = Entity(
-    name="learequest",
-    source="learequest",
+LEAREQUEST = _shared(
+    "learequest",
     key=("learequest_id",),
-    absent="cleared",
     description="Requests for leave; entered on mobile.",
-    owner=OWNER,
     columns=(
         ORG,
         CON,
@@ -399,7 +367,6 @@ LEAREQUEST = Entity(
         Field("approval_status", char(1), "approval_status"),
         Field("approvedby", varchar(30), "approvedby"),
         Field("approveddate", date, "approveddate"),
-        *TAIL,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Client of Qu, a point of sale: requests for menus, and what their replies mean.
+"""Client of Qu, a point of sale: requests for menus, and what their responses mean.
 
 The format of a menu is in `menu/formats`; what HTTP sources have in common is in `sources/http`.
 """
@@ -9,6 +9,7 @@ from functools import partial
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
+from sync_pipeline.sources.http.body import receive_beginning
 from sync_pipeline.sources.http.client import HttpClient, require_credential, require_url
 from sync_pipeline.sources.http.oauth import ClientCredentials
 from sync_pipeline.sources.http.redaction import Redactor
@@ -98,7 +99,7 @@ class QuClient(HttpClient):
         Raises:
             UnusableConfig: a parameter is missing.
             SourceRefused: credentials or permissions are not accepted, or there is no such menu.
-            SourceBroken: replies kept being cut short or not JSON; its subclass NotAMenu: valid JSON,
+            SourceBroken: responses kept being cut short or not JSON; its subclass NotAMenu: valid JSON,
                 but not a menu.
             SourceUnavailable: the source does not answer.
         """
@@ -109,18 +110,19 @@ class QuClient(HttpClient):
     def generation(self, config: SourceConfig, previous: str | None = None) -> str | None:
         """The generation of a configuration's menu, a time; None if it is the previous one.
 
-        The menu itself is not read. Empty if the reply names no generation.
+        The menu itself is not read. Empty if the response names no generation.
 
         Raises:
             UnusableConfig, SourceRefused, SourceBroken, SourceUnavailable: as for `menu`.
         """
-        peek = partial(
-            self._transport.peek,
+        request = partial(
+            self._transport.get,
             MENUS,
             read=partial(_generation, previous=previous),
+            receive=receive_beginning,
             **_query(config, previous),
         )
-        return self._event_loop.call(peek)
+        return self._event_loop.call(request)
 
     async def _menu(
         self, query: dict[str, Any], config: SourceConfig, previous: str | None
@@ -142,32 +144,32 @@ def _query(config: SourceConfig, previous: str | None) -> dict[str, Any]:
 
 
 def _read(
-    reply: Response, *, file: BinaryIO, config: SourceConfig, previous: str | None
+    response: Response, *, file: BinaryIO, config: SourceConfig, previous: str | None
 ) -> Menu | None:
-    if reply.size == 0:
+    if response.size == 0:
         return _unchanged(previous)
-    generation = reply.headers.get(GENERATION, "")
+    generation = response.headers.get(GENERATION, "")
     return read_menu(
         file,
         QU,
         config,
         generation=generation,
-        calls=reply.attempts,
-        redact=Redactor(*reply.secrets),
+        calls=response.attempts,
+        redact=Redactor(*response.secrets),
     )
 
 
-def _generation(reply: Response, *, previous: str | None) -> str | None:
-    if reply.size == 0:
+def _generation(response: Response, *, previous: str | None) -> str | None:
+    if response.size == 0:
         return _unchanged(previous)
-    generation = reply.headers.get(GENERATION, "")
+    generation = response.headers.get(GENERATION, "")
     return None if generation and generation == previous else generation
 
 
 def _unchanged(previous: str | None) -> None:
-    # An empty reply means “unchanged” only if the request named a previous generation.
+    # An empty response means “unchanged” only if the request named a previous generation.
     if not previous:
-        raise InvalidResponse("an empty reply to a first request for a menu")
+        raise InvalidResponse("an empty response to a first request for a menu")
 
 
 def _remedy(status: int, _: str) -> str:

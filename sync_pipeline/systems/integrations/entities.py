@@ -9,7 +9,9 @@ The three are merged in one transaction: a menu is written as a whole or not at 
 
 from __future__ import annotations
 
-from sync_pipeline.model.entity import Budget, Entity, Field, Limit, Local, Serial, Stamp
+from typing import Any
+
+from sync_pipeline.model.entity import Budget, Column, Entity, Field, Limit, Local, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import bigint, boolean, jsonb, numeric, text, timestamptz, uuid
 from sync_pipeline.systems.integrations.settings import SOURCE
@@ -41,73 +43,63 @@ TAIL = (
 # A chain may reprice much of a menu in a day; a menu in which everything differs is probably another one.
 BUDGET = Budget(updates=Limit(percent=60, floor=200))
 
-PRODUCT = Entity(
+
+def _menu_table(*, columns: tuple[Column, ...], **declared: Any) -> Entity:
+    """A table of menus, with the columns and rules that all of them share."""
+    return Entity(
+        absent="cleared",
+        missing="flag",
+        missing_flag=FLAG,
+        partition_by=PARTITION_COLUMN,
+        budget=BUDGET,
+        columns=(*IDENTITY, *columns, *SITE, *TAIL),
+        **declared,
+    )
+
+
+PRODUCT = _menu_table(
     name="integration_product",
     table="integration_products",
     source="products",
     key=KEY,
-    absent="cleared",
     description="Items that are sold by themselves.",
-    missing="flag",
-    missing_flag=FLAG,
-    partition_by=PARTITION_COLUMN,
-    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",), ("last_synced_at",)),
     columns=(
-        *IDENTITY,
         Field("path_id", text, "pathId"),
         Field("name", text, "name"),
         Field("item_type", text, "item_type"),
         Field("data", jsonb, "data", note="the whole item as it was formatted; 0 is a price"),
-        *SITE,
-        *TAIL,
     ),
 )
 
-MODIFIER = Entity(
+MODIFIER = _menu_table(
     name="integration_modifier",
     table="integration_modifiers",
     source="modifiers",
     key=(*KEY, "path_id"),
-    absent="cleared",
     description="What an item can be ordered with, on every path that leads there.",
-    missing="flag",
-    missing_flag=FLAG,
-    partition_by=PARTITION_COLUMN,
-    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
-        *IDENTITY,
         Field("path_id", text, "pathId", nulls_not_distinct=True),
         Field("name", text, "name"),
         Field("modifier_group_id", text, "categoryId"),
         Field("modifier_group_name", text, "category"),
         Field("data", jsonb, "data", note="the whole item as it was formatted; 0 is a price"),
-        *SITE,
-        *TAIL,
     ),
 )
 
-DISCOUNT = Entity(
+DISCOUNT = _menu_table(
     name="integration_discount",
     table="integration_discounts",
     source="discounts",
     key=KEY,
-    absent="cleared",
     description="Reductions of the point of sale.",
-    missing="flag",
-    missing_flag=FLAG,
-    partition_by=PARTITION_COLUMN,
-    budget=BUDGET,
     indexes=(("wand_source_id",), ("external_id",)),
     columns=(
-        *IDENTITY,
         Field("name", text, "name"),
         Field("discount_amount", numeric, "discount_amount"),
         Field("discount_type", text, "discount_type"),
         Field("data", jsonb, "data", note="the whole item as it was formatted"),
-        *SITE,
-        *TAIL,
     ),
 )
 

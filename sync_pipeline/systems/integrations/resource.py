@@ -88,7 +88,7 @@ class MenuSource(HttpSource):
         Raises:
             UnusableConfig: the configuration lacks a parameter.
             SourceRefused: credentials or permissions are not accepted.
-            SourceBroken: the reply is not a menu.
+            SourceBroken: the response is not a menu.
             SourceUnavailable: the gateway does not answer.
         """
         menu, calls = self._menu_of(scope, since)
@@ -139,7 +139,7 @@ class MenuSource(HttpSource):
     def new_generation(self, config: SourceConfig, since: Progress) -> str | None:
         """The generation of a menu if it differs from the merged one, else None.
 
-        Only the head of the reply is read.
+        Only the head of the response is read.
 
         Raises:
             SyncError: as for `read`.

@@ -68,7 +68,7 @@ def test_only_a_run_that_saw_everything_up_to_its_start_moves_the_watermark(
 
 def test_a_read_with_gaps_does_not_move_the_watermark(bench: Workbench) -> None:
     stream = bench.stream([shop("s1", 5)])
-    stream.outcome.gaps = True
+    stream.outcome.has_gaps = True
 
     bench.merge(stream)
 

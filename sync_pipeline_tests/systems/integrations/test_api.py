@@ -97,7 +97,7 @@ class TestMenus:
         self, qu: QuSimulator, qu_client: QuClient, ask: Callable[..., Any]
     ):
         qu.faults.add(Fault(kind="status", status=204, type="menus"))
-        with pytest.raises(SourceBroken, match="empty reply to a first request"):
+        with pytest.raises(SourceBroken, match="empty response to a first request"):
             ask(qu_client, config_of())
 
     def test_a_moved_node_comes_on_its_new_path_only(self, qu: QuSimulator, qu_client: QuClient):

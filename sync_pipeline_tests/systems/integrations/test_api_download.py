@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from sync_pipeline.errors import SourceBroken, SourceRefused, SourceUnavailable
 from sync_pipeline.simulators.server import BackgroundServer, transport_of
+from sync_pipeline.sources.http.body import receive_beginning
 from sync_pipeline.sources.http.retry import InvalidResponse
 from sync_pipeline.sources.http.transport import HttpTransport, Response
 from sync_pipeline_tests.fixtures.fast_retries import QUICK
@@ -159,7 +160,7 @@ def test_a_peek_sees_the_headers_and_leaves_the_body():
     line = SlowLine(chunks=2_000)
 
     async def work(transport: HttpTransport) -> tuple[str, bool, int]:
-        reply = await transport.peek("big", read=lambda reply: reply)
+        reply = await transport.get("big", read=lambda reply: reply, receive=receive_beginning)
         return reply.headers["x-made"], reply.size > 0, transport.traffic.bytes
 
     made, has_body, received = with_line(line, work)
@@ -169,5 +170,8 @@ def test_a_peek_sees_the_headers_and_leaves_the_body():
 
 
 def test_a_peek_distinguishes_an_empty_body_from_one():
-    reply = with_line(SlowLine(chunks=0), lambda t: t.peek("big", read=lambda reply: reply))
+    reply = with_line(
+        SlowLine(chunks=0),
+        lambda t: t.get("big", read=lambda reply: reply, receive=receive_beginning),
+    )
     assert (reply.size, reply.content) == (0, b"")

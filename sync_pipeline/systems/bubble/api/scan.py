@@ -1,9 +1,8 @@
-"""Reading a whole type, or what changed in it, and knowing whether all of it came.
+"""Scans of a type: of all records, or of those that changed, with proof of completeness.
 
-A full scan reads by Created Date, which never changes, and divides the records into segments that
-are read at the same time. A scan by Modified Date is read from one end to the other: should the
-source end it early, then the greatest date seen is still a point up to which nothing was missed,
-and with segments it would not be.
+A full scan is sorted by Created Date, which never changes, and divided into segments that are read
+concurrently. A scan by Modified Date is not divided: should the source end it early, no record before the
+greatest date seen was missed.
 """
 
 from __future__ import annotations
@@ -21,23 +20,21 @@ from sync_pipeline.systems.bubble.api.pages import PageReader, Query, Record
 
 # A segment costs one call to find its boundary; this keeps that below a tenth of its pages.
 PAGES_PER_SEGMENT = 12
-# Records that people delete during a scan; more than this hundredth is a listing that shrinks.
+# Share of records that may be deleted during a scan; beyond it the listing counts as incomplete.
 TOLERATED_LOSS = 0.01
 
 
 class Scan:
-    """An iterator over pages of raw records; a context manager that cancels what is left.
+    """An iterator over pages of raw records, of which a bounded number is read ahead.
 
-    Pages arrive while the consumer works on earlier ones, a bounded number ahead. Any error comes
-    out of the iterator; it never just ends. The attributes are final when it has ended.
+    An error is raised by the iterator, which never just ends. The attributes are final when it has ended.
 
     Attributes:
         complete: every record that existed throughout the scan was seen, as the source's own counts
-            before and after confirm. Never true of a scan by Modified Date, nor when nothing came.
-        count_reported: records there were, by the source's first word.
+            before and after confirm. Never true of a scan by Modified Date, nor of an empty one.
+        count_reported: number of records by the first page.
         distinct_ids: records seen.
-        highest_modified: the greatest Modified Date seen.
-        started_at: when the first page was answered, by the source's clock.
+        started_at: when the first page was sent, by the source's clock.
     """
 
     def __init__(
@@ -67,12 +64,6 @@ class Scan:
 
     def __next__(self) -> list[Record]:
         return next(self._stream)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Cancel outstanding requests; harmless after the end."""
@@ -120,7 +111,7 @@ class Scan:
             self._older += millis_of(record["Created Date"]) < self._started
 
     async def _segment_readers(self, first: KeysetReader) -> list[KeysetReader]:
-        """The readers that together read what the first page left."""
+        """The readers of the segments after the first page."""
         assert first.last_value is not None
         boundaries = await self._boundaries()
         boundaries = sorted({boundary for boundary in boundaries if boundary > first.last_value})
@@ -136,14 +127,14 @@ class Scan:
     async def _boundaries(self) -> list[int]:
         """Sort values that divide the records into segments of equal numbers of pages.
 
-        Found by rank, so that any distribution over time is divided evenly. A rank that has moved by
-        the time it is asked for makes a segment a little longer, and nothing is lost.
+        They are found by rank, so that any distribution over time is divided evenly. A rank that moves
+        meanwhile only makes a segment longer.
         """
         length = self._segment_length()
         boundaries: list[int] = []
         base, left = self._query.after, self.count_reported
         while left > length:
-            # Further ranks than the cursor may reach are counted from the last boundary found.
+            # Ranks beyond the cursor's cap are counted from the last boundary found.
             ranks = range(length, min(left, self._cursor_cap), length)
             query = replace(self._query, after=base)
             found = await gather(partial(self._key_at, query, rank) for rank in ranks)
@@ -170,9 +161,9 @@ class Scan:
     async def _confirm(self) -> bool:
         """Compare with a count taken after the scan.
 
-        Only records older than the scan are compared, because others may have come after their end
-        of the listing was read. What is there now must have been seen; what is no longer there, or
-        was announced and never came, may be so little that people can have deleted it.
+        Only records older than the scan are compared: newer ones may have been created after the end of
+        the listing was read. All that exist now must have been seen; the few that no longer exist, or
+        were counted but not listed, may have been deleted meanwhile.
         """
         query = replace(self._query, until=self._started - 1)
         now = (await self._pages.page(query, limit=1)).total

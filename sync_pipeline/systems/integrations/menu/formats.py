@@ -1,7 +1,7 @@
 """The menu format of each point of sale, as data.
 
-A reply is a JSON object, bare or inside a wrapper, that holds menus as trees of nodes, as flat lists, or as
-dicts by id. The rules define where these are, which nodes are items, and where an item's fields are. A path
+A response is a JSON object, bare or inside a wrapper, that holds menus as trees of nodes, as flat lists, or
+as dicts by id. The rules define where these are, which nodes are items, and where the fields are. A path
 such as `prices.prices.0.price` goes through objects by key and through lists by index; `*` is every index.
 
 Another point of sale is another literal here.
@@ -29,9 +29,9 @@ class MenuRules:
 
     Attributes:
         name: for messages.
-        wrapper: key of an object that may be around the reply.
+        wrapper: key of an object that may be around the response.
         lists: keys of lists of items, with their kind; None: a tree, whose nodes have types.
-        complete: at least one of these keys is in every menu; a reply without one is not a menu.
+        complete: at least one of these keys is in every menu; a response without one is not a menu.
         nested: key of a node's list of nodes.
         items: types of nodes that are sold by themselves. Below a group they are modifiers.
         groups: types of nodes that are groups of modifiers. Whatever is below one is a modifier, unless its

@@ -44,8 +44,8 @@ class Menu:
 
     Attributes:
         config: the configuration.
-        generation: the point of sale's version of the menu, a time; empty if the reply has none.
-        bytes: size of the reply, decompressed.
+        generation: the point of sale's version of the menu, a time; empty if the response has none.
+        bytes: size of the response, decompressed.
         calls: attempts that it took to get it.
     """
 

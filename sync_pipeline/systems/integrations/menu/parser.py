@@ -25,7 +25,7 @@ _REPORT = frozenset({"succeed", "errors"})
 
 
 class NotAMenu(SourceBroken):
-    """The reply is valid JSON, but not a menu."""
+    """The response is valid JSON, but not a menu."""
 
 
 class MenuParser:

@@ -1,7 +1,7 @@
 """The Graph API for synchronous callers: the phone numbers of many workspaces, each with its token.
 
 An error of one workspace is a result of that workspace and never ends the others. `transport` and `errors`
-interpret replies, `pages` reads listings.
+interpret responses, `pages` reads listings.
 """
 
 from __future__ import annotations

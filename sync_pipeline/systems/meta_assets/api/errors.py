@@ -54,10 +54,10 @@ class ErrorKind(Enum):
 
 @dataclass(frozen=True)
 class GraphError:
-    """An error reply, or none at all.
+    """An error response, or none at all.
 
     Attributes:
-        status: of HTTP; 0: no reply.
+        status: of HTTP; 0: no response.
         message: Graph's message, without tokens and without what differs each time.
         kind: what to do about it.
         of_host: the host or a proxy failed, independent of workspace and token.
@@ -78,7 +78,7 @@ class GraphCallFailed(RetryableError):
     """A failed attempt: raised for the retry, and the cause of the final error.
 
     Attributes:
-        error: of the reply.
+        error: of the response.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class GraphCallFailed(RetryableError):
         self.error = error
 
 
-def error_in_reply(status: int, content: bytes, redact: Redactor) -> GraphError | None:
-    """The error of a reply; None if it succeeded."""
+def error_in_response(status: int, content: bytes, redact: Redactor) -> GraphError | None:
+    """The error of a response; None if it succeeded."""
     error = _error_of(content)
     if error is not None:
         return GraphError(status, redact(_message(error)), _kind(status, error))
@@ -100,7 +100,7 @@ def error_in_reply(status: int, content: bytes, redact: Redactor) -> GraphError 
         status,
         error_message(text.encode()),
         _kind_by_status(status),
-        # Graph's own errors have an error object: this reply is by a proxy.
+        # Graph's own errors have an error object: this response is by a proxy.
         of_host=status >= 500,
     )
 

@@ -1,4 +1,4 @@
-"""Adaptive rate limit: slows down by the usage that Graph reports with each reply.
+"""Adaptive rate limit: slows down by the usage that Graph reports with each response.
 
 X-App-Usage has per cent of the app's limit, X-Business-Use-Case-Usage per cent of the account's limit and
 the minutes until a used-up limit is reset.
@@ -50,7 +50,7 @@ class RateLimit:
         self._lock = anyio.Lock()
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Read the usage from a reply's headers, if they have it."""
+        """Read the usage from a response's headers, if they have it."""
         usages = [*_app(headers), *_business(headers)]
         if usages:
             self.per_cent = max(_number(u, name) for u in usages for name in _PER_CENT)
@@ -84,7 +84,7 @@ class RateLimit:
             ) from GraphCallFailed(error)
         self._stopped += wait
         await self._delay(wait)
-        # Unknown until the next reply.
+        # Unknown until the next response.
         self.per_cent = 0.0
 
     async def _delay(self, seconds: float) -> None:

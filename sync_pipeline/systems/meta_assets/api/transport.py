@@ -1,6 +1,6 @@
 """Calls to the Graph API with one token: errors, retries and rate limit.
 
-The token is sent in the Authorization header only. Graph writes it into the links of its replies, so they
+The token is sent in the Authorization header only. Graph writes it into the links of its responses, so they
 are never followed.
 """
 
@@ -22,7 +22,7 @@ from sync_pipeline.systems.meta_assets.api.errors import (
     ErrorKind,
     GraphCallFailed,
     GraphError,
-    error_in_reply,
+    error_in_response,
 )
 from sync_pipeline.systems.meta_assets.api.rate_limit import RateLimit, Sleep
 
@@ -96,7 +96,7 @@ class GraphTransport(HttpTransport):
         Raises:
             SourceRefused: token, permission, id or parameter are not accepted. A refused token is not sent
                 again before `retry_token`.
-            SourceBroken: replies kept being cut short or violating the protocol.
+            SourceBroken: responses kept being cut short or violating the protocol.
             SourceUnavailable: the time budget was used up, or the rate limit asks to wait longer.
         """
         if self._refused is not None:
@@ -106,7 +106,7 @@ class GraphTransport(HttpTransport):
         try:
             return await self.get(
                 path,
-                read=lambda reply: read(self._object(reply)),
+                read=lambda response: read(self._object(response)),
                 params=params,
                 accept=_ANY_STATUS,
                 attempts=attempts,
@@ -121,13 +121,13 @@ class GraphTransport(HttpTransport):
         """Send the token again even if it was not accepted: it may have been renewed since."""
         self._refused = None
 
-    def _object(self, reply: Response) -> dict[str, Any]:
-        self.rate_limit.observe(reply.headers)
-        error = error_in_reply(reply.status, reply.content, self._redact)
+    def _object(self, response: Response) -> dict[str, Any]:
+        self.rate_limit.observe(response.headers)
+        error = error_in_response(response.status, response.content, self._redact)
         if error is not None:
-            raise self._failure(reply, error)
+            raise self._failure(response, error)
         try:
-            decoded = orjson.loads(reply.content)
+            decoded = orjson.loads(response.content)
         except orjson.JSONDecodeError:
             raise InvalidResponse("a body that is not JSON") from None
         if not isinstance(decoded, dict):
@@ -137,21 +137,23 @@ class GraphTransport(HttpTransport):
     def _retryable_error(self, response: Response) -> RetryableError:
         # With these statuses too the error's code decides whether it is transient.
         self.rate_limit.observe(response.headers)
-        error = error_in_reply(response.status, response.content, self._redact)
+        error = error_in_response(response.status, response.content, self._redact)
         assert error is not None, "the status alone is an error"
         failure = self._failure(response, error)
         if isinstance(failure, RetryableError):
             return failure
         raise failure
 
-    def _failure(self, reply: Response, error: GraphError) -> RetryableError | SourceRefused:
+    def _failure(self, response: Response, error: GraphError) -> RetryableError | SourceRefused:
         if error.kind.is_transient:
             throttled = error.kind is ErrorKind.THROTTLED
-            wait = (throttled and self.rate_limit.reset_after) or reply.retry_after
+            wait = (throttled and self.rate_limit.reset_after) or response.retry_after
             failure = GraphCallFailed(error, wait=wait, counts=not throttled)
             _FAILURES.get().append(failure)
             return failure
-        refusal = SourceRefused(f"Meta refused GET {reply.path} ({error.text}). {error.kind.value}")
+        refusal = SourceRefused(
+            f"Meta refused GET {response.path} ({error.text}). {error.kind.value}"
+        )
         refusal.__cause__ = GraphCallFailed(error)
         if error.kind is ErrorKind.CREDENTIAL:
             self._refused = refusal

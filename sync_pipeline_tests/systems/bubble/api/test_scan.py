@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -284,7 +285,7 @@ class TestReader:
         with app_with(payments([1] * 400)) as bubble, client_of(bubble) as client:
             bubble.faults.add(Fault(kind="stall", seconds=30, nth=8))
             begun = time.monotonic()
-            with client.scan(KIND) as scan:
+            with closing(client.scan(KIND)) as scan:
                 next(scan)
             calls = client.traffic.calls
             assert time.monotonic() - begun < 2
