@@ -159,7 +159,7 @@ def _practice(
         scale=options.scale,
         repeats=options.repeat or 3,
         dagster=not options.no_dagster,
-        tell=lambda what: console.print(what, style="dim"),
+        report_progress=lambda what: console.print(what, style="dim"),
     )
 
 

@@ -84,7 +84,7 @@ def measure(
     scale: float,
     repeats: int,
     dagster: bool,
-    tell: Callable[[str], None],
+    report_progress: Callable[[str], None],
 ) -> list[Figure]:
     """Every scene, as often as asked.
 
@@ -95,7 +95,7 @@ def measure(
         dagster: whether the first repeat also runs every scene through Dagster.
         tell: is told of what goes on.
     """
-    tell(f"making the practice at scale {scale:g}")
+    report_progress(f"making the practice at scale {scale:g}")
     _make(server, scale)
     figures = [Figure(s.name, s.seconds, s.read, s.written) for s in SCENES]
     for repeat in range(repeats):
@@ -106,7 +106,7 @@ def measure(
         for side in sides:
             _copy(server, "practice_mobile", f"mobile_{side}_{repeat}")
         for scene, figure in zip(SCENES, figures, strict=True):
-            tell(f"practice, {scene.name}, repeat {repeat + 1}")
+            report_progress(f"practice, {scene.name}, repeat {repeat + 1}")
             if scene.changed:
                 _change(server.dsn(_desktop(repeat)))
             for side in sides:

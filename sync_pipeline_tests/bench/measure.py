@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import psycopg
 
-SETTLED = (
+OTHER_SESSIONS = (
     "select count(*) from pg_stat_activity where datname = current_database()"
     " and backend_type = 'client backend' and pid <> pg_backend_pid()"
 )
@@ -109,7 +109,7 @@ def run(module: str, job: Job, tables: Sequence[str] = ("public.wide",)) -> Samp
 
 def _counters(connection: psycopg.Connection[Any], tables: Sequence[str]) -> tuple[int, int, int]:
     # A session reports its counts when it ends, which is a moment after its client has gone.
-    while _row(connection, SETTLED)[0]:
+    while _row(connection, OTHER_SESSIONS)[0]:
         time.sleep(0.01)
     target, books = _row(connection, WRITTEN, list(tables))
     return _row(connection, "select (pg_current_wal_lsn() - '0/0')::bigint")[0], target, books

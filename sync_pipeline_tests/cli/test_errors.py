@@ -16,7 +16,7 @@ from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline_tests.fixtures import fork_server
-from sync_pipeline_tests.fixtures.command_line import PATIENCE, Command, kill, until
+from sync_pipeline_tests.fixtures.command_line import TIMEOUT_S, Command, kill, until
 
 
 def unreachable(dsn: str) -> str:
@@ -178,7 +178,7 @@ WAITING = (
 def held_up_while_fetching(app: BubbleSimulator) -> Iterator[None]:
     """The second page of invoice items never comes; everything before them is merged."""
     app.options.page_limit = 50
-    app.faults.add(Fault(kind="stall", type="invoice_item", nth=2, seconds=PATIENCE))
+    app.faults.add(Fault(kind="stall", type="invoice_item", nth=2, seconds=TIMEOUT_S))
     yield
 
 

@@ -373,10 +373,10 @@ def test_inspect_prints_declarations_and_asks_what_it_could_not_decide(
     compile(found.out, "entities.py", "exec")
     assert "FIELD_APP = System(" in found.out
     asked = [line for line in found.err.splitlines() if line.startswith("? ")]
-    told = invoke("inspect", practice.mobile.dsn, "--system", "field_app", "--json").json
-    assert len(asked) == len(told["undecided"])
-    assert told["source"] == found.out
-    assert told["status"] == "completed"
+    inspected = invoke("inspect", practice.mobile.dsn, "--system", "field_app", "--json").json
+    assert len(asked) == len(inspected["undecided"])
+    assert inspected["source"] == found.out
+    assert inspected["status"] == "completed"
 
 
 def test_inspect_takes_connection_strings_in_parts_and_shows_no_password(

@@ -196,9 +196,11 @@ def test_data_of_another_release_are_refused_with_both_versions_and_a_remedy(
     server.start()
     server.stop()
     (server._cluster.path / "PG_VERSION").write_text("12\n")
-    with pytest.raises(SettingsError, match=r"are of PostgreSQL 12, .*PostgreSQL \d+\.\d+") as told:
+    with pytest.raises(
+        SettingsError, match=r"are of PostgreSQL 12, .*PostgreSQL \d+\.\d+"
+    ) as raised:
         server.start()
-    assert "SYNC_PG_BIN" in str(told.value)
+    assert "SYNC_PG_BIN" in str(raised.value)
 
 
 def test_a_setup_cut_short_is_made_anew(directory: Path, new_server: Factory) -> None:
@@ -220,10 +222,10 @@ def test_a_directory_that_cannot_be_made_is_a_plain_message(
 
 def test_a_failed_start_shows_the_end_of_the_log_and_what_to_do(new_server: Factory) -> None:
     server = new_server(settings={"shared_buffers": "nonsense"})
-    with pytest.raises(TargetUnavailable, match="did not start") as told:
+    with pytest.raises(TargetUnavailable, match="did not start") as raised:
         server.start()
-    assert 'invalid value for parameter "shared_buffers": "nonsense"' in str(told.value)
-    assert "SYNC_TARGET_DSN" in str(told.value)
+    assert 'invalid value for parameter "shared_buffers": "nonsense"' in str(raised.value)
+    assert "SYNC_TARGET_DSN" in str(raised.value)
 
 
 def test_a_log_that_has_grown_large_is_moved_aside_at_a_start(

@@ -8,9 +8,9 @@ import random
 from sync_pipeline.inspectdb.ordering import Edge, in_order, to_defer
 
 
-def invented(dice: random.Random, tables: int, links: int) -> dict[Edge, int]:
+def invented(rng: random.Random, tables: int, links: int) -> dict[Edge, int]:
     nodes = [f"t{i}" for i in range(tables)]
-    return {(dice.choice(nodes), dice.choice(nodes)): dice.randint(1, 3) for _ in range(links)}
+    return {(rng.choice(nodes), rng.choice(nodes)): rng.randint(1, 3) for _ in range(links)}
 
 
 def least(nodes: list[str], edges: dict[Edge, int]) -> int:
@@ -22,10 +22,10 @@ def least(nodes: list[str], edges: dict[Edge, int]) -> int:
 
 
 def test_what_is_deferred_weighs_the_least_and_leaves_no_cycle() -> None:
-    dice = random.Random(7)
+    rng = random.Random(7)
     for _ in range(60):
-        tables = dice.randint(2, 5)
-        edges = invented(dice, tables, dice.randint(1, 12))
+        tables = rng.randint(2, 5)
+        edges = invented(rng, tables, rng.randint(1, 12))
         nodes = [f"t{i}" for i in range(tables)]
 
         deferred = to_defer(nodes, edges)
@@ -37,10 +37,10 @@ def test_what_is_deferred_weighs_the_least_and_leaves_no_cycle() -> None:
 
 
 def test_a_large_tangle_is_undone_too_and_what_hangs_on_it_is_left_alone() -> None:
-    dice = random.Random(7)
+    rng = random.Random(7)
     ring = [f"r{i:02}" for i in range(30)]
     edges = {(ring[i - 1], ring[i]): 1 for i in range(30)}
-    tangle = {(f"x{a}", f"x{b}"): w for (a, b), w in invented(dice, 40, 160).items() if a != b}
+    tangle = {(f"x{a}", f"x{b}"): w for (a, b), w in invented(rng, 40, 160).items() if a != b}
     leaves = {(f"leaf{i}", ring[i]): 1 for i in range(30)}
     everything = edges | tangle | leaves
     nodes = sorted({node for edge in everything for node in edge})

@@ -54,7 +54,7 @@ CITY = Field("city", text, "", lookup=Lookup("job", by=SAME_PART, take="city"))
 TASK = task_of()
 
 
-def asking(policy: Any) -> Entity:
+def with_policy(policy: Any) -> Entity:
     """Tasks whose client has another policy than the source's."""
     return task_of(Field("client", text, "", policy=policy, lookup=CLIENT.lookup), CITY)
 
@@ -253,7 +253,7 @@ def test_a_local_edit_is_kept_as_long_as_nothing_moves(office: Office) -> None:
 def test_an_edit_of_what_has_moved_is_a_conflict_for_the_policy(
     bench_of: Maker, policy: str, held: str, count: str, kept: str
 ) -> None:
-    office = Office(bench_of(JOB, asking(policy)))
+    office = Office(bench_of(JOB, with_policy(policy)))
     office.jobs(job())
     office.tasks(task())
     office.bench.run("update task set client = 'Mine'")

@@ -79,7 +79,7 @@ STEPS = st.one_of(
 )
 
 
-class Story:
+class HistoryReplay:
     """A source, a table and the reference, living through the same history."""
 
     def __init__(self, bench: Workbench, entity: Entity) -> None:
@@ -246,10 +246,10 @@ HISTORIES = examples(12, 300)
 def test_complete_records_follow_the_rule_through_any_history(
     pair: Workbench, history: list[tuple[Any, ...]]
 ) -> None:
-    story = Story(pair, PAIR["whole"])
+    replay = HistoryReplay(pair, PAIR["whole"])
     for step in history:
-        story.live(step)
-    story.scan()
+        replay.live(step)
+    replay.scan()
 
 
 @HISTORIES
@@ -257,20 +257,20 @@ def test_complete_records_follow_the_rule_through_any_history(
 def test_partial_records_of_owned_rows_follow_the_rule_through_any_history(
     pair: Workbench, history: list[tuple[Any, ...]]
 ) -> None:
-    story = Story(pair, PAIR["partial"])
+    replay = HistoryReplay(pair, PAIR["partial"])
     for step in history:
-        story.live(step)
-    story.scan()
+        replay.live(step)
+    replay.scan()
 
 
 def test_once_everything_is_synced_a_further_scan_writes_nothing(pair: Workbench) -> None:
-    story = Story(pair, PAIR["whole"])
+    replay = HistoryReplay(pair, PAIR["whole"])
     for key in "xyz":
-        story.source_sets(key, "alpha", "a")
-    story.scan()
+        replay.source_sets(key, "alpha", "a")
+    replay.scan()
     tables = ("public.whole", "sync_base.pair__whole")
     before = pair.writes(*tables)
 
-    story.scan()
+    replay.scan()
 
     assert pair.writes(*tables) == before

@@ -1,4 +1,4 @@
-"""The story that the merge is for, on every PostgreSQL release found on this machine."""
+"""The history that the merge is for, on every PostgreSQL release found on this machine."""
 
 from __future__ import annotations
 

@@ -18,16 +18,18 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     CUSTOMER,
     ENTITIES,
     INVOICE,
-    World,
+    BubbleSystem,
     uid,
 )
 from sync_pipeline_tests.fixtures.dagster_run import SILENT
 from sync_pipeline_tests.fixtures.sample_system import SHOPS, Workbench
 
-GONE = uid(99)
+UNKNOWN = uid(99)
 
 
-def check(world: World, entity: str, *names: str) -> dict[str, dg.AssetCheckEvaluation]:
+def check(
+    bubble_system: BubbleSystem, entity: str, *names: str
+) -> dict[str, dg.AssetCheckEvaluation]:
     """Run the checks of an entity, or some of them, without syncing it."""
     key = dg.AssetKey(["bubble", entity])
     selection: dg.AssetSelection = dg.AssetSelection.checks_for_assets(key)
@@ -36,7 +38,7 @@ def check(world: World, entity: str, *names: str) -> dict[str, dg.AssetCheckEval
     job = dg.define_asset_job("only_checks", selection=selection)
     looking = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
     result = looking.resolve_job_def("only_checks").execute_in_process(
-        instance=world.instance, run_config=SILENT
+        instance=bubble_system.instance, run_config=SILENT
     )
     return {c.check_name: c for c in result.get_asset_check_evaluations()}
 
@@ -46,7 +48,7 @@ def value(evaluation: dg.AssetCheckEvaluation, name: str) -> Any:
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_every_check_passes_on_clean_data(tiny: World, entity: str) -> None:
+def test_every_check_passes_on_clean_data(tiny: BubbleSystem, entity: str) -> None:
     found = check(tiny, entity)
 
     assert {name: c.description for name, c in found.items() if not c.passed} == {}
@@ -56,7 +58,7 @@ def test_every_check_passes_on_clean_data(tiny: World, entity: str) -> None:
     assert "links" in found
 
 
-def test_checks_run_with_every_sync(tiny: World) -> None:
+def test_checks_run_with_every_sync(tiny: BubbleSystem) -> None:
     run = tiny.run("bubble_sync", "invoice", "payment", checks=True)
 
     assert all(c.passed for c in run.checks("invoice").values())
@@ -64,24 +66,24 @@ def test_checks_run_with_every_sync(tiny: World) -> None:
     assert run.checks("agent") == {}
 
 
-def test_one_check_can_be_run_alone(tiny: World) -> None:
+def test_one_check_can_be_run_alone(tiny: BubbleSystem) -> None:
     assert set(check(tiny, "agent", "unique_index")) == {"unique_index"}
 
 
 @pytest.mark.parametrize(
     ("entity", "column", "planted", "where"),
     [
-        ("invoice", "linked_customer", GONE, "no customer"),
-        ("invoice", "linked_payment", [uid(5), GONE], "no payment or submitted_payment"),
-        ("invoice", "created_by", GONE, "no user"),
-        ("user", "linked_agent_profile", GONE, "no agent"),
-        ("payment", "linked_invoice", GONE, "no invoice"),
-        ("seda_registration", "linked_invoice", [GONE, INVOICE], "no invoice"),
-        ("agent", "linked_user_login", GONE, "no user"),
+        ("invoice", "linked_customer", UNKNOWN, "no customer"),
+        ("invoice", "linked_payment", [uid(5), UNKNOWN], "no payment or submitted_payment"),
+        ("invoice", "created_by", UNKNOWN, "no user"),
+        ("user", "linked_agent_profile", UNKNOWN, "no agent"),
+        ("payment", "linked_invoice", UNKNOWN, "no invoice"),
+        ("seda_registration", "linked_invoice", [UNKNOWN, INVOICE], "no invoice"),
+        ("agent", "linked_user_login", UNKNOWN, "no user"),
     ],
 )
 def test_a_dangling_link_is_named(
-    tiny: World, entity: str, column: str, planted: object, where: str
+    tiny: BubbleSystem, entity: str, column: str, planted: object, where: str
 ) -> None:
     [row] = tiny.keys(entity)
     tiny.edit_here(entity, row, **{column: planted})
@@ -91,17 +93,17 @@ def test_a_dangling_link_is_named(
     assert not links.passed
     assert links.severity is dg.AssetCheckSeverity.WARN
     assert value(links, "dangling") == 1
-    assert f"- {column}: 1 point at {where}, such as {row} → {GONE}" in value(links, "details")
+    assert f"- {column}: 1 point at {where}, such as {row} → {UNKNOWN}" in value(links, "details")
 
 
-def test_links_of_the_admin_and_agents_by_their_login_do_not_dangle(tiny: World) -> None:
+def test_links_of_the_admin_and_agents_by_their_login_do_not_dangle(tiny: BubbleSystem) -> None:
     login = tiny.here("agent", AGENT)["linked_user_login"]
     tiny.edit_here("invoice", INVOICE, created_by="admin_user_suria_live", linked_agent=login)
 
     assert check(tiny, "invoice")["links"].passed
 
 
-def test_links_to_what_is_synced_later_in_the_run_do_not_dangle(tiny: World) -> None:
+def test_links_to_what_is_synced_later_in_the_run_do_not_dangle(tiny: BubbleSystem) -> None:
     payment = tiny.create_there("payment", **{"Linked Invoice": INVOICE})
     user = tiny.create_there("user", Dealership="North")
     tiny.touch_there("invoice", INVOICE, **{"Linked Payment": [payment]})
@@ -113,13 +115,13 @@ def test_links_to_what_is_synced_later_in_the_run_do_not_dangle(tiny: World) -> 
     assert run.checks("agent")["links"].passed
 
 
-def test_an_empty_link_does_not_dangle(tiny: World) -> None:
+def test_an_empty_link_does_not_dangle(tiny: BubbleSystem) -> None:
     tiny.edit_here("invoice", INVOICE, linked_customer="", linked_payment=[], created_by=None)
 
     assert check(tiny, "invoice")["links"].passed
 
 
-def test_dangling_links_of_a_whole_company_are_counted_as_they_are(synced: World) -> None:
+def test_dangling_links_of_a_whole_company_are_counted_as_they_are(synced: BubbleSystem) -> None:
     users = synced.keys("user")
     expected = sum(
         1
@@ -144,7 +146,7 @@ def test_dangling_links_of_a_whole_company_are_counted_as_they_are(synced: World
     assert value(links, "dangling") == expected
 
 
-def test_a_table_without_its_unique_index_is_told_how_to_mend_it(tiny: World) -> None:
+def test_a_table_without_its_unique_index_is_told_how_to_mend_it(tiny: BubbleSystem) -> None:
     drop_index(tiny, "agent")
 
     index = check(tiny, "agent")["unique_index"]
@@ -155,14 +157,16 @@ def test_a_table_without_its_unique_index_is_told_how_to_mend_it(tiny: World) ->
     assert "sync-pipeline migrate" in (index.description or "")
 
 
-def test_a_partial_unique_index_is_no_unique_index(tiny: World) -> None:
+def test_a_partial_unique_index_is_no_unique_index(tiny: BubbleSystem) -> None:
     drop_index(tiny, "agent")
     tiny.db.run("create unique index agent_some on agent (bubble_id) where name is not null")
 
     assert not check(tiny, "agent")["unique_index"].passed
 
 
-def test_a_sync_into_a_table_without_its_unique_index_fails_before_it_writes(tiny: World) -> None:
+def test_a_sync_into_a_table_without_its_unique_index_fails_before_it_writes(
+    tiny: BubbleSystem,
+) -> None:
     drop_index(tiny, "agent")
     tiny.edit_there("agent", AGENT, Name="Someone else")
     before = tiny.here("agent", AGENT)
@@ -174,16 +178,16 @@ def test_a_sync_into_a_table_without_its_unique_index_fails_before_it_writes(tin
     assert tiny.here("agent", AGENT) == before
 
 
-def drop_index(world: World, entity: str) -> None:
-    [index] = world.rows(
+def drop_index(bubble_system: BubbleSystem, entity: str) -> None:
+    [index] = bubble_system.rows(
         "select indexrelid::regclass::text as name from pg_index"
         " where indrelid = %s::regclass and indisunique and not indisprimary",
         entity,
     )
-    world.db.run(f"drop index {index['name']}")
+    bubble_system.db.run(f"drop index {index['name']}")
 
 
-def test_a_repeated_key_is_found(tiny: World) -> None:
+def test_a_repeated_key_is_found(tiny: BubbleSystem) -> None:
     drop_index(tiny, "customer")
     tiny.db.run("insert into customer (customer_id, name) select customer_id, 'twin' from customer")
 
@@ -194,7 +198,7 @@ def test_a_repeated_key_is_found(tiny: World) -> None:
     assert not found["unique_index"].passed
 
 
-def test_a_table_that_lost_rows_since_the_run_before_is_found(synced: World) -> None:
+def test_a_table_that_lost_rows_since_the_run_before_is_found(synced: BubbleSystem) -> None:
     synced.run("bubble_sync", "customer", checks=True)
     rows = synced.count("customer")
     lost = rows // 10
@@ -211,14 +215,14 @@ def test_a_table_that_lost_rows_since_the_run_before_is_found(synced: World) -> 
     assert synced.run("bubble_sync", "customer", checks=True).checks("customer")["row_count"].passed
 
 
-def test_a_table_that_lost_a_few_rows_is_within_bounds(synced: World) -> None:
+def test_a_table_that_lost_a_few_rows_is_within_bounds(synced: BubbleSystem) -> None:
     synced.run("bubble_sync", "customer", checks=True)
     synced.db.run("delete from customer where id = (select min(id) from customer)")
 
     assert synced.run("bubble_sync", "customer", checks=True).checks("customer")["row_count"].passed
 
 
-def test_a_failed_last_run_is_found_with_its_reason(tiny: World) -> None:
+def test_a_failed_last_run_is_found_with_its_reason(tiny: BubbleSystem) -> None:
     tiny.bubble.options.disabled_types = ("agent",)
     tiny.run("bubble_sync", "agent", checks=True)
 
@@ -228,7 +232,7 @@ def test_a_failed_last_run_is_found_with_its_reason(tiny: World) -> None:
     assert "the last run failed: Bubble refused" in (stale.description or "")
 
 
-def test_a_run_that_the_guard_stopped_is_not_fresh_either(synced: World) -> None:
+def test_a_run_that_the_guard_stopped_is_not_fresh_either(synced: BubbleSystem) -> None:
     synced.bubble.store.hide_field("invoice", "Type")
     synced.run("bubble_full", "invoice")
 
@@ -238,7 +242,7 @@ def test_a_run_that_the_guard_stopped_is_not_fresh_either(synced: World) -> None
     assert "the last run stopped" in (stale.description or "")
 
 
-def test_a_table_that_was_not_synced_for_more_than_a_day_is_stale(tiny: World) -> None:
+def test_a_table_that_was_not_synced_for_more_than_a_day_is_stale(tiny: BubbleSystem) -> None:
     tiny.db.run(
         "update sync.step set finished_at = now() - interval '27 hours' where entity = 'agent'"
     )
@@ -249,14 +253,14 @@ def test_a_table_that_was_not_synced_for_more_than_a_day_is_stale(tiny: World) -
     assert value(stale, "age_minutes") >= 27 * 60
 
 
-def test_a_table_that_was_never_synced_is_not_fresh(world: World) -> None:
-    stale = check(world, "agent")["freshness"]
+def test_a_table_that_was_never_synced_is_not_fresh(bubble_system: BubbleSystem) -> None:
+    stale = check(bubble_system, "agent")["freshness"]
 
     assert not stale.passed
     assert stale.description == "never synced"
 
 
-def test_counts_that_do_not_add_up_are_found(tiny: World) -> None:
+def test_counts_that_do_not_add_up_are_found(tiny: BubbleSystem) -> None:
     tiny.db.run(
         "update sync.step set counts = jsonb_set(counts, '{read}', '7') where entity = 'agent'"
     )
@@ -267,7 +271,7 @@ def test_counts_that_do_not_add_up_are_found(tiny: World) -> None:
     assert value(accounting, "read") == 7
 
 
-def test_without_its_table_every_check_of_an_entity_says_what_to_do(tiny: World) -> None:
+def test_without_its_table_every_check_of_an_entity_says_what_to_do(tiny: BubbleSystem) -> None:
     tiny.db.run("drop table payment")
 
     found = check(tiny, "payment")
@@ -277,8 +281,10 @@ def test_without_its_table_every_check_of_an_entity_says_what_to_do(tiny: World)
     assert not any(c.passed for c in found.values())
 
 
-def test_a_failing_check_of_one_table_does_not_keep_its_children_from_syncing(tiny: World) -> None:
-    tiny.edit_here("customer", CUSTOMER, created_by=GONE)
+def test_a_failing_check_of_one_table_does_not_keep_its_children_from_syncing(
+    tiny: BubbleSystem,
+) -> None:
+    tiny.edit_here("customer", CUSTOMER, created_by=UNKNOWN)
 
     run = tiny.run(checks=True)
 

@@ -60,8 +60,8 @@ MAPPED_FIELDS = {
 }
 
 
-EVERY_WAY = (*SYSTEMS, *REVERSES.values())
-EVERY_ENTITY = [e for system in EVERY_WAY for e in system.entities]
+ALL_SYSTEMS = (*SYSTEMS, *REVERSES.values())
+EVERY_ENTITY = [e for system in ALL_SYSTEMS for e in system.entities]
 
 
 def named(value: Entity | System) -> str:
@@ -192,7 +192,7 @@ def test_patches_and_sources_tell_people_what_they_are_too() -> None:
         assert node.description, key
 
 
-@pytest.mark.parametrize("system", EVERY_WAY, ids=named)
+@pytest.mark.parametrize("system", ALL_SYSTEMS, ids=named)
 def test_levels_are_those_of_the_system(system: System) -> None:
     graph = defs.resolve_asset_graph()
     levels: dict[int, set[str]] = {}
@@ -204,7 +204,7 @@ def test_levels_are_those_of_the_system(system: System) -> None:
     assert levels == LEVELS[system.key_prefix[0]]
 
 
-@pytest.mark.parametrize("system", EVERY_WAY, ids=named)
+@pytest.mark.parametrize("system", ALL_SYSTEMS, ids=named)
 def test_the_lineage_puts_every_table_after_those_of_lower_levels_that_it_links(
     system: System,
 ) -> None:

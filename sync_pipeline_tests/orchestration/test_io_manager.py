@@ -20,18 +20,18 @@ from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.resources import SyncScope, TargetDatabase
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline_tests.fixtures.bubble_system import CUSTOMER, World
+from sync_pipeline_tests.fixtures.bubble_system import CUSTOMER, BubbleSystem
 from sync_pipeline_tests.fixtures.dagster_run import SILENT
 
 AGENT_KEY = dg.AssetKey(["bubble", "agent"])
 
 
 def materialize(
-    world: World, *assets: dg.AssetsDefinition | dg.AssetSpec, **scope: Any
+    bubble_system: BubbleSystem, *assets: dg.AssetsDefinition | dg.AssetSpec, **scope: Any
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         list(assets),
-        instance=world.instance,
+        instance=bubble_system.instance,
         resources={
             "target": TargetDatabase(),
             "scope": SyncScope(**scope),
@@ -72,37 +72,39 @@ def agent(number: int, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def test_each_batch_is_staged_before_the_next_one_is_produced(world: World) -> None:
+def test_each_batch_is_staged_before_the_next_one_is_produced(bubble_system: BubbleSystem) -> None:
     staged: list[int] = []
 
     def batches() -> Iterator[list[dict[str, Any]]]:
         for start in range(0, 6 * CHUNK, 2 * CHUNK):
-            staged.append(bytes_staged(world))
+            staged.append(bytes_staged(bubble_system))
             yield [agent(number) for number in range(start, start + 2 * CHUNK)]
 
-    result = materialize(world, agents_from(lambda: EntityBatches(BUBBLE["agent"], batches())))
+    result = materialize(
+        bubble_system, agents_from(lambda: EntityBatches(BUBBLE["agent"], batches()))
+    )
 
     assert result.success
-    assert world.count("agent") == 6 * CHUNK
+    assert bubble_system.count("agent") == 6 * CHUNK
     # Of a batch's two chunks the last may still be on its way, the first has arrived.
     assert staged == sorted(set(staged))
     assert staged[0] == 0
 
 
-def bytes_staged(world: World) -> int:
+def bytes_staged(bubble_system: BubbleSystem) -> int:
     """The size of the temporary table that a running merge fills; its rows are only the session's own."""
     query = (
         "select coalesce(sum(pg_relation_size(oid)), 0)::int as bytes from pg_class"
         " where relpersistence = 't' and relname = 'seen_agent'"
     )
-    return world.db.row(query)["bytes"]
+    return bubble_system.db.row(query)["bytes"]
 
 
 @pytest.mark.parametrize("value", [[{"_id": "x"}], "rows", 7, None])
 def test_an_asset_that_returns_something_else_is_told_what_to_return(
-    world: World, value: object
+    bubble_system: BubbleSystem, value: object
 ) -> None:
-    result = materialize(world, agents_from(lambda: value))
+    result = materialize(bubble_system, agents_from(lambda: value))
 
     assert not result.success
     said = failure(result)
@@ -110,15 +112,15 @@ def test_an_asset_that_returns_something_else_is_told_what_to_return(
     assert f"bubble/agent returned {type(value).__name__}" in said
     assert "EntityBatches" in said
     assert "DataFrame" in said
-    assert world.count("agent") == 0
+    assert bubble_system.count("agent") == 0
 
 
-def test_an_asset_that_is_no_entity_is_told_so(world: World) -> None:
+def test_an_asset_that_is_no_entity_is_told_so(bubble_system: BubbleSystem) -> None:
     @dg.asset(key=["bubble", "agnet"], io_manager_key="merge")
     def misspelt() -> dg.MaterializeResult:
         return dg.MaterializeResult(value=pd.DataFrame({"bubble_id": ["1x1"]}))
 
-    result = materialize(world, misspelt)
+    result = materialize(bubble_system, misspelt)
 
     assert "bubble/agnet is no declared entity" in failure(result)
 
@@ -127,22 +129,22 @@ def frame(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"bubble_id": ["1x1", "1x2", "1x3"]} | columns)
 
 
-def test_a_dataframe_is_merged_under_target_or_source_names(world: World) -> None:
+def test_a_dataframe_is_merged_under_target_or_source_names(bubble_system: BubbleSystem) -> None:
     made = frame(
         Name=["One", "Two", "Three"],
         commission=[3, 4, 5],
         created_date=pd.to_datetime(["2026-01-01T01:02:03Z"] * 3),
     )
 
-    result = materialize(world, agents_from(lambda: made))
+    result = materialize(bubble_system, agents_from(lambda: made))
 
     assert result.success
-    row = world.here("agent", "1x2")
+    row = bubble_system.here("agent", "1x2")
     assert (row["name"], row["commission"]) == ("Two", 4)
     assert row["created_date"] == dt.datetime(2026, 1, 1, 1, 2, 3, tzinfo=dt.UTC)
 
 
-def test_every_kind_of_nothing_that_pandas_knows_is_null(world: World) -> None:
+def test_every_kind_of_nothing_that_pandas_knows_is_null(bubble_system: BubbleSystem) -> None:
     made = frame(
         name=["One", None, float("nan")],
         commission=[3.0, float("nan"), None],
@@ -151,17 +153,19 @@ def test_every_kind_of_nothing_that_pandas_knows_is_null(world: World) -> None:
         created_date=[pd.Timestamp("2026-01-01", tz="UTC"), pd.NaT, None],
     )
 
-    result = materialize(world, agents_from(lambda: made))
+    result = materialize(bubble_system, agents_from(lambda: made))
 
     assert result.success, failure(result)
-    one, two = world.here("agent", "1x1"), world.here("agent", "1x2")
+    one, two = bubble_system.here("agent", "1x1"), bubble_system.here("agent", "1x2")
     filled = ("name", "commission", "annual_collection", "slug", "created_date")
     assert all(one[c] is not None for c in filled)
     assert [two[c] for c in filled] == [None] * 5
     assert metadata(result)["rejected"] == 0
 
 
-def test_numbers_lists_and_texts_survive_the_way_through_a_dataframe(world: World) -> None:
+def test_numbers_lists_and_texts_survive_the_way_through_a_dataframe(
+    bubble_system: BubbleSystem,
+) -> None:
     made = pd.DataFrame(
         {
             "bubble_id": ["1x1"],
@@ -176,15 +180,15 @@ def test_numbers_lists_and_texts_survive_the_way_through_a_dataframe(world: Worl
     def invoices() -> dg.MaterializeResult:
         return dg.MaterializeResult(value=made)
 
-    result = materialize(world, invoices)
+    result = materialize(bubble_system, invoices)
 
     assert result.success, failure(result)
-    row = world.here("invoice", "1x1")
+    row = bubble_system.here("invoice", "1x1")
     assert (row["amount"], row["paid"]) == (Decimal("1234.50"), True)
     assert (row["linked_payment"], row["logs"]) == (["p1", "p2"], "a\tb\n\\N")
 
 
-def test_a_column_that_a_dataframe_lacks_is_left_alone(synced: World) -> None:
+def test_a_column_that_a_dataframe_lacks_is_left_alone(synced: BubbleSystem) -> None:
     known = synced.usable("agent", having=["Name", "Agent Type"])[0]
     made = pd.DataFrame({"bubble_id": [known["_id"]], "commission": [77]})
     before = synced.here("agent", known["_id"])
@@ -200,7 +204,7 @@ def test_a_column_that_a_dataframe_lacks_is_left_alone(synced: World) -> None:
     }
 
 
-def test_a_dataframe_moves_no_watermark_and_misses_nobody(synced: World) -> None:
+def test_a_dataframe_moves_no_watermark_and_misses_nobody(synced: BubbleSystem) -> None:
     before = synced.watermarks()
 
     materialize(synced, agents_from(lambda: frame(modified_date=["2027-01-01T00:00:00Z"] * 3)))
@@ -212,13 +216,15 @@ def test_a_dataframe_moves_no_watermark_and_misses_nobody(synced: World) -> None
     assert missing["n"] == 0
 
 
-def test_a_dry_run_holds_for_a_dataframe_too(world: World) -> None:
-    result = materialize(world, agents_from(lambda: frame(name=["a", "b", "c"])), dry_run=True)
+def test_a_dry_run_holds_for_a_dataframe_too(bubble_system: BubbleSystem) -> None:
+    result = materialize(
+        bubble_system, agents_from(lambda: frame(name=["a", "b", "c"])), dry_run=True
+    )
 
     assert result.success
     assert metadata(result)["inserted"] == 3
     assert metadata(result)["status"] == "planned"
-    assert world.count("agent") == 0
+    assert bubble_system.count("agent") == 0
 
 
 @pytest.mark.parametrize(
@@ -232,15 +238,15 @@ def test_a_dry_run_holds_for_a_dataframe_too(world: World) -> None:
     ids=["unknown", "local-only", "no key", "twice"],
 )
 def test_a_dataframe_that_does_not_fit_is_refused_before_anything_is_written(
-    world: World, made: pd.DataFrame, said: str
+    bubble_system: BubbleSystem, made: pd.DataFrame, said: str
 ) -> None:
-    result = materialize(world, agents_from(lambda: made))
+    result = materialize(bubble_system, agents_from(lambda: made))
 
     assert said in failure(result)
-    assert world.count("agent") == 0
+    assert bubble_system.count("agent") == 0
 
 
-def test_a_downstream_asset_gets_a_dataframe_by_default(synced: World) -> None:
+def test_a_downstream_asset_gets_a_dataframe_by_default(synced: BubbleSystem) -> None:
     found: list[pd.DataFrame] = []
 
     def report(agent: pd.DataFrame) -> None:
@@ -253,7 +259,9 @@ def test_a_downstream_asset_gets_a_dataframe_by_default(synced: World) -> None:
     assert set(agents["bubble_id"]) == synced.keys("agent")
 
 
-def test_a_downstream_asset_that_asks_for_a_relation_reads_piece_by_piece(synced: World) -> None:
+def test_a_downstream_asset_that_asks_for_a_relation_reads_piece_by_piece(
+    synced: BubbleSystem,
+) -> None:
     counted: list[int] = []
     chunks: list[list[dict[str, Any]]] = []
 
@@ -269,15 +277,15 @@ def test_a_downstream_asset_that_asks_for_a_relation_reads_piece_by_piece(synced
     assert {row["bubble_id"] for chunk in chunks for row in chunk} == synced.keys("agent")
 
 
-def read_downstream(world: World, report: Callable[..., None]) -> None:
+def read_downstream(bubble_system: BubbleSystem, report: Callable[..., None]) -> None:
     """Run an asset that takes the table of agents."""
     upstream = dg.AssetSpec(AGENT_KEY).with_io_manager_key("merge")
     asset = dg.asset(ins={"agent": dg.AssetIn(AGENT_KEY)})(report)
-    result = materialize(world, upstream, asset)
+    result = materialize(bubble_system, upstream, asset)
     assert result.success, failure(result)
 
 
-def test_metadata_tell_what_a_merge_did(synced: World) -> None:
+def test_metadata_tell_what_a_merge_did(synced: BubbleSystem) -> None:
     [one, other, *_] = synced.usable("customer", having=["Name", "State"])
     synced.edit_here("customer", other["_id"], name="Edited here")
     synced.edit_there("customer", one["_id"], State="Atlantis")
@@ -305,7 +313,7 @@ def test_metadata_tell_what_a_merge_did(synced: World) -> None:
     assert found["scope"] == "delta"
 
 
-def test_a_full_sync_reports_coverage_of_the_sources_fields(synced: World) -> None:
+def test_a_full_sync_reports_coverage_of_the_sources_fields(synced: BubbleSystem) -> None:
     found = synced.run("bubble_full", "customer").metadata("customer")
 
     assert "Status" in found["coverage"]  # the app has it, nobody maps it
@@ -332,7 +340,7 @@ PERSONAL = {
 }
 
 
-def test_no_log_or_metadata_of_a_run_holds_personal_data_or_secrets(synced: World) -> None:
+def test_no_log_or_metadata_of_a_run_holds_personal_data_or_secrets(synced: BubbleSystem) -> None:
     values: set[str] = set()
     for entity, fields in PERSONAL.items():
         for record in synced.records(entity):
@@ -359,9 +367,9 @@ def test_no_log_or_metadata_of_a_run_holds_personal_data_or_secrets(synced: Worl
     assert synced.db.dsn not in log
 
 
-def plans_of(world: World) -> list[str]:
+def plans_of(bubble_system: BubbleSystem) -> list[str]:
     """Digests of what the guard stops in a full sync, to be approved."""
-    stopped = world.run("bubble_full", dry_run=True)
+    stopped = bubble_system.run("bubble_full", dry_run=True)
     return list(stopped.report.plans.values())
 
 
@@ -375,7 +383,7 @@ def plans_of(world: World) -> list[str]:
     ids=["constraint", "nul", "surrogate"],
 )
 def test_a_rejection_says_why_without_telling_who(
-    tiny: World, fields: dict[str, str], reason: str
+    tiny: BubbleSystem, fields: dict[str, str], reason: str
 ) -> None:
     tiny.db.run("alter table customer add constraint no_ghosts check (state <> 'Atlantis')")
     person = {"Name": "Qistara Embongar", "Contact": "+60 11-000 4242", "Address": "Jalan Watt 7"}
@@ -396,21 +404,25 @@ def test_a_rejection_says_why_without_telling_who(
     assert [word for word in ("Qistara", "4242", "+60 11", "Jalan", "half of") if word in log] == []
 
 
-def test_a_stream_that_breaks_off_writes_nothing_and_is_in_the_history(world: World) -> None:
+def test_a_stream_that_breaks_off_writes_nothing_and_is_in_the_history(
+    bubble_system: BubbleSystem,
+) -> None:
     def batches() -> Iterator[list[dict[str, Any]]]:
         yield [agent(1)]
         raise SourceBroken("the page after this one is torn")
 
-    result = materialize(world, agents_from(lambda: EntityBatches(BUBBLE["agent"], batches())))
+    result = materialize(
+        bubble_system, agents_from(lambda: EntityBatches(BUBBLE["agent"], batches()))
+    )
 
     [event] = result.get_step_failure_events()
     assert event.step_failure_data.user_failure_data
     assert event.step_failure_data.user_failure_data.description == (
         "the page after this one is torn"
     )
-    assert world.count("agent") == 0
-    assert world.watermarks()["agent"] is None
-    step = world.db.row("select run_id::text, entity, action, status, error from sync.step")
+    assert bubble_system.count("agent") == 0
+    assert bubble_system.watermarks()["agent"] is None
+    step = bubble_system.db.row("select run_id::text, entity, action, status, error from sync.step")
     assert step == {
         "run_id": result.run_id,
         "entity": "agent",
@@ -418,4 +430,4 @@ def test_a_stream_that_breaks_off_writes_nothing_and_is_in_the_history(world: Wo
         "status": "failed",
         "error": "the page after this one is torn",
     }
-    assert world.db.row("select sync_status from _sync_metadata")["sync_status"] == "failed"
+    assert bubble_system.db.row("select sync_status from _sync_metadata")["sync_status"] == "failed"

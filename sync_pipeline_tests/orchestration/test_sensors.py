@@ -18,39 +18,39 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     PAYMENT,
+    BubbleSystem,
     Run,
-    World,
 )
 
 
-def look(world: World, sensor: str, cursor: str | None = None) -> Any:
+def look(bubble_system: BubbleSystem, sensor: str, cursor: str | None = None) -> Any:
     """One tick of a sensor."""
-    return daemon.look(world.instance, sensor, cursor)
+    return daemon.look(bubble_system.instance, sensor, cursor)
 
 
-def queue(world: World, entity: str, *keys: str, system: str = "bubble") -> int:
-    return requests.queue(world.db.connection, system, entity, keys, "somebody asked")
+def queue(bubble_system: BubbleSystem, entity: str, *keys: str, system: str = "bubble") -> int:
+    return requests.queue(bubble_system.db.connection, system, entity, keys, "somebody asked")
 
 
-def request_row(world: World, number: int) -> dict[str, Any]:
-    return world.db.row("select * from sync.request where id = %s", number)
+def request_row(bubble_system: BubbleSystem, number: int) -> dict[str, Any]:
+    return bubble_system.db.row("select * from sync.request where id = %s", number)
 
 
-def launched(world: World, request: dg.RunRequest) -> Run:
+def launched(bubble_system: BubbleSystem, request: dg.RunRequest) -> Run:
     """The run that the daemon would make of a sensor's request."""
-    return world.launch(
+    return bubble_system.launch(
         "bubble_partial", dict(request.run_config), request.asset_selection, tags=dict(request.tags)
     )
 
 
-def ended(world: World, run: Run) -> None:
+def ended(bubble_system: BubbleSystem, run: Run) -> None:
     """What the daemon does when a run has ended."""
     sensor = "close_history" if run.success else "close_history_of_failed"
-    close(world, run.result.dagster_run, sensor)
+    close(bubble_system, run.result.dagster_run, sensor)
 
 
-def close(world: World, run: dg.DagsterRun, sensor: str) -> None:
-    daemon.notice(world.instance, run, sensor)
+def close(bubble_system: BubbleSystem, run: dg.DagsterRun, sensor: str) -> None:
+    daemon.notice(bubble_system.instance, run, sensor)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_sensors_request_runs_of_the_jobs_for_partial_syncs(sensor: str, jobs: s
     assert {t.job_name for t in defs.resolve_sensor_def(sensor).targets} == jobs
 
 
-def test_a_queued_request_becomes_a_run_of_just_these_records(synced: World) -> None:
+def test_a_queued_request_becomes_a_run_of_just_these_records(synced: BubbleSystem) -> None:
     [one, other, *_] = synced.ids("customer")
     synced.touch_there("customer", one, State="Atlantis")
     synced.touch_there("customer", other, State="Lemuria")
@@ -86,7 +86,7 @@ def test_a_queued_request_becomes_a_run_of_just_these_records(synced: World) -> 
     assert synced.here("customer", other)["state"] != "Lemuria"
 
 
-def test_a_request_for_an_end_of_a_patch_is_followed_by_the_patch(tiny: World) -> None:
+def test_a_request_for_an_end_of_a_patch_is_followed_by_the_patch(tiny: BubbleSystem) -> None:
     tiny.edit_here("invoice", INVOICE, linked_seda_registration=None)
     tiny.db.run("update sync_base.bubble__invoice set linked_seda_registration = null")
     tiny.edit_there("invoice", INVOICE, **{"Linked SEDA registration": None, "visit": 7})
@@ -100,7 +100,7 @@ def test_a_request_for_an_end_of_a_patch_is_followed_by_the_patch(tiny: World) -
     assert tiny.here("invoice", INVOICE)["linked_seda_registration"] is not None
 
 
-def test_a_request_may_ask_to_force(tiny: World) -> None:
+def test_a_request_may_ask_to_force(tiny: BubbleSystem) -> None:
     tiny.edit_here("customer", CUSTOMER, name="Edited here")
     number = queue(tiny, "customer", CUSTOMER)
     tiny.db.run("update sync.request set force = true where id = %s", number)
@@ -115,7 +115,7 @@ def test_a_request_may_ask_to_force(tiny: World) -> None:
     ("system", "entity"), [("bubble", "invioce"), ("bubbel", "invoice"), ("bubble", "")]
 )
 def test_a_request_for_what_does_not_exist_is_refused_and_the_others_go_on(
-    tiny: World, system: str, entity: str
+    tiny: BubbleSystem, system: str, entity: str
 ) -> None:
     bad = queue(tiny, entity, INVOICE, system=system)
     good = queue(tiny, "invoice", INVOICE)
@@ -129,7 +129,7 @@ def test_a_request_for_what_does_not_exist_is_refused_and_the_others_go_on(
     assert look(tiny, "sync_requests").run_requests[0].tags[REQUEST_TAG] == str(good)
 
 
-def test_a_request_that_was_done_is_not_requested_again(tiny: World) -> None:
+def test_a_request_that_was_done_is_not_requested_again(tiny: BubbleSystem) -> None:
     number = queue(tiny, "customer", CUSTOMER)
     [request] = look(tiny, "sync_requests").run_requests
     run = launched(tiny, request)
@@ -144,7 +144,9 @@ def test_a_request_that_was_done_is_not_requested_again(tiny: World) -> None:
     assert tick.skip_message == "no request in sync.request"
 
 
-def test_a_request_whose_run_is_going_keeps_its_key_so_that_it_runs_once(tiny: World) -> None:
+def test_a_request_whose_run_is_going_keeps_its_key_so_that_it_runs_once(
+    tiny: BubbleSystem,
+) -> None:
     queue(tiny, "customer", CUSTOMER)
 
     [first] = look(tiny, "sync_requests").run_requests
@@ -153,7 +155,7 @@ def test_a_request_whose_run_is_going_keeps_its_key_so_that_it_runs_once(tiny: W
     assert first.run_key == again.run_key
 
 
-def test_a_request_whose_run_failed_is_tried_three_times_under_new_keys(tiny: World) -> None:
+def test_a_request_whose_run_failed_is_tried_three_times_under_new_keys(tiny: BubbleSystem) -> None:
     tiny.bubble.options.disabled_types = ("payment",)
     number = queue(tiny, "payment", PAYMENT)
     keys = []
@@ -173,7 +175,7 @@ def test_a_request_whose_run_failed_is_tried_three_times_under_new_keys(tiny: Wo
     assert look(tiny, "sync_requests").run_requests == []
 
 
-def test_a_request_that_fails_once_and_then_succeeds_is_done(tiny: World) -> None:
+def test_a_request_that_fails_once_and_then_succeeds_is_done(tiny: BubbleSystem) -> None:
     tiny.bubble.options.disabled_types = ("payment",)
     number = queue(tiny, "payment", PAYMENT)
     [request] = look(tiny, "sync_requests").run_requests
@@ -188,7 +190,9 @@ def test_a_request_that_fails_once_and_then_succeeds_is_done(tiny: World) -> Non
     assert (done["attempts"], done["error"]) == (2, None)
 
 
-def test_a_request_whose_run_ended_unnoticed_is_settled_by_the_next_tick(tiny: World) -> None:
+def test_a_request_whose_run_ended_unnoticed_is_settled_by_the_next_tick(
+    tiny: BubbleSystem,
+) -> None:
     number = queue(tiny, "customer", CUSTOMER)
     [request] = look(tiny, "sync_requests").run_requests
     tags = {"dagster/run_key": request.run_key}
@@ -202,7 +206,7 @@ def test_a_request_whose_run_ended_unnoticed_is_settled_by_the_next_tick(tiny: W
     assert str(done["run_id"]) == run.result.run_id
 
 
-def test_a_request_whose_run_failed_unnoticed_is_tried_again(tiny: World) -> None:
+def test_a_request_whose_run_failed_unnoticed_is_tried_again(tiny: BubbleSystem) -> None:
     tiny.bubble.options.disabled_types = ("payment",)
     queue(tiny, "payment", PAYMENT)
     [request] = look(tiny, "sync_requests").run_requests
@@ -214,7 +218,7 @@ def test_a_request_whose_run_failed_unnoticed_is_tried_again(tiny: World) -> Non
     assert again.run_key != request.run_key
 
 
-def test_a_tick_takes_a_bounded_number_of_requests_the_oldest_first(tiny: World) -> None:
+def test_a_tick_takes_a_bounded_number_of_requests_the_oldest_first(tiny: BubbleSystem) -> None:
     numbers = [queue(tiny, "customer", CUSTOMER) for _ in range(REQUESTS_PER_TICK + 3)]
 
     requested = look(tiny, "sync_requests").run_requests
@@ -224,7 +228,7 @@ def test_a_tick_takes_a_bounded_number_of_requests_the_oldest_first(tiny: World)
 
 @pytest.mark.parametrize("sensor", ["sync_requests", "bubble_changes"])
 def test_a_sensor_whose_target_is_away_skips_and_says_so(
-    tiny: World, sensor: str, monkeypatch: pytest.MonkeyPatch
+    tiny: BubbleSystem, sensor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_TARGET_DSN", "postgresql://nobody@127.0.0.1:1/nothing")
 

@@ -1,4 +1,4 @@
-"""The switchboard: which calls a fault hits, and how often."""
+"""Armed faults: which calls a fault hits, and how often."""
 
 from __future__ import annotations
 

@@ -130,26 +130,26 @@ def test_a_run_in_which_all_landed_is_completed(bench: Workbench) -> None:
     assert row["duration_ms"] >= 0
 
 
-@pytest.mark.parametrize("trouble", ["rejected", "parked", "problem", "failed step", "failed run"])
+@pytest.mark.parametrize("error", ["rejected", "parked", "problem", "failed step", "failed run"])
 def test_a_run_in_which_something_did_not_land_is_a_partial_success(
-    bench: Workbench, trouble: str
+    bench: Workbench, error: str
 ) -> None:
     run_id = uuid4()
     runs.open_run(bench.connection, run_id, "full")
     bench.sync(shop(), run_id=run_id)
-    if trouble == "rejected":
+    if error == "rejected":
         bench.sync(shop(Size="many"), run_id=run_id)
-    elif trouble == "parked":
+    elif error == "parked":
         bench.sync({"shop_id": "s9", "number": 1}, entity=DESK, run_id=run_id)
-    elif trouble == "problem":
+    elif error == "problem":
         stream = bench.stream([])
         stream.outcome.problems.append("one invoice could not be read")
         bench.merge(stream, run_id=run_id)
-    elif trouble == "failed step":
+    elif error == "failed step":
         failed = runs.Step("shops", "desk", "fetch", "failed", day(1), error="404")
         runs.add_step(bench.connection, run_id, failed)
 
-    row = close(bench, run_id, failed=trouble == "failed run")
+    row = close(bench, run_id, failed=error == "failed run")
 
     assert row["status"] == "partial_success"
 

@@ -11,7 +11,7 @@ from sync_pipeline_tests.fixtures.command_line import until
 from sync_pipeline_tests.fixtures.sample_system import Workbench, shop
 
 
-def is_abandoned(bench: Workbench, run_id: UUID) -> None:
+def is_orphaned(bench: Workbench, run_id: UUID) -> None:
     # The server notices a moment later that a session has ended.
     until(lambda: run_lock.orphaned(bench.connection) == [run_id], "the lock to be free")
 
@@ -22,7 +22,7 @@ def test_a_run_is_abandoned_when_its_sign_is_gone(bench: Workbench) -> None:
         lock.acquire(run_id, "full", system="shops")
         lock.acquire(run_id, "full", system="shops")
         assert run_lock.orphaned(bench.connection) == []
-    is_abandoned(bench, run_id)
+    is_orphaned(bench, run_id)
 
 
 def test_a_sign_is_shown_again_after_its_connection_was_lost(bench: Workbench) -> None:
@@ -32,7 +32,7 @@ def test_a_sign_is_shown_again_after_its_connection_was_lost(bench: Workbench) -
         bench.run(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lock'"
         )
-        is_abandoned(bench, run_id)
+        is_orphaned(bench, run_id)
         lock.acquire(run_id, "full")
         assert run_lock.orphaned(bench.connection) == []
 
@@ -44,7 +44,7 @@ def test_a_run_that_lost_its_sign_lives_while_it_merges(bench: Workbench) -> Non
     name = f"sync_pipeline shops/shop run {str(run_id)[:8]}"
     with connect(bench.dsn, application_name=name):
         assert run_lock.orphaned(bench.connection) == []
-    is_abandoned(bench, run_id)
+    is_orphaned(bench, run_id)
 
 
 def test_a_run_that_never_gave_a_sign_is_left_to_whoever_entered_it(bench: Workbench) -> None:

@@ -100,11 +100,11 @@ def test_a_failed_run_is_marked_and_keeps_the_watermark(bench: Workbench) -> Non
     watermarks.mark_failed(bench.connection, SHOP, "the source was away")
     failed = bench.row("select * from _sync_metadata where table_name = 'shop'")
     bench.sync(shop("s1", 6))
-    mended = bench.row("select * from _sync_metadata where table_name = 'shop'")
+    repaired = bench.row("select * from _sync_metadata where table_name = 'shop'")
 
     assert (failed["sync_status"], failed["error_message"]) == ("failed", "the source was away")
     assert failed["last_sync_timestamp"] == day(5)
-    assert (mended["sync_status"], mended["error_message"]) == ("success", None)
+    assert (repaired["sync_status"], repaired["error_message"]) == ("success", None)
 
 
 def test_a_table_that_failed_before_its_first_success_has_no_watermark(bench: Workbench) -> None:

@@ -91,7 +91,7 @@ def test_a_key_of_several_columns_is_found_by_its_parts(bench: Workbench) -> Non
 
 
 def test_open_conflicts_of_the_row_are_shown_and_settled_ones_are_not(bench: Workbench) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
     assert [c["id"] for c in explained(bench, "s1").conflicts] == [number]
 
     settle(bench, number, "source")
@@ -123,7 +123,7 @@ def take_back(bench: Workbench, run: UUID) -> None:
     undo.undo(bench.connection, bench.system, run, undo_id=uuid4())
 
 
-def disputed_field(bench: Workbench) -> int:
+def conflicting_field(bench: Workbench) -> int:
     """The name was changed on both sides; the policy has taken the source's."""
     bench.sync(shop())
     bench.edit(name="Local")
@@ -134,7 +134,7 @@ def disputed_field(bench: Workbench) -> int:
 def test_a_field_that_went_to_the_source_can_be_given_back_to_the_local_side(
     bench: Workbench,
 ) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
 
     run = settle(bench, number, "local")
 
@@ -147,7 +147,7 @@ def test_a_field_that_went_to_the_source_can_be_given_back_to_the_local_side(
 
 
 def test_confirming_what_was_kept_writes_nothing(bench: Workbench) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
     before = bench.shop()
 
     said = resolve.resolve(bench.connection, bench.system, number, "source", run_id=uuid4())
@@ -158,7 +158,7 @@ def test_confirming_what_was_kept_writes_nothing(bench: Workbench) -> None:
 
 
 def test_confirming_what_was_kept_does_not_bring_an_older_value_back(bench: Workbench) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
     bench.sync(shop(day=3, Name="Source, later"))
 
     settle(bench, number, "source")
@@ -322,7 +322,7 @@ def test_a_row_that_the_source_dropped_can_be_deleted_and_brought_back(bench: Wo
 
 @pytest.mark.parametrize("side", ["source", "local"])
 def test_a_conflict_is_settled_once(bench: Workbench, side: Side) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
     settle(bench, number, side)
 
     with pytest.raises(LookupError, match=f"conflict {number} does not exist or is resolved"):
@@ -335,7 +335,7 @@ def test_a_conflict_that_does_not_exist_is_said_not_to(bench: Workbench) -> None
 
 
 def test_settling_is_a_run_in_the_history_that_is_over(bench: Workbench) -> None:
-    number = disputed_field(bench)
+    number = conflicting_field(bench)
 
     run = settle(bench, number, "local")
 
@@ -345,7 +345,7 @@ def test_settling_is_a_run_in_the_history_that_is_over(bench: Workbench) -> None
 
 
 def test_lists_show_what_waits_newest_first_and_of_one_entity_if_asked(bench: Workbench) -> None:
-    disputed_field(bench)
+    conflicting_field(bench)
     bench.sync(shop("s2", Size="many"))
     bench.sync({"shop_id": "nowhere", "number": 1}, entity=DESK)
 

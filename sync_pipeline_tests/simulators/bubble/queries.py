@@ -1,4 +1,4 @@
-"""Short words for asking a simulated Bubble app."""
+"""Queries of a simulated Bubble app."""
 
 from __future__ import annotations
 

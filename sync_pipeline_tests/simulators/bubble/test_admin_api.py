@@ -1,4 +1,4 @@
-"""The switchboard over HTTP, and the editor's actions that it offers."""
+"""The admin API over HTTP, and the editor's actions that it offers."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_things_are_created_and_deleted(admin: Any, bubble_http: httpx2.Client):
     admin("POST", "delete", {"type": "customer_profile"}, status=400)
 
 
-def test_a_hidden_field_vanishes_from_all_replies(admin: Any, bubble_http: httpx2.Client):
+def test_a_hidden_field_is_missing_from_all_responses(admin: Any, bubble_http: httpx2.Client):
     uid = ids(bubble_http, "invoice", where("Amount", "is_not_empty"), limit=1)[0]
     admin("POST", "hide-field", {"type": "invoice", "field": "Amount"})
     assert not [invoice for invoice in results(bubble_http, "invoice") if "Amount" in invoice]
@@ -139,7 +139,7 @@ def test_a_renamed_field_changes_its_key_at_once(admin: Any, bubble_http: httpx2
     admin("POST", "rename-field", {"type": "invoice", "field": "Nope", "to": "x"}, status=400)
 
 
-def test_the_switchboard_is_neither_counted_nor_harmed(admin: Any, bubble: BubbleSimulator):
+def test_the_admin_api_is_neither_counted_nor_disturbed(admin: Any, bubble: BubbleSimulator):
     admin("POST", "faults", {"kind": "reset"})
     admin("PUT", "options", {"latency_ms": 10_000, "rate_limit_per_minute": 0, "url_limit": 1})
     assert admin("GET", "stats")["total"] == 0

@@ -203,7 +203,7 @@ def test_logins_nest_their_address_and_some_have_none(full: Company):
     assert all(set(each["email"]) == {"email", "email_confirmed"} for each in nested)
 
 
-def test_the_values_carry_the_dirt_of_the_real_ones(full: Company):
+def test_the_values_have_the_defects_of_the_real_ones(full: Company):
     types = set(holding(full, "invoice", "Type"))
     assert {" PV CUSTOMER", "DELETED @ PV CUSTOMER"} <= types
     assert 9.9 in holding(full, "seda_registration", "System Size")

@@ -1,4 +1,4 @@
-"""Edits between the pages of a scan, and the journal that tells which there were."""
+"""Edits between the pages of a scan, and the change log that lists them."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_most_clients_and_all_staff_name_no_contact(practice: psycopg.Connection
     assert number(practice, staff) == 16
 
 
-def test_two_in_three_jobs_are_for_clients_that_are_gone(practice: psycopg.Connection):
+def test_two_in_three_jobs_are_for_clients_that_no_longer_exist(practice: psycopg.Connection):
     gone = (
         "select count(*) from desktop.jobshead j"
         " where not exists (select from desktop.climaster c where c.client_id = j.client_id)"

@@ -14,7 +14,7 @@ from sync_pipeline_tests.simulators.desktop.queries import KEYS, counts, names, 
 # On one worker, so that the full practice is made once.
 pytestmark = pytest.mark.xdist_group("full practice")
 
-DIRT_LEFT_OUT: dict[str, LiteralString] = {
+DEFECTS_LEFT_OUT: dict[str, LiteralString] = {
     "jobshead": "sporg_id is not null",
     "mbremdetail": "rem_id in (select rem_id from mobile.reminder)",
 }
@@ -140,7 +140,7 @@ def test_the_app_goes_on_numbering_where_the_rows_end(practice: psycopg.Connecti
         assert practice.execute(new).fetchall() == [(221, "D")]
 
 
-def test_everything_but_the_planted_dirt_fits_into_it(practice: psycopg.Connection):
+def test_everything_but_the_planted_defects_fits_into_it(practice: psycopg.Connection):
     with practice.transaction(force_rollback=True):
         landed = {table: _insert_into_mobile(practice, table) for table in DESKTOP_TABLES}
     assert landed == dict.fromkeys(DESKTOP_TABLES, 0) | {
@@ -168,7 +168,7 @@ def _insert_into_mobile(practice: psycopg.Connection, table: str) -> int:
     key = KEYS.get(table)
     distinct = sql.SQL("distinct on ({})").format(names(key)) if key else sql.SQL("")
     statement = sql.SQL("insert into {} ({}) select {} {} from {} where {} on conflict do nothing")
-    fits = sql.SQL(DIRT_LEFT_OUT.get(table, "true"))
+    fits = sql.SQL(DEFECTS_LEFT_OUT.get(table, "true"))
     return practice.execute(
         statement.format(target, columns, distinct, columns, source, fits)
     ).rowcount

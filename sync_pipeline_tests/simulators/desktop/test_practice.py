@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_smallest_practice_holds_all_the_planted_dirt(seed: int):
+def test_the_smallest_practice_holds_all_the_planted_defects(seed: int):
     desktop, mobile = desktop_rows(seed, 0.0), mobile_rows(seed, 0.0)
     for table, surplus in (("jobshead", 10), ("jobtasks", 14), ("taskchecklist", 5)):
         keys = Counter(tuple(row[name] for name in KEYS[table]) for row in desktop[table])

@@ -169,7 +169,7 @@ class TestMenus:
 
 
 class TestEdits:
-    def test_edits_over_the_switchboard_are_seen_in_the_next_menu(
+    def test_edits_over_the_admin_api_are_seen_in_the_next_menu(
         self, qu: QuSimulator, qu_http: httpx2.Client
     ):
         http = signed(qu_http)

@@ -59,9 +59,9 @@ def test_no_encoding_hides_a_secret(form: str) -> None:
 
 
 def test_of_secrets_that_begin_alike_the_one_that_is_meant_is_blotted_out_whole() -> None:
-    discretion = Redactor("invented-token-1", "invented-token-22", "invented-")
-    assert discretion("invented-token-22 and invented-token-1!") == "*** and ***!"
-    assert discretion("the one before, invented-tok.9-old.") == "the one before, ***."
+    redactor = Redactor("invented-token-1", "invented-token-22", "invented-")
+    assert redactor("invented-token-22 and invented-token-1!") == "*** and ***!"
+    assert redactor("the one before, invented-tok.9-old.") == "the one before, ***."
 
 
 def test_other_words_are_left_alone() -> None:

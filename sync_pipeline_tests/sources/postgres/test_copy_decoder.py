@@ -258,11 +258,11 @@ def test_a_text_that_is_none_in_its_encoding_is_rejected_alone(
         reasons = [r["reason"] for r in bench.rejected()]
         again = origin.sync(bench)
         origin.run("update item set name = 'Mueller' where id = 2")
-        mended = origin.sync(bench)
+        repaired = origin.sync(bench)
 
     assert counted(result) == {"read": 3, "inserted": 2, "rejected": 1}
     assert counted(again) == {}
-    assert counted(mended) == {"read": 3, "inserted": 1, "unchanged": 2}
+    assert counted(repaired) == {"read": 3, "inserted": 1, "unchanged": 2}
     assert reasons == [f"2: name → name: {shown}, not text"]
     names = [r["name"] for r in bench.rows("select name from item order by id")]
     assert names == ["é", "Mueller", None]

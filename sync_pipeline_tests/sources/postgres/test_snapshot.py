@@ -319,13 +319,13 @@ def test_a_source_that_comes_back_within_its_time_is_read(shop: Origin) -> None:
 
 
 def test_a_source_that_stays_away_fails_when_its_time_is_over(shop: Origin, visitor: str) -> None:
-    patience = dt.timedelta(milliseconds=300)
+    outage = dt.timedelta(milliseconds=300)
 
     with (
         behind(visitor, turned_away=float("inf")) as door,
         pytest.raises(SourceUnavailable) as caught,
     ):
-        shop.read(dsn=door.dsn, outage=patience)
+        shop.read(dsn=door.dsn, outage=outage)
 
     assert door.knocks > 1
     assert said(caught).startswith("No connection to 127.0.0.1:")

@@ -6,7 +6,7 @@ import pytest
 
 from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
-    World,
+    BubbleSystem,
 )
 from sync_pipeline_tests.systems.bubble.patch_runs import (
     LINK,
@@ -15,7 +15,7 @@ from sync_pipeline_tests.systems.bubble.patch_runs import (
 
 
 @pytest.fixture
-def unlinked(tiny: World) -> World:
+def unlinked(tiny: BubbleSystem) -> BubbleSystem:
     """The invoice does not name its registration, in the app and here; the registration names it."""
     tiny.touch_there("invoice", INVOICE, **{LINK: None})
     assert tiny.run("bubble_full", "invoice").success

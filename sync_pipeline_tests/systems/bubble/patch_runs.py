@@ -10,8 +10,8 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     SEDA,
+    BubbleSystem,
     Run,
-    World,
 )
 
 LINKS, CUSTOMERS = PATCHES
@@ -23,16 +23,16 @@ LINK, BACK = "Linked SEDA registration", "Linked Invoice"
 ENDS = ("invoice", "seda_registration")
 
 
-def patch(world: World, *, everything: bool = True) -> Run:
+def patch(bubble_system: BubbleSystem, *, everything: bool = True) -> Run:
     """Both patches alone, over everything unless only a run's own rows are wanted."""
     ops = {f"bubble__{name}": {"config": {"everything": everything}} for name in PATCHES}
     keys = [dg.AssetKey(["bubble", name]) for name in PATCHES]
-    return world.launch("bubble_sync", {"ops": ops}, keys)
+    return bubble_system.launch("bubble_sync", {"ops": ops}, keys)
 
 
-def sync(world: World, job: str = "bubble_sync", **scope: Any) -> Run:
+def sync(bubble_system: BubbleSystem, job: str = "bubble_sync", **scope: Any) -> Run:
     """Sync both ends, and patch what that touched."""
-    return world.run(job, *ENDS, *PATCHES, **scope)
+    return bubble_system.run(job, *ENDS, *PATCHES, **scope)
 
 
 def found(run: Run, name: str) -> dict[str, int]:
@@ -45,23 +45,23 @@ def reports(run: Run, name: str) -> list[str]:
     return run.report.patches[name]["reports"]
 
 
-def link_of(world: World, invoice: str = INVOICE) -> str | None:
-    return world.here("invoice", invoice)["linked_seda_registration"]
+def link_of(bubble_system: BubbleSystem, invoice: str = INVOICE) -> str | None:
+    return bubble_system.here("invoice", invoice)["linked_seda_registration"]
 
 
-def customer_of(world: World, seda: str = SEDA) -> str | None:
-    return world.here("seda_registration", seda)["linked_customer"]
+def customer_of(bubble_system: BubbleSystem, seda: str = SEDA) -> str | None:
+    return bubble_system.here("seda_registration", seda)["linked_customer"]
 
 
-def link_conflicts(world: World) -> list[dict[str, Any]]:
-    return world.rows(
+def link_conflicts(bubble_system: BubbleSystem) -> list[dict[str, Any]]:
+    return bubble_system.rows(
         "select key, field, local, source, kept, resolved_at from sync.conflict"
         " where kind = 'patch' order by id"
     )
 
 
-def conflicting_registration(world: World, **fields: Any) -> str:
+def conflicting_registration(bubble_system: BubbleSystem, **fields: Any) -> str:
     """A second registration that names the invoice, later than the first."""
-    other = world.create_there("seda_registration", **({BACK: [INVOICE]} | fields))
-    assert world.run("bubble_sync", "seda_registration").success
+    other = bubble_system.create_there("seda_registration", **({BACK: [INVOICE]} | fields))
+    assert bubble_system.run("bubble_sync", "seda_registration").success
     return other

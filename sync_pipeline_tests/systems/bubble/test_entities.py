@@ -23,8 +23,8 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     SEDA,
     SUBMITTED,
     USER,
+    BubbleSystem,
     Run,
-    World,
     uid,
 )
 
@@ -41,34 +41,36 @@ KEYS = {
 KUALA_LUMPUR = dt.timezone(dt.timedelta(hours=8))
 
 
-def arrive(world: World, entity: str, **fields: Any) -> Run:
+def arrive(bubble_system: BubbleSystem, entity: str, **fields: Any) -> Run:
     """The entity's record takes these values in the app, and a delta brings them."""
-    world.edit_there(entity, KEYS[entity], **fields)
-    return world.run("bubble_sync", entity)
+    bubble_system.edit_there(entity, KEYS[entity], **fields)
+    return bubble_system.run("bubble_sync", entity)
 
 
-def arrive_checked(world: World, entity: str, **fields: Any) -> Run:
+def arrive_checked(bubble_system: BubbleSystem, entity: str, **fields: Any) -> Run:
     """The same, and the asset checks run too."""
-    world.edit_there(entity, KEYS[entity], **fields)
-    return world.run("bubble_sync", entity, checks=True)
+    bubble_system.edit_there(entity, KEYS[entity], **fields)
+    return bubble_system.run("bubble_sync", entity, checks=True)
 
 
-def arrived(world: World, entity: str, column: str, **fields: Any) -> Any:
+def arrived(bubble_system: BubbleSystem, entity: str, column: str, **fields: Any) -> Any:
     """What a column holds after that."""
-    run = arrive(world, entity, **fields)
+    run = arrive(bubble_system, entity, **fields)
     assert run.status == "completed", run.errors
-    return world.here(entity, KEYS[entity])[column]
+    return bubble_system.here(entity, KEYS[entity])[column]
 
 
-def all_arrived(world: World, entity: str, column: str, records: list[dict[str, Any]]) -> list[Any]:
+def all_arrived(
+    bubble_system: BubbleSystem, entity: str, column: str, records: list[dict[str, Any]]
+) -> list[Any]:
     """What a column holds for new records with these values, all brought by one delta."""
-    created = [world.create_there(entity, **fields) for fields in records]
-    run = world.run("bubble_sync", entity)
+    created = [bubble_system.create_there(entity, **fields) for fields in records]
+    run = bubble_system.run("bubble_sync", entity)
     assert run.counts(entity) == {"read": len(created), "inserted": len(created)}, run.errors
-    return [world.here(entity, key)[column] for key in created]
+    return [bubble_system.here(entity, key)[column] for key in created]
 
 
-def test_phone_is_the_whatsapp_number_or_else_the_contact(tiny: World) -> None:
+def test_phone_is_the_whatsapp_number_or_else_the_contact(tiny: BubbleSystem) -> None:
     contact, whatsapp = "+60 11-000 0001", "+60 11-000 0002"
     records = [
         {"Contact": contact},
@@ -80,13 +82,15 @@ def test_phone_is_the_whatsapp_number_or_else_the_contact(tiny: World) -> None:
     assert all_arrived(tiny, "customer", "phone", records) == [contact, whatsapp, whatsapp, None]
 
 
-def test_phone_falls_back_to_the_contact_when_the_whatsapp_number_is_cleared(tiny: World) -> None:
+def test_phone_falls_back_to_the_contact_when_the_whatsapp_number_is_cleared(
+    tiny: BubbleSystem,
+) -> None:
     arrive(tiny, "customer", Contact="+60 11-000 0001", Whatsapp="+60 11-000 0002")
 
     assert arrived(tiny, "customer", "phone", Whatsapp=None) == "+60 11-000 0001"
 
 
-def test_columns_that_begin_with_a_digit_are_written_and_cleared(tiny: World) -> None:
+def test_columns_that_begin_with_a_digit_are_written_and_cleared(tiny: BubbleSystem) -> None:
     fields = {"1st Payment %": 5, "2nd Payment %": 65, "1st Payment Date": "2026-03-31T16:00:00Z"}
     columns = ("1st_payment", "2nd_payment", "1st_payment_date")
 
@@ -99,21 +103,21 @@ def test_columns_that_begin_with_a_digit_are_written_and_cleared(tiny: World) ->
     assert [row[c] for c in columns] == [None] * 3
 
 
-def test_columns_that_begin_alike_are_not_mixed_up(tiny: World) -> None:
+def test_columns_that_begin_alike_are_not_mixed_up(tiny: BubbleSystem) -> None:
     tiny.edit_here("invoice", INVOICE, **{"1st_payment__": "local"})
 
     assert arrived(tiny, "invoice", "1st_payment", **{"1st Payment %": 5}) == 5
     assert tiny.here("invoice", INVOICE)["1st_payment__"] == "local"
 
 
-def test_the_table_named_user_is_synced_like_any_other(tiny: World) -> None:
+def test_the_table_named_user_is_synced_like_any_other(tiny: BubbleSystem) -> None:
     assert arrived(tiny, "user", "dealership", Dealership="North") == "North"
     created = tiny.create_there("user", Dealership="South")
     assert tiny.run("bubble_sync", "user").counts("user")["inserted"] == 1
     assert tiny.here("user", created)["dealership"] == "South"
 
 
-def test_a_login_is_stored_whole_when_it_holds_an_email(tiny: World) -> None:
+def test_a_login_is_stored_whole_when_it_holds_an_email(tiny: BubbleSystem) -> None:
     login = {"email": {"email": "login.1@example.com", "email_confirmed": True}}
 
     stored = arrived(tiny, "user", "authentication", authentication=login)
@@ -122,7 +126,7 @@ def test_a_login_is_stored_whole_when_it_holds_an_email(tiny: World) -> None:
     assert tiny.here("user", USER)["email"] is None  # a local column of a like name
 
 
-def test_a_login_of_any_other_shape_says_nothing_and_breaks_nothing(tiny: World) -> None:
+def test_a_login_of_any_other_shape_says_nothing_and_breaks_nothing(tiny: BubbleSystem) -> None:
     logins: list[object] = [
         None,
         {},
@@ -140,14 +144,16 @@ def test_a_login_of_any_other_shape_says_nothing_and_breaks_nothing(tiny: World)
 
 
 @pytest.mark.parametrize("entity", [e for e in ENTITIES if e not in {"agent", "user"}])
-def test_what_the_admin_created_is_stored_and_does_not_dangle(tiny: World, entity: str) -> None:
+def test_what_the_admin_created_is_stored_and_does_not_dangle(
+    tiny: BubbleSystem, entity: str
+) -> None:
     run = arrive_checked(tiny, entity, **{"Created By": ADMIN})
 
     assert tiny.here(entity, KEYS[entity])["created_by"] == ADMIN
     assert run.checks(entity)["links"].passed
 
 
-def test_yes_and_no_come_in_many_spellings(tiny: World) -> None:
+def test_yes_and_no_come_in_many_spellings(tiny: BubbleSystem) -> None:
     spellings = {
         True: [True, "yes", "YES", "true", "TRUE", "y"],
         False: [False, "no", "No", "false", "False", "n"],
@@ -189,7 +195,7 @@ NUMBERS: dict[str, list[tuple[str, str, object, object]]] = {
 
 @pytest.mark.parametrize("entity", NUMBERS)
 def test_numbers_arrive_as_text_and_with_fractions_and_lose_nothing(
-    tiny: World, entity: str
+    tiny: BubbleSystem, entity: str
 ) -> None:
     run = arrive(tiny, entity, **{field: value for field, _, value, _ in NUMBERS[entity]})
 
@@ -199,7 +205,9 @@ def test_numbers_arrive_as_text_and_with_fractions_and_lose_nothing(
     assert {column: row[column] for column in expected} == expected
 
 
-def test_a_fraction_in_a_column_of_whole_numbers_is_rejected_and_not_cut_off(tiny: World) -> None:
+def test_a_fraction_in_a_column_of_whole_numbers_is_rejected_and_not_cut_off(
+    tiny: BubbleSystem,
+) -> None:
     before = tiny.here("invoice", INVOICE)
 
     run = arrive(tiny, "invoice", visit=9.9, Amount=1)
@@ -210,7 +218,7 @@ def test_a_fraction_in_a_column_of_whole_numbers_is_rejected_and_not_cut_off(tin
     assert tiny.here("invoice", INVOICE) == before
 
 
-def test_a_rejected_record_keeps_its_payload_and_a_good_one_clears_it(tiny: World) -> None:
+def test_a_rejected_record_keeps_its_payload_and_a_good_one_clears_it(tiny: BubbleSystem) -> None:
     arrive(tiny, "payment", Amount="n/a", Remark="changed")
 
     [rejected] = tiny.rows("select * from sync.rejected")
@@ -221,7 +229,7 @@ def test_a_rejected_record_keeps_its_payload_and_a_good_one_clears_it(tiny: Worl
     assert tiny.rows("select * from sync.rejected") == []
 
 
-def test_dates_arrive_in_many_forms(tiny: World) -> None:
+def test_dates_arrive_in_many_forms(tiny: BubbleSystem) -> None:
     moment = dt.datetime(2026, 3, 31, 16, tzinfo=dt.UTC)
     forms: list[tuple[object, dt.datetime]] = [
         ("2026-03-31T16:00:00.000Z", moment),
@@ -235,7 +243,7 @@ def test_dates_arrive_in_many_forms(tiny: World) -> None:
     assert all_arrived(tiny, "payment", "payment_date", records) == [m for _, m in forms]
 
 
-def test_the_date_of_a_submitted_payment_has_a_spelling_of_its_own(tiny: World) -> None:
+def test_the_date_of_a_submitted_payment_has_a_spelling_of_its_own(tiny: BubbleSystem) -> None:
     fields = {"PAYMENT DATE": "2026-03-31T16:00:00.000Z", "Payment Date": "2020-01-01"}
 
     stored = arrived(tiny, "submitted_payment", "payment_date", **fields)
@@ -252,12 +260,12 @@ def test_the_date_of_a_submitted_payment_has_a_spelling_of_its_own(tiny: World) 
     ],
 )
 def test_options_that_nobody_announced_are_taken_as_they_are(
-    tiny: World, entity: str, field: str, column: str, value: str
+    tiny: BubbleSystem, entity: str, field: str, column: str, value: str
 ) -> None:
     assert arrived(tiny, entity, column, **{field: value}) == value
 
 
-def test_texts_are_taken_as_they_are(tiny: World) -> None:
+def test_texts_are_taken_as_they_are(tiny: BubbleSystem) -> None:
     texts = [
         "  PV CUSTOMER",
         "DELETED @ PV CUSTOMER",
@@ -269,7 +277,7 @@ def test_texts_are_taken_as_they_are(tiny: World) -> None:
     assert all_arrived(tiny, "invoice", "type", [{"Type": text} for text in texts]) == texts
 
 
-def test_lists_keep_their_order_their_repetitions_and_what_dangles(tiny: World) -> None:
+def test_lists_keep_their_order_their_repetitions_and_what_dangles(tiny: BubbleSystem) -> None:
     listed = [uid(90), PAYMENT, PAYMENT, SUBMITTED, uid(91)]
 
     run = arrive_checked(tiny, "invoice", **{"Linked Payment": listed})
@@ -281,11 +289,11 @@ def test_lists_keep_their_order_their_repetitions_and_what_dangles(tiny: World) 
     assert run.status == "completed"
 
 
-def test_a_list_that_becomes_empty_is_cleared(tiny: World) -> None:
+def test_a_list_that_becomes_empty_is_cleared(tiny: BubbleSystem) -> None:
     assert arrived(tiny, "invoice", "linked_payment", **{"Linked Payment": []}) is None
 
 
-def test_a_missing_parent_never_keeps_a_row_from_loading(tiny: World) -> None:
+def test_a_missing_parent_never_keeps_a_row_from_loading(tiny: BubbleSystem) -> None:
     orphan = tiny.create_there(
         "payment", **{"Linked Invoice": uid(90), "Linked Customer": uid(91), "Amount": 5}
     )
@@ -297,7 +305,7 @@ def test_a_missing_parent_never_keeps_a_row_from_loading(tiny: World) -> None:
     assert not run.checks("payment")["links"].passed
 
 
-def test_fields_that_nobody_maps_change_nothing(tiny: World) -> None:
+def test_fields_that_nobody_maps_change_nothing(tiny: BubbleSystem) -> None:
     """Only the modification time moves, and the local columns of like names stay."""
     before = tiny.here("invoice", INVOICE)
 
@@ -309,7 +317,7 @@ def test_fields_that_nobody_maps_change_nothing(tiny: World) -> None:
     assert changed == {"modified_date", "updated_at", "last_synced_at"}
 
 
-def test_stamps_follow_the_source_and_creation_is_stamped_once(tiny: World) -> None:
+def test_stamps_follow_the_source_and_creation_is_stamped_once(tiny: BubbleSystem) -> None:
     before = tiny.here("invoice", INVOICE)
     run = arrive(tiny, "invoice", visit=3)
 
@@ -322,7 +330,7 @@ def test_stamps_follow_the_source_and_creation_is_stamped_once(tiny: World) -> N
 
 
 def test_a_local_edit_that_moves_updated_at_does_not_make_the_sync_skip_the_row(
-    tiny: World,
+    tiny: BubbleSystem,
 ) -> None:
     tiny.edit_here("invoice", INVOICE, internal_notes="call back")
     tiny.db.run("update invoice set updated_at = '2099-01-01'")
@@ -331,7 +339,7 @@ def test_a_local_edit_that_moves_updated_at_does_not_make_the_sync_skip_the_row(
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_every_mapped_column_holds_what_the_app_has(synced: World, entity: str) -> None:
+def test_every_mapped_column_holds_what_the_app_has(synced: BubbleSystem, entity: str) -> None:
     """A second reading of the whole company, by the types alone and without the merge."""
     declared = BUBBLE[entity]
     unconvertible = {b.uid for b in synced.bubble_company.unconvertible}
@@ -358,7 +366,9 @@ def test_every_mapped_column_holds_what_the_app_has(synced: World, entity: str) 
 
 
 @pytest.mark.parametrize("entity", BUBBLE.entities, ids=lambda e: e.name)
-def test_every_mapped_field_is_one_that_the_app_describes(tiny: World, entity: Entity) -> None:
+def test_every_mapped_field_is_one_that_the_app_describes(
+    tiny: BubbleSystem, entity: Entity
+) -> None:
     described = {f.display for f in tiny.bubble.store.schema(entity.source).visible()}
 
     assert {name for f in entity.fields for name in f.sources} <= described

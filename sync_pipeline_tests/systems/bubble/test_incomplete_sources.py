@@ -10,7 +10,7 @@ import pytest
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline_tests.fixtures.bubble_system import (
     ENTITIES,
-    World,
+    BubbleSystem,
 )
 from sync_pipeline_tests.systems.bubble.sync_runs import missing
 
@@ -18,7 +18,7 @@ from sync_pipeline_tests.systems.bubble.sync_runs import missing
 
 
 def test_a_field_that_vanishes_from_every_record_is_stopped_with_nothing_written(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.bubble.store.hide_field("invoice", "Type")
     before, filled = synced.writes(), synced.count("invoice", "type is not null")
@@ -38,7 +38,7 @@ def test_a_field_that_vanishes_from_every_record_is_stopped_with_nothing_written
     assert run.status == "partial_success"
 
 
-def test_approving_exactly_the_plan_that_was_stopped_lets_it_pass(synced: World) -> None:
+def test_approving_exactly_the_plan_that_was_stopped_lets_it_pass(synced: BubbleSystem) -> None:
     synced.bubble.store.hide_field("invoice", "Type")
     digest = synced.run("bubble_full", "invoice").report.plans["invoice"]
     assert not synced.run("bubble_full", "invoice", mode="full", approve=["0" * 12]).success
@@ -49,7 +49,7 @@ def test_approving_exactly_the_plan_that_was_stopped_lets_it_pass(synced: World)
     assert synced.count("invoice", "type is not null") == 0
 
 
-def test_an_approval_is_not_good_for_another_plan(synced: World) -> None:
+def test_an_approval_is_not_good_for_another_plan(synced: BubbleSystem) -> None:
     synced.bubble.store.hide_field("invoice", "Type")
     digest = synced.run("bubble_full", "invoice").report.plans["invoice"]
     synced.bubble.store.hide_field("invoice", "Logs")
@@ -62,7 +62,7 @@ def test_an_approval_is_not_good_for_another_plan(synced: World) -> None:
 
 
 def test_a_field_that_was_renamed_in_the_editor_is_stopped_and_named_in_the_coverage(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.bubble.store.rename_field("seda_registration", "TNB Bill 1", "TNB BiIl 1")
 
@@ -78,7 +78,7 @@ def test_a_field_that_was_renamed_in_the_editor_is_stopped_and_named_in_the_cove
     assert coverage["TNB BiIl 1"]["fill_percent"] > 0
 
 
-def test_a_type_that_answers_404_fails_at_once_and_its_level_goes_on(synced: World) -> None:
+def test_a_type_that_answers_404_fails_at_once_and_its_level_goes_on(synced: BubbleSystem) -> None:
     synced.bubble.options.disabled_types = ("customer_profile",)
     before = synced.writes("customer")
     synced.bubble.stats.reset()
@@ -97,7 +97,7 @@ def test_a_type_that_answers_404_fails_at_once_and_its_level_goes_on(synced: Wor
 
 @pytest.mark.parametrize("job", ["bubble_sync", "bubble_full"])
 def test_a_wrong_token_fails_every_root_at_once_and_says_what_to_check(
-    synced: World, job: str, monkeypatch: pytest.MonkeyPatch
+    synced: BubbleSystem, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUBBLE_API_TOKEN", "not-the-token")
 
@@ -121,52 +121,56 @@ PASSING = {
 }
 
 
-def test_faults_that_pass_cost_a_retry_and_no_record(world: World) -> None:
+def test_faults_that_pass_cost_a_retry_and_no_record(bubble_system: BubbleSystem) -> None:
     for kind, fault in PASSING.items():
-        world.bubble.faults.add(replace(fault, type=kind, times=1))
+        bubble_system.bubble.faults.add(replace(fault, type=kind, times=1))
 
-    run = world.run()
+    run = bubble_system.run()
 
-    assert world.bubble.faults.fired == len(PASSING) == len(ENTITIES)
+    assert bubble_system.bubble.faults.fired == len(PASSING) == len(ENTITIES)
     assert run.success, run.errors
     assert run.total("inserted") == 657
-    assert run.total("rejected") == len(world.bubble_company.unconvertible)
+    assert run.total("rejected") == len(bubble_system.bubble_company.unconvertible)
 
 
 def test_a_page_that_fails_for_ever_fails_its_table_and_nothing_of_it_is_written(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    bubble_system: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
-    world.bubble.options.page_limit = 50
-    world.bubble.faults.add(Fault(kind="status", type="invoice_item", status=500, nth=5))
+    bubble_system.bubble.options.page_limit = 50
+    bubble_system.bubble.faults.add(Fault(kind="status", type="invoice_item", status=500, nth=5))
 
-    run = world.run(checks=True)
+    run = bubble_system.run(checks=True)
 
-    assert world.bubble.faults.fired > 1
+    assert bubble_system.bubble.faults.fired > 1
     assert run.failed == {"invoice_item"}
     said = run.failure("invoice_item")
     assert "kept failing" in said
     assert "status 500" in said
-    assert world.count("invoice_item") == 0
-    assert world.rows("select from sync_base.bubble__invoice_item") == []
-    assert world.watermarks()["invoice_item"] is None
+    assert bubble_system.count("invoice_item") == 0
+    assert bubble_system.rows("select from sync_base.bubble__invoice_item") == []
+    assert bubble_system.watermarks()["invoice_item"] is None
     assert run.materialized == set(ENTITIES) - {"invoice_item", "seda_registration"}
     assert run.status == "partial_success"
     assert run.checks("invoice_item") == {}
-    step = world.db.row("select status, error, facts from sync.step where entity = 'invoice_item'")
+    step = bubble_system.db.row(
+        "select status, error, facts from sync.step where entity = 'invoice_item'"
+    )
     assert step["status"] == "failed"
     assert "status 500" in step["error"]
     assert step["facts"]["api_calls"] > 5
 
-    world.bubble.faults.clear()
-    again = world.run("bubble_sync", "invoice_item")
+    bubble_system.bubble.faults.clear()
+    again = bubble_system.run("bubble_sync", "invoice_item")
 
-    assert again.counts("invoice_item")["inserted"] == len(world.records("invoice_item")) - 1
+    assert (
+        again.counts("invoice_item")["inserted"] == len(bubble_system.records("invoice_item")) - 1
+    )
     assert again.success
 
 
 def test_a_delta_that_fails_half_way_leaves_the_watermark_where_it_was(
-    synced: World, monkeypatch: pytest.MonkeyPatch
+    synced: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
     before = synced.watermarks()["invoice_item"]
@@ -184,7 +188,9 @@ def test_a_delta_that_fails_half_way_leaves_the_watermark_where_it_was(
 
 
 @pytest.mark.parametrize("kind", ["empty_results", "shrink"])
-def test_a_listing_that_is_empty_or_ends_early_proves_nothing(synced: World, kind: Any) -> None:
+def test_a_listing_that_is_empty_or_ends_early_proves_nothing(
+    synced: BubbleSystem, kind: Any
+) -> None:
     before = synced.watermarks()
     writes = synced.writes("customer")
     synced.bubble.faults.add(Fault(kind=kind, type="customer_profile"))
@@ -202,20 +208,20 @@ def test_a_listing_that_is_empty_or_ends_early_proves_nothing(synced: World, kin
 
 @pytest.mark.parametrize("kind", ["empty_results", "shrink"])
 def test_a_first_listing_that_ends_early_is_no_reason_to_pass_over_the_rest_for_ever(
-    world: World, kind: Any
+    bubble_system: BubbleSystem, kind: Any
 ) -> None:
-    world.bubble.faults.add(Fault(kind=kind, type="customer_profile"))
-    world.run("bubble_sync", "customer")
-    assert world.count("customer") < len(world.records("customer"))
-    assert world.watermarks()["customer"] is None
-    world.bubble.faults.clear()
+    bubble_system.bubble.faults.add(Fault(kind=kind, type="customer_profile"))
+    bubble_system.run("bubble_sync", "customer")
+    assert bubble_system.count("customer") < len(bubble_system.records("customer"))
+    assert bubble_system.watermarks()["customer"] is None
+    bubble_system.bubble.faults.clear()
 
-    world.run("bubble_sync", "customer")
+    bubble_system.run("bubble_sync", "customer")
 
-    assert world.count("customer") == len(world.records("customer"))
+    assert bubble_system.count("customer") == len(bubble_system.records("customer"))
 
 
-def test_a_type_that_really_shrinks_too_much_is_stopped(synced: World) -> None:
+def test_a_type_that_really_shrinks_too_much_is_stopped(synced: BubbleSystem) -> None:
     items = synced.ids("invoice_item")
     gone = items[: len(items) // 5]
     for item in gone:

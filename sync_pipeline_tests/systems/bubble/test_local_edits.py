@@ -13,9 +13,9 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     ENTITIES,
     INVOICE,
     SEDA,
+    BubbleSystem,
+    BubbleSystems,
     Run,
-    World,
-    Worlds,
     uid,
 )
 
@@ -31,93 +31,103 @@ LOCAL = uid(70)
 class Worked:
     """What people did on both sides before the run, by the rows it was done to."""
 
-    world: World
+    bubble_system: BubbleSystem
     mode: str
     run: Run
     doomed: str
-    disputed_doomed: str
+    conflicting_doomed: str
     conflicted: str
     cleared: str
 
 
 @pytest.fixture(scope="module", params=MODES)
-def worked(worlds: Worlds, request: pytest.FixtureRequest) -> Iterator[Worked]:
+def worked(bubble_systems: BubbleSystems, request: pytest.FixtureRequest) -> Iterator[Worked]:
     """Work on both sides, and then one run in some mode."""
-    with worlds.tiny() as world:
+    with bubble_systems.tiny() as bubble_system:
         package = {"Linked Invoice": INVOICE}
-        made = [world.create_there("invoice_item", AMOUNT=n, **package) for n in range(4)]
-        doomed, disputed_doomed, conflicted, cleared = made
-        world.touch_there("invoice_item", *made, **{"Voucher Remark": "from the app"})
-        world.touch_there("invoice", INVOICE, **{"Linked SEDA registration": None})
-        assert world.run().report.patches["invoice_seda_links"]["set"] == 1
+        made = [bubble_system.create_there("invoice_item", AMOUNT=n, **package) for n in range(4)]
+        doomed, conflicting_doomed, conflicted, cleared = made
+        bubble_system.touch_there("invoice_item", *made, **{"Voucher Remark": "from the app"})
+        bubble_system.touch_there("invoice", INVOICE, **{"Linked SEDA registration": None})
+        assert bubble_system.run().report.patches["invoice_seda_links"]["set"] == 1
 
-        world.edit_here("customer", CUSTOMER, notes="call after six", name="Edited here")
-        world.edit_here("invoice", INVOICE, internal_notes="mind the roof")
-        world.db.run("insert into invoice_item (bubble_id, description) values (%s, 'ours')", LOCAL)
-        world.delete_here("invoice_item", doomed)
-        world.delete_here("invoice_item", disputed_doomed)
-        world.edit_here("invoice_item", conflicted, voucher_remark="from here")
+        bubble_system.edit_here("customer", CUSTOMER, notes="call after six", name="Edited here")
+        bubble_system.edit_here("invoice", INVOICE, internal_notes="mind the roof")
+        bubble_system.db.run(
+            "insert into invoice_item (bubble_id, description) values (%s, 'ours')", LOCAL
+        )
+        bubble_system.delete_here("invoice_item", doomed)
+        bubble_system.delete_here("invoice_item", conflicting_doomed)
+        bubble_system.edit_here("invoice_item", conflicted, voucher_remark="from here")
 
-        world.edit_there("customer", CUSTOMER, State="Atlantis")
-        world.touch_there("invoice", INVOICE, visit=7)
-        world.touch_there("invoice_item", disputed_doomed, AMOUNT=99)
-        world.touch_there("invoice_item", conflicted, **{"Voucher Remark": "changed in the app"})
-        world.touch_there("invoice_item", cleared, **{"Voucher Remark": None})
-        run = resync(world, request.param)
+        bubble_system.edit_there("customer", CUSTOMER, State="Atlantis")
+        bubble_system.touch_there("invoice", INVOICE, visit=7)
+        bubble_system.touch_there("invoice_item", conflicting_doomed, AMOUNT=99)
+        bubble_system.touch_there(
+            "invoice_item", conflicted, **{"Voucher Remark": "changed in the app"}
+        )
+        bubble_system.touch_there("invoice_item", cleared, **{"Voucher Remark": None})
+        run = resync(bubble_system, request.param)
         assert run.success, run.errors
-        yield Worked(world, request.param, run, doomed, disputed_doomed, conflicted, cleared)
+        yield Worked(
+            bubble_system, request.param, run, doomed, conflicting_doomed, conflicted, cleared
+        )
 
 
-def resync(world: World, mode: str) -> Run:
+def resync(bubble_system: BubbleSystem, mode: str) -> Run:
     if mode == "package":
-        return world.run("invoice_resync", mode="keys", of="invoice", ids=[INVOICE])
-    return world.run("bubble_full" if mode == "full" else "bubble_sync")
+        return bubble_system.run("invoice_resync", mode="keys", of="invoice", ids=[INVOICE])
+    return bubble_system.run("bubble_full" if mode == "full" else "bubble_sync")
 
 
 def test_a_note_in_a_local_only_column_survives(worked: Worked) -> None:
-    assert worked.world.here("customer", CUSTOMER)["notes"] == "call after six"
-    assert worked.world.here("invoice", INVOICE)["internal_notes"] == "mind the roof"
+    assert worked.bubble_system.here("customer", CUSTOMER)["notes"] == "call after six"
+    assert worked.bubble_system.here("invoice", INVOICE)["internal_notes"] == "mind the roof"
 
 
 def test_a_field_edited_here_survives_while_the_source_changes_another_field_of_the_row(
     worked: Worked,
 ) -> None:
-    row = worked.world.here("customer", CUSTOMER)
+    row = worked.bubble_system.here("customer", CUSTOMER)
     assert (row["name"], row["state"]) == ("Edited here", "Atlantis")
-    assert conflicts(worked.world, "customer") == []
+    assert conflicts(worked.bubble_system, "customer") == []
     assert worked.run.metadata("customer")["local_overrides_by_column"] == {"name": 1}
 
 
 def test_a_patched_link_survives_while_the_source_changes_the_row(worked: Worked) -> None:
-    row = worked.world.here("invoice", INVOICE)
+    row = worked.bubble_system.here("invoice", INVOICE)
     assert (row["linked_seda_registration"], row["visit"]) == (SEDA, 7)
-    assert worked.world.base("invoice", INVOICE)["linked_seda_registration"] is None
-    assert conflicts(worked.world, "invoice") == []
+    assert worked.bubble_system.base("invoice", INVOICE)["linked_seda_registration"] is None
+    assert conflicts(worked.bubble_system, "invoice") == []
 
 
 def test_a_row_inserted_here_survives(worked: Worked) -> None:
-    assert worked.world.here("invoice_item", LOCAL)["description"] == "ours"
+    assert worked.bubble_system.here("invoice_item", LOCAL)["description"] == "ours"
 
 
 def test_a_row_deleted_here_stays_deleted(worked: Worked) -> None:
-    assert worked.doomed not in worked.world.keys("invoice_item")
+    assert worked.doomed not in worked.bubble_system.keys("invoice_item")
 
 
 def test_a_row_deleted_here_that_the_source_changed_stays_deleted_and_is_a_conflict(
     worked: Worked,
 ) -> None:
-    assert worked.disputed_doomed not in worked.world.keys("invoice_item")
-    [conflict] = [c for c in conflicts(worked.world, "invoice_item") if c["kind"] == "deleted"]
-    assert conflict["key"] == {"bubble_id": worked.disputed_doomed}
+    assert worked.conflicting_doomed not in worked.bubble_system.keys("invoice_item")
+    [conflict] = [
+        c for c in conflicts(worked.bubble_system, "invoice_item") if c["kind"] == "deleted"
+    ]
+    assert conflict["key"] == {"bubble_id": worked.conflicting_doomed}
     assert conflict["source"]["amount"] == 99
     assert conflict["kept"] == "local"
     assert worked.run.counts("invoice_item")["deleted_locally"] == 2
 
 
 def test_a_field_changed_on_both_sides_is_a_conflict_with_both_values(worked: Worked) -> None:
-    row = worked.world.here("invoice_item", worked.conflicted)
+    row = worked.bubble_system.here("invoice_item", worked.conflicted)
     assert row["voucher_remark"] == "changed in the app"
-    [conflict] = [c for c in conflicts(worked.world, "invoice_item") if c["kind"] == "field"]
+    [conflict] = [
+        c for c in conflicts(worked.bubble_system, "invoice_item") if c["kind"] == "field"
+    ]
     assert conflict["key"] == {"bubble_id": worked.conflicted}
     assert conflict["field"] == "voucher_remark"
     assert (conflict["base"], conflict["local"], conflict["source"], conflict["kept"]) == (
@@ -129,29 +139,31 @@ def test_a_field_changed_on_both_sides_is_a_conflict_with_both_values(worked: Wo
 
 
 def test_a_field_that_was_cleared_in_the_app_is_cleared_here(worked: Worked) -> None:
-    assert worked.world.here("invoice_item", worked.cleared)["voucher_remark"] is None
+    assert worked.bubble_system.here("invoice_item", worked.cleared)["voucher_remark"] is None
 
 
 def test_all_that_is_true_after_a_run_is_true_after_the_next_one(worked: Worked) -> None:
-    before = {e: worked.world.rows(f'select * from "{e}" order by id') for e in ENTITIES}
-    recorded = conflicts(worked.world)
+    before = {e: worked.bubble_system.rows(f'select * from "{e}" order by id') for e in ENTITIES}
+    recorded = conflicts(worked.bubble_system)
 
     next_mode = MODES[(MODES.index(worked.mode) + 1) % len(MODES)]
-    assert resync(worked.world, next_mode).status == "completed"
+    assert resync(worked.bubble_system, next_mode).status == "completed"
 
-    assert {e: worked.world.rows(f'select * from "{e}" order by id') for e in ENTITIES} == before
-    assert conflicts(worked.world) == recorded
+    assert {
+        e: worked.bubble_system.rows(f'select * from "{e}" order by id') for e in ENTITIES
+    } == before
+    assert conflicts(worked.bubble_system) == recorded
 
 
-def conflicts(world: World, entity: str | None = None) -> list[dict[str, Any]]:
-    return world.rows(
+def conflicts(bubble_system: BubbleSystem, entity: str | None = None) -> list[dict[str, Any]]:
+    return bubble_system.rows(
         "select * from sync.conflict where %s::text is null or entity = %s order by id",
         entity,
         entity,
     )
 
 
-def test_force_reasserts_the_source_but_not_on_local_only_columns(tiny: World) -> None:
+def test_force_reasserts_the_source_but_not_on_local_only_columns(tiny: BubbleSystem) -> None:
     tiny.edit_here("customer", CUSTOMER, notes="call after six", name="Edited here")
 
     run = tiny.run("bubble_full", "customer", mode="full", force=True)
@@ -182,7 +194,7 @@ create trigger customer_before_delete before delete on customer
 
 
 @pytest.mark.parametrize("job", ["bubble_sync", "bubble_full"])
-def test_an_unchanged_customer_fires_no_trigger(synced: World, job: str) -> None:
+def test_an_unchanged_customer_fires_no_trigger(synced: BubbleSystem, job: str) -> None:
     synced.db.run(TRIGGERS)
 
     synced.run(job, "customer")
@@ -192,7 +204,7 @@ def test_an_unchanged_customer_fires_no_trigger(synced: World, job: str) -> None
 
 
 def test_a_changed_customer_fires_its_trigger_once_and_the_trigger_has_its_way(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.db.run(TRIGGERS)
     changed = synced.usable("customer", having=["State"])[0]

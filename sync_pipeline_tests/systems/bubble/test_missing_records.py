@@ -11,14 +11,14 @@ from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (
     A_DAY_LATER,
     ENTITIES,
-    World,
-    Worlds,
+    BubbleSystem,
+    BubbleSystems,
 )
 from sync_pipeline_tests.systems.bubble.sync_runs import missing
 
 
 def test_a_record_that_vanished_is_marked_by_a_full_scan_alone_and_its_row_stays(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     customer = synced.ids("customer")[0]
     synced.delete_there("customer", customer)
@@ -41,37 +41,39 @@ class TickingClock(ManualClock):
         return self.advance(milliseconds=1)
 
 
-def test_edits_while_the_app_is_read_are_in_by_the_next_delta_and_full(worlds: Worlds) -> None:
-    with worlds.empty(TickingClock(A_DAY_LATER)) as world:
-        options = world.bubble.options
+def test_edits_while_the_app_is_read_are_in_by_the_next_delta_and_full(
+    bubble_systems: BubbleSystems,
+) -> None:
+    with bubble_systems.empty(TickingClock(A_DAY_LATER)) as bubble_system:
+        options = bubble_system.bubble.options
         options.page_limit, options.edits_per_page = 20, 1
-        edited = world.run("bubble_full")
+        edited = bubble_system.run("bubble_full")
         assert edited.success, edited.errors
-        edited = world.run("bubble_sync")
+        edited = bubble_system.run("bubble_sync")
         assert edited.success, edited.errors
         options.edits_per_page = 0
-        assert len(world.bubble.store.change_log) > 50
+        assert len(bubble_system.bubble.store.change_log) > 50
 
-        delta = world.run("bubble_sync")
-        full = world.run("bubble_full")
+        delta = bubble_system.run("bubble_sync")
+        full = bubble_system.run("bubble_full")
 
         assert delta.success, delta.errors
         assert full.success, full.errors
         for entity in ENTITIES:
-            assert_converged(world, entity)
+            assert_converged(bubble_system, entity)
 
 
-def assert_converged(world: World, entity: str) -> None:
+def assert_converged(bubble_system: BubbleSystem, entity: str) -> None:
     """The bases, and what is missing, are what the app has now."""
     declared = BUBBLE[entity]
-    unconvertible = {b.uid for b in world.bubble_company.unconvertible}
-    records = {r["_id"]: r for r in world.records(entity)}
-    rows = world.rows(f"select * from sync_base.{base_name(declared)}")
+    unconvertible = {b.uid for b in bubble_system.bubble_company.unconvertible}
+    records = {r["_id"]: r for r in bubble_system.records(entity)}
+    rows = bubble_system.rows(f"select * from sync_base.{base_name(declared)}")
     present = {r[declared.key[0]]: r for r in rows if r["_missing_since"] is None}
     # A copy of a record that nobody can convert cannot be converted either.
     unusable = {
         row["key"][declared.key[0]]
-        for row in world.rows("select key from sync.rejected where entity = %s", entity)
+        for row in bubble_system.rows("select key from sync.rejected where entity = %s", entity)
     }
     assert present.keys() == records.keys() - unusable - unconvertible
     for key, row in present.items():

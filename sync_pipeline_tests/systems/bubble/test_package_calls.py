@@ -11,8 +11,8 @@ from sync_pipeline.model.scope import Scope
 from sync_pipeline.simulators.bubble.company import Company, make_company
 from sync_pipeline.systems.bubble.resource import BubbleSource
 from sync_pipeline_tests.fixtures.bubble_system import (
-    World,
-    Worlds,
+    BubbleSystem,
+    BubbleSystems,
 )
 from sync_pipeline_tests.systems.bubble.package_runs import belonging, resync
 
@@ -30,35 +30,37 @@ def larger_company() -> Company:
 
 
 @pytest.fixture(scope="module")
-def larger(worlds: Worlds, larger_company: Company) -> Iterator[World]:
+def larger(bubble_systems: BubbleSystems, larger_company: Company) -> Iterator[BubbleSystem]:
     """A larger app before its first sync."""
-    with worlds.of(larger_company) as world:
-        yield world
+    with bubble_systems.of(larger_company) as bubble_system:
+        yield bubble_system
 
 
 @contextmanager
-def counting(world: World) -> Iterator[Callable[..., int]]:
+def counting(bubble_system: BubbleSystem) -> Iterator[Callable[..., int]]:
     """Counts, at the server, the calls that fetching packages takes."""
     source = BubbleSource()
 
     def calls(*invoices: str) -> int:
-        world.bubble.stats.reset()
+        bubble_system.bubble.stats.reset()
         packages = source.packages(Scope(mode="keys", keys=invoices, of="invoice"))
         assert set(packages.members) == set(invoices)
-        return world.bubble.stats.total
+        return bubble_system.bubble.stats.total
 
     yield calls
     source.close()
 
 
-def test_no_invoice_costs_more_than_twelve_calls_where_nothing_is_known_yet(world: World) -> None:
-    with counting(world) as calls:
-        cost = {invoice: calls(invoice) for invoice in world.ids("invoice")}
+def test_no_invoice_costs_more_than_twelve_calls_where_nothing_is_known_yet(
+    bubble_system: BubbleSystem,
+) -> None:
+    with counting(bubble_system) as calls:
+        cost = {invoice: calls(invoice) for invoice in bubble_system.ids("invoice")}
 
     assert max(cost.values()) <= ONE, {i: n for i, n in cost.items() if n > ONE}
 
 
-def test_no_invoice_costs_more_than_twelve_calls_where_all_is_known(synced: World) -> None:
+def test_no_invoice_costs_more_than_twelve_calls_where_all_is_known(synced: BubbleSystem) -> None:
     with counting(synced) as calls:
         cost = {invoice: calls(invoice) for invoice in synced.ids("invoice")}
 
@@ -67,7 +69,7 @@ def test_no_invoice_costs_more_than_twelve_calls_where_all_is_known(synced: Worl
 
 @pytest.mark.parametrize("first", [0, 60, 112])
 def test_a_hundred_invoices_cost_at_most_eighty_calls_where_nothing_is_known_yet(
-    larger: World, first: int
+    larger: BubbleSystem, first: int
 ) -> None:
     invoices = larger.ids("invoice")[first : first + 100]
     assert len(invoices) == 100
@@ -77,17 +79,17 @@ def test_a_hundred_invoices_cost_at_most_eighty_calls_where_nothing_is_known_yet
 
 
 def test_a_hundred_invoices_cost_at_most_eighty_calls_where_all_is_known(
-    worlds: Worlds, larger_company: Company
+    bubble_systems: BubbleSystems, larger_company: Company
 ) -> None:
-    with worlds.of(larger_company) as world:
-        assert world.run("bubble_full").success
-        invoices = world.ids("invoice")
-        with counting(world) as calls:
+    with bubble_systems.of(larger_company) as bubble_system:
+        assert bubble_system.run("bubble_full").success
+        invoices = bubble_system.ids("invoice")
+        with counting(bubble_system) as calls:
             for first in (0, 60, 112):
                 assert calls(*invoices[first : first + 100]) <= HUNDRED
 
 
-def test_a_run_makes_no_call_beyond_those_of_its_package(synced: World) -> None:
+def test_a_run_makes_no_call_beyond_those_of_its_package(synced: BubbleSystem) -> None:
     invoice = synced.ids("invoice")[0]
     with counting(synced) as calls:
         cost = calls(invoice)
@@ -100,23 +102,23 @@ def test_a_run_makes_no_call_beyond_those_of_its_package(synced: World) -> None:
 
 
 def test_a_hundred_invoices_in_one_run_cost_at_most_eighty_calls(
-    worlds: Worlds, larger_company: Company
+    bubble_systems: BubbleSystems, larger_company: Company
 ) -> None:
-    with worlds.of(larger_company) as world:
-        invoices = world.ids("invoice")[-100:]
-        world.bubble.stats.reset()
+    with bubble_systems.of(larger_company) as bubble_system:
+        invoices = bubble_system.ids("invoice")[-100:]
+        bubble_system.bubble.stats.reset()
 
-        run = resync(world, *invoices)
+        run = resync(bubble_system, *invoices)
 
         assert run.success, run.errors
         assert run.report.packages
         assert run.report.packages["total"] == 100
-        assert world.bubble.stats.total == run.report.api_calls <= HUNDRED
-        assert world.keys("invoice") == set(invoices)
+        assert bubble_system.bubble.stats.total == run.report.api_calls <= HUNDRED
+        assert bubble_system.keys("invoice") == set(invoices)
         unconvertible = {b.uid for b in larger_company.unconvertible}
         conflicting = {
             uid for case in larger_company.planted_links.ambiguous for uid in case.registrations
         }
         for entity in ("payment", "invoice_item", "seda_registration"):
-            wanted = belonging(world, entity, set(invoices)) - unconvertible - conflicting
-            assert wanted <= world.keys(entity), entity
+            wanted = belonging(bubble_system, entity, set(invoices)) - unconvertible - conflicting
+            assert wanted <= bubble_system.keys(entity), entity

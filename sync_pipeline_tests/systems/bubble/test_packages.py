@@ -19,7 +19,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     SEDA,
     SUBMITTED,
     USER,
-    World,
+    BubbleSystem,
     uid,
 )
 from sync_pipeline_tests.systems.bubble.package_runs import OUTCOME, belonging, resync
@@ -41,7 +41,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], str, Any]] = {
 
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_whatever_changed_in_a_package_is_current_after_its_resync(
-    tiny: World, entity: str
+    tiny: BubbleSystem, entity: str
 ) -> None:
     """The invoice itself did not change: a package is not judged by its invoice."""
     key, fields, column, value = CHANGES[entity]
@@ -60,7 +60,9 @@ def test_whatever_changed_in_a_package_is_current_after_its_resync(
     }
 
 
-def test_a_package_of_which_nothing_changed_is_skipped_and_writes_nothing(tiny: World) -> None:
+def test_a_package_of_which_nothing_changed_is_skipped_and_writes_nothing(
+    tiny: BubbleSystem,
+) -> None:
     before = tiny.writes()
 
     run = resync(tiny, INVOICE)
@@ -76,7 +78,7 @@ def test_a_package_of_which_nothing_changed_is_skipped_and_writes_nothing(tiny: 
     assert tiny.writes() == before
 
 
-def test_a_resync_takes_no_other_invoice_along(synced: World) -> None:
+def test_a_resync_takes_no_other_invoice_along(synced: BubbleSystem) -> None:
     [one, other, *_] = synced.ids("invoice")
     synced.touch_there("invoice", one, visit=7)
     synced.touch_there("invoice", other, visit=8)
@@ -88,7 +90,7 @@ def test_a_resync_takes_no_other_invoice_along(synced: World) -> None:
     assert synced.here("invoice", other)["visit"] != 8
 
 
-def test_children_that_only_point_back_at_the_invoice_are_brought(tiny: World) -> None:
+def test_children_that_only_point_back_at_the_invoice_are_brought(tiny: BubbleSystem) -> None:
     back = {"Linked Invoice": INVOICE}
     made = {
         "payment": tiny.create_there("payment", Amount=1, **back),
@@ -104,7 +106,7 @@ def test_children_that_only_point_back_at_the_invoice_are_brought(tiny: World) -
         assert run.counts(entity)["inserted"] == 1
 
 
-def test_children_that_are_only_listed_by_the_invoice_are_brought(tiny: World) -> None:
+def test_children_that_are_only_listed_by_the_invoice_are_brought(tiny: BubbleSystem) -> None:
     payment, item = tiny.create_there("payment", Amount=1), tiny.create_there("invoice_item", QTY=1)
     submitted = tiny.create_there("submitted_payment", Amount=2)
     listed = {"Linked Payment": [payment, submitted, uid(99)], "Linked Invoice Item": [item]}
@@ -132,7 +134,7 @@ def test_children_that_are_only_listed_by_the_invoice_are_brought(tiny: World) -
     ids=["only the back-link", "another customer", "the same customer"],
 )
 def test_a_registration_that_only_points_back_is_brought_and_linked(
-    tiny: World, registration: dict[str, Any]
+    tiny: BubbleSystem, registration: dict[str, Any]
 ) -> None:
     tiny.touch_there("invoice", INVOICE, **{"Linked SEDA registration": None})
     tiny.touch_there("seda_registration", SEDA, **{"Linked Invoice": []})
@@ -149,7 +151,7 @@ def test_a_registration_that_only_points_back_is_brought_and_linked(
 
 
 def test_a_second_registration_that_names_the_invoice_is_brought_and_is_a_conflict(
-    tiny: World,
+    tiny: BubbleSystem,
 ) -> None:
     other = tiny.create_there("seda_registration", **{"Linked Invoice": [INVOICE]})
 
@@ -160,7 +162,7 @@ def test_a_second_registration_that_names_the_invoice_is_brought_and_is_a_confli
     assert run.report.patches["invoice_seda_links"]["conflict"] == 1
 
 
-def test_people_are_found_by_their_login_and_through_others(tiny: World) -> None:
+def test_people_are_found_by_their_login_and_through_others(tiny: BubbleSystem) -> None:
     agent = tiny.create_there("agent", Name="Chandiv")
     login = tiny.create_there("user", **{"Linked Agent Profile": agent})
     tiny.touch_there("agent", agent, **{"Linked User Login": login})
@@ -176,7 +178,7 @@ def test_people_are_found_by_their_login_and_through_others(tiny: World) -> None
     assert run.checks("invoice")["links"].passed
 
 
-def test_every_record_of_many_packages_is_current_after_their_resync(synced: World) -> None:
+def test_every_record_of_many_packages_is_current_after_their_resync(synced: BubbleSystem) -> None:
     """Against a second reading of what belongs to an invoice, by the app's records alone."""
     invoices = synced.ids("invoice")[10:22]
     marks = {"customer": "State", "payment": "Remark", "invoice_item": "DESCRIPTION"}
@@ -200,7 +202,7 @@ def test_every_record_of_many_packages_is_current_after_their_resync(synced: Wor
 
 
 def test_without_force_a_local_edit_stays_and_with_force_the_source_is_reasserted(
-    tiny: World,
+    tiny: BubbleSystem,
 ) -> None:
     tiny.edit_here("customer", CUSTOMER, name="Edited here", notes="call after six")
     tiny.edit_here("payment", PAYMENT, remark="ours")
@@ -224,7 +226,7 @@ def test_without_force_a_local_edit_stays_and_with_force_the_source_is_reasserte
     assert run.report.packages["synced"] == 1
 
 
-def test_a_dry_run_of_a_package_plans_and_writes_nothing(tiny: World) -> None:
+def test_a_dry_run_of_a_package_plans_and_writes_nothing(tiny: BubbleSystem) -> None:
     tiny.edit_there("customer", CUSTOMER, State="Atlantis")
     new = tiny.create_there("payment", **{"Linked Invoice": INVOICE})
     before = tiny.writes()
@@ -238,7 +240,7 @@ def test_a_dry_run_of_a_package_plans_and_writes_nothing(tiny: World) -> None:
     assert new not in tiny.keys("payment")
 
 
-def test_a_resync_moves_no_watermark_and_misses_nobody(tiny: World) -> None:
+def test_a_resync_moves_no_watermark_and_misses_nobody(tiny: BubbleSystem) -> None:
     tiny.edit_there("customer", CUSTOMER, State="Atlantis")
     before = tiny.watermarks()
 
@@ -251,7 +253,7 @@ def test_a_resync_moves_no_watermark_and_misses_nobody(tiny: World) -> None:
 # -- what goes wrong
 
 
-def test_an_invoice_that_does_not_exist_fails_and_the_others_go_on(tiny: World) -> None:
+def test_an_invoice_that_does_not_exist_fails_and_the_others_go_on(tiny: BubbleSystem) -> None:
     tiny.edit_there("customer", CUSTOMER, State="Atlantis")
 
     run = resync(tiny, INVOICE, uid(99), only=("customer", "invoice", *OUTCOME))
@@ -268,14 +270,16 @@ def test_an_invoice_that_does_not_exist_fails_and_the_others_go_on(tiny: World) 
     assert tiny.history(run)["metadata"]["packages"] == packages
 
 
-def test_an_id_given_twice_counts_once(tiny: World) -> None:
+def test_an_id_given_twice_counts_once(tiny: BubbleSystem) -> None:
     packages = resync(tiny, INVOICE, INVOICE, only=("invoice", *OUTCOME)).report.packages
 
     assert packages
     assert packages["total"] == 1
 
 
-def test_a_relation_that_fails_is_an_error_of_the_run_and_the_rest_goes_on(tiny: World) -> None:
+def test_a_relation_that_fails_is_an_error_of_the_run_and_the_rest_goes_on(
+    tiny: BubbleSystem,
+) -> None:
     tiny.bubble.options.disabled_types = ("customer_profile",)
     tiny.edit_there("payment", PAYMENT, Remark="changed")
 
@@ -295,7 +299,7 @@ def test_a_relation_that_fails_is_an_error_of_the_run_and_the_rest_goes_on(tiny:
 
 
 def test_a_record_on_which_the_source_chokes_costs_only_itself(
-    tiny: World, monkeypatch: pytest.MonkeyPatch
+    tiny: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
     other = tiny.create_there("invoice", visit=1, **{"Linked Payment": [uid(99)]})
@@ -313,7 +317,7 @@ def test_a_record_on_which_the_source_chokes_costs_only_itself(
     assert "status 500" in run.errors
 
 
-def test_a_record_that_cannot_be_converted_fails_its_invoice_alone(tiny: World) -> None:
+def test_a_record_that_cannot_be_converted_fails_its_invoice_alone(tiny: BubbleSystem) -> None:
     other = tiny.create_there("invoice", visit=1)
     tiny.touch_there("payment", PAYMENT, Amount="n/a")
 
@@ -327,7 +331,7 @@ def test_a_record_that_cannot_be_converted_fails_its_invoice_alone(tiny: World) 
 
 
 def test_a_source_that_is_away_fails_the_run_and_writes_nothing(
-    tiny: World, monkeypatch: pytest.MonkeyPatch
+    tiny: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
     before = tiny.writes()
@@ -356,7 +360,7 @@ def test_a_source_that_is_away_fails_the_run_and_writes_nothing(
     ],
 )
 def test_a_scope_that_makes_no_sense_says_what_to_set(
-    tiny: World, job: str, scope: dict[str, Any], said: str
+    tiny: BubbleSystem, job: str, scope: dict[str, Any], said: str
 ) -> None:
     before = tiny.writes()
 
@@ -368,7 +372,7 @@ def test_a_scope_that_makes_no_sense_says_what_to_set(
     assert tiny.writes() == before
 
 
-def test_a_job_run_as_the_launchpad_offers_it_says_that_ids_are_missing(tiny: World) -> None:
+def test_a_job_run_as_the_launchpad_offers_it_says_that_ids_are_missing(tiny: BubbleSystem) -> None:
     run = tiny.run("invoice_resync", "agent")
 
     assert "this run names no records" in run.failure("agent")

@@ -11,7 +11,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
     SEDA,
-    World,
+    BubbleSystem,
     uid,
 )
 from sync_pipeline_tests.systems.bubble.patch_runs import (
@@ -31,7 +31,7 @@ from sync_pipeline_tests.systems.bubble.patch_runs import (
 # -- both
 
 
-def test_patching_again_writes_nothing(unlinked: World) -> None:
+def test_patching_again_writes_nothing(unlinked: BubbleSystem) -> None:
     patch(unlinked)
     before = unlinked.writes()
 
@@ -41,7 +41,7 @@ def test_patching_again_writes_nothing(unlinked: World) -> None:
     assert unlinked.writes() == before
 
 
-def test_a_run_patches_the_rows_that_it_touched_and_no_others(unlinked: World) -> None:
+def test_a_run_patches_the_rows_that_it_touched_and_no_others(unlinked: BubbleSystem) -> None:
     assert found(sync(unlinked), LINKS) == {}
     assert link_of(unlinked) is None
 
@@ -51,27 +51,27 @@ def test_a_run_patches_the_rows_that_it_touched_and_no_others(unlinked: World) -
     assert link_of(unlinked) == SEDA
 
 
-def test_a_registration_that_was_touched_patches_its_invoices_too(unlinked: World) -> None:
+def test_a_registration_that_was_touched_patches_its_invoices_too(unlinked: BubbleSystem) -> None:
     unlinked.edit_there("seda_registration", SEDA, CITY="Kota Contoh")
 
     assert found(sync(unlinked), LINKS) == {"candidates": 1, "set": 1}
 
 
-def test_a_full_sync_patches_everything(unlinked: World) -> None:
+def test_a_full_sync_patches_everything(unlinked: BubbleSystem) -> None:
     run = sync(unlinked, "bubble_full")
 
     assert run.total("updated") == 0
     assert found(run, LINKS) == {"candidates": 1, "set": 1}
 
 
-def test_patches_alone_look_at_everything_unless_told_otherwise(unlinked: World) -> None:
+def test_patches_alone_look_at_everything_unless_told_otherwise(unlinked: BubbleSystem) -> None:
     run = unlinked.run("bubble_sync", *PATCHES)
 
     assert found(run, LINKS) == {"candidates": 1, "set": 1}
 
 
 def test_patched_links_stay_through_everything_while_the_app_has_nothing_there(
-    unlinked: World,
+    unlinked: BubbleSystem,
 ) -> None:
     patch(unlinked)
     unlinked.edit_there("invoice", INVOICE, visit=7)
@@ -83,7 +83,7 @@ def test_patched_links_stay_through_everything_while_the_app_has_nothing_there(
 
 
 def test_the_app_that_fills_the_link_with_the_same_agrees_and_with_another_is_a_conflict(
-    unlinked: World,
+    unlinked: BubbleSystem,
 ) -> None:
     patch(unlinked)
     unlinked.edit_there("invoice", INVOICE, **{LINK: SEDA})
@@ -100,7 +100,7 @@ def test_the_app_that_fills_the_link_with_the_same_agrees_and_with_another_is_a_
 
 
 def test_the_app_that_fills_a_patched_link_with_another_is_a_conflict_with_both(
-    unlinked: World,
+    unlinked: BubbleSystem,
 ) -> None:
     patch(unlinked)
     unlinked.edit_there("invoice", INVOICE, **{LINK: uid(90)})
@@ -113,7 +113,7 @@ def test_the_app_that_fills_a_patched_link_with_another_is_a_conflict_with_both(
 
 
 def test_patches_are_undone_like_any_run_and_a_full_sync_patches_again(
-    unlinked: World,
+    unlinked: BubbleSystem,
 ) -> None:
     unlinked.touch_there("seda_registration", SEDA, **{"Linked Customer": None})
     unlinked.run("bubble_full", "seda_registration")
@@ -134,7 +134,7 @@ def test_patches_are_undone_like_any_run_and_a_full_sync_patches_again(
     assert (link_of(unlinked), customer_of(unlinked)) == (SEDA, CUSTOMER)
 
 
-def test_undoing_gives_an_empty_text_back_as_it_was(unlinked: World) -> None:
+def test_undoing_gives_an_empty_text_back_as_it_was(unlinked: BubbleSystem) -> None:
     unlinked.edit_here("invoice", INVOICE, linked_seda_registration="")
     run = patch(unlinked)
 
@@ -143,7 +143,7 @@ def test_undoing_gives_an_empty_text_back_as_it_was(unlinked: World) -> None:
     assert link_of(unlinked) == ""
 
 
-def test_a_patch_of_a_dry_run_writes_nothing(unlinked: World) -> None:
+def test_a_patch_of_a_dry_run_writes_nothing(unlinked: BubbleSystem) -> None:
     run = sync(unlinked, "bubble_full", mode="full", dry_run=True)
 
     assert run.success
@@ -154,7 +154,7 @@ def test_a_patch_of_a_dry_run_writes_nothing(unlinked: World) -> None:
 # -- a whole company
 
 
-def test_the_planted_cases_of_a_company_are_not_guessed_at(synced: World) -> None:
+def test_the_planted_cases_of_a_company_are_not_guessed_at(synced: BubbleSystem) -> None:
     """They were patched by the first full sync."""
     created = {r["_id"]: r["Created Date"] for r in synced.records("seda_registration")}
     for case in synced.bubble_company.planted_links.ambiguous:
@@ -170,7 +170,7 @@ def test_the_planted_cases_of_a_company_are_not_guessed_at(synced: World) -> Non
 
 
 def test_a_whole_company_is_patched_as_a_second_reading_of_the_rules_has_it(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.db.run(
         "update invoice t set linked_seda_registration = b.linked_seda_registration"

@@ -14,7 +14,7 @@ from sync_pipeline.systems.bubble.sensors import MAX_KEYS
 from sync_pipeline_tests.fixtures.bubble_system import (
     INVOICE,
     PATCHES,
-    World,
+    BubbleSystem,
 )
 from sync_pipeline_tests.orchestration.test_sensors import launched, look
 
@@ -30,24 +30,26 @@ def requested(tick: Any) -> dict[str, list[str]]:
     return found
 
 
-def test_nothing_is_requested_while_nothing_changes(synced: World) -> None:
+def test_nothing_is_requested_while_nothing_changes(synced: BubbleSystem) -> None:
     tick = look(synced, "bubble_changes")
 
     assert tick.run_requests == []
     assert tick.skip_message == "nothing changed in Bubble"
 
 
-def test_what_was_never_synced_is_left_to_its_first_run(world: World) -> None:
-    world.touch_there("agent", *world.ids("agent"), Name="Renamed")
-    world.bubble.stats.reset()
+def test_what_was_never_synced_is_left_to_its_first_run(bubble_system: BubbleSystem) -> None:
+    bubble_system.touch_there("agent", *bubble_system.ids("agent"), Name="Renamed")
+    bubble_system.bubble.stats.reset()
 
-    tick = look(world, "bubble_changes")
+    tick = look(bubble_system, "bubble_changes")
 
     assert tick.run_requests == []
-    assert world.bubble.stats.total == 0
+    assert bubble_system.bubble.stats.total == 0
 
 
-def test_a_tick_requests_exactly_what_changed_and_the_next_one_nothing(synced: World) -> None:
+def test_a_tick_requests_exactly_what_changed_and_the_next_one_nothing(
+    synced: BubbleSystem,
+) -> None:
     customers, payments = synced.ids("customer")[3:5], synced.ids("payment")[7:8]
     for customer in customers:
         synced.edit_there("customer", customer, State="Atlantis")
@@ -66,7 +68,9 @@ def test_a_tick_requests_exactly_what_changed_and_the_next_one_nothing(synced: W
     assert third.run_requests == []
 
 
-def test_the_same_record_changed_again_is_requested_again_under_another_key(synced: World) -> None:
+def test_the_same_record_changed_again_is_requested_again_under_another_key(
+    synced: BubbleSystem,
+) -> None:
     [customer, *_] = synced.ids("customer")
     synced.edit_there("customer", customer, State="Atlantis")
     first = look(synced, "bubble_changes")
@@ -78,7 +82,9 @@ def test_the_same_record_changed_again_is_requested_again_under_another_key(sync
     assert first.run_requests[0].run_key != second.run_requests[0].run_key
 
 
-def test_the_same_change_seen_twice_has_the_same_key_so_that_it_runs_once(synced: World) -> None:
+def test_the_same_change_seen_twice_has_the_same_key_so_that_it_runs_once(
+    synced: BubbleSystem,
+) -> None:
     synced.edit_there("customer", synced.ids("customer")[0], State="Atlantis")
 
     first = look(synced, "bubble_changes")
@@ -87,7 +93,7 @@ def test_the_same_change_seen_twice_has_the_same_key_so_that_it_runs_once(synced
     assert [r.run_key for r in first.run_requests] == [r.run_key for r in again.run_requests]
 
 
-def test_what_a_sync_has_merged_meanwhile_is_not_requested(synced: World) -> None:
+def test_what_a_sync_has_merged_meanwhile_is_not_requested(synced: BubbleSystem) -> None:
     before = look(synced, "bubble_changes")
     synced.edit_there("customer", synced.ids("customer")[0], State="Atlantis")
     synced.clock.advance(hours=1)
@@ -98,12 +104,12 @@ def test_what_a_sync_has_merged_meanwhile_is_not_requested(synced: World) -> Non
     assert tick.run_requests == []
 
 
-def all_ticks(world: World, entity: str) -> list[list[str]]:
+def all_ticks(bubble_system: BubbleSystem, entity: str) -> list[list[str]]:
     """What tick after tick requests of one entity, until one requests nothing."""
     found: list[list[str]] = []
     cursor: str | None = None
     while len(found) < 20:
-        tick = look(world, "bubble_changes", cursor)
+        tick = look(bubble_system, "bubble_changes", cursor)
         cursor = tick.cursor
         keys = requested(tick).get(entity)
         if not keys:
@@ -113,7 +119,7 @@ def all_ticks(world: World, entity: str) -> list[list[str]]:
 
 
 def test_more_changes_than_a_tick_takes_come_with_the_next_ones_oldest_first(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     items = synced.ids("invoice_item")
     for item in items:
@@ -128,7 +134,7 @@ def test_more_changes_than_a_tick_takes_come_with_the_next_ones_oldest_first(
 
 
 def test_a_bulk_change_that_gives_all_records_one_modification_time_is_requested_whole(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     items = synced.ids("invoice_item")
     synced.clock.advance(hours=1)
@@ -141,7 +147,7 @@ def test_a_bulk_change_that_gives_all_records_one_modification_time_is_requested
     assert max(map(len, ticks)) == MAX_KEYS
 
 
-def test_bulk_changes_around_the_bound_of_a_tick_lose_nothing(synced: World) -> None:
+def test_bulk_changes_around_the_bound_of_a_tick_lose_nothing(synced: BubbleSystem) -> None:
     items = synced.ids("invoice_item")
     expected = []
     # The bound of the first tick falls into the second bulk, and the third begins on a later one.
@@ -157,7 +163,7 @@ def test_bulk_changes_around_the_bound_of_a_tick_lose_nothing(synced: World) -> 
     assert len(ticks[0]) == MAX_KEYS
 
 
-def test_what_changes_between_two_ticks_of_a_bulk_is_requested_too(synced: World) -> None:
+def test_what_changes_between_two_ticks_of_a_bulk_is_requested_too(synced: BubbleSystem) -> None:
     items = synced.ids("invoice_item")
     synced.clock.advance(hours=1)
     synced.touch_there("invoice_item", *items, **{"Voucher Remark": "changed"})
@@ -188,7 +194,9 @@ def test_what_changes_between_two_ticks_of_a_bulk_is_requested_too(synced: World
         '{"version": 2, "places": {"customer": [null, null]}}',
     ],
 )
-def test_a_cursor_that_cannot_be_read_starts_at_what_was_merged(synced: World, cursor: str) -> None:
+def test_a_cursor_that_cannot_be_read_starts_at_what_was_merged(
+    synced: BubbleSystem, cursor: str
+) -> None:
     [customer, *_] = synced.ids("customer")
     synced.edit_there("customer", customer, State="Atlantis")
 
@@ -198,7 +206,7 @@ def test_a_cursor_that_cannot_be_read_starts_at_what_was_merged(synced: World, c
     assert json.loads(tick.cursor)["version"] == 2
 
 
-def test_a_cursor_that_was_written_can_be_read(synced: World) -> None:
+def test_a_cursor_that_was_written_can_be_read(synced: BubbleSystem) -> None:
     moment = synced.clock()
     cursor = Cursor({"invoice": ChangePosition(moment, INVOICE), "agent": ChangePosition(moment)})
 
@@ -206,7 +214,7 @@ def test_a_cursor_that_was_written_can_be_read(synced: World) -> None:
 
 
 def test_the_sensor_waits_while_a_run_is_going_that_will_see_the_changes_itself(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.edit_there("customer", synced.ids("customer")[0], State="Atlantis")
     job = defs.resolve_job_def("bubble_sync")
@@ -220,7 +228,7 @@ def test_the_sensor_waits_while_a_run_is_going_that_will_see_the_changes_itself(
 
 
 def test_a_source_that_is_down_makes_the_sensor_skip_and_forget_nothing(
-    synced: World, monkeypatch: pytest.MonkeyPatch
+    synced: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
     cursor = look(synced, "bubble_changes").cursor
@@ -238,7 +246,7 @@ def test_a_source_that_is_down_makes_the_sensor_skip_and_forget_nothing(
 
 
 def test_a_type_that_is_refused_makes_the_sensor_skip_and_say_what_to_check(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.bubble.options.disabled_types = ("payment",)
 

@@ -14,9 +14,9 @@ from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (
     ENTITIES,
     PATCHES,
+    BubbleSystem,
+    BubbleSystems,
     Run,
-    World,
-    Worlds,
 )
 from sync_pipeline_tests.fixtures.dagster_run import SILENT
 
@@ -24,19 +24,19 @@ from sync_pipeline_tests.fixtures.dagster_run import SILENT
 
 
 @pytest.fixture(scope="module")
-def first_load(worlds: Worlds) -> Iterator[tuple[World, Run]]:
+def first_load(bubble_systems: BubbleSystems) -> Iterator[tuple[BubbleSystem, Run]]:
     """A first run with no configuration into an empty target."""
-    with worlds.empty() as world:
-        yield world, world.run("bubble_sync")
+    with bubble_systems.empty() as bubble_system:
+        yield bubble_system, bubble_system.run("bubble_sync")
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_a_first_run_loads_every_record_and_accounts_for_it(
-    first_load: tuple[World, Run], entity: str
+    first_load: tuple[BubbleSystem, Run], entity: str
 ) -> None:
-    world, run = first_load
-    records = {r["_id"] for r in world.records(entity)}
-    unconvertible = {b.uid for b in world.bubble_company.unconvertible} & records
+    bubble_system, run = first_load
+    records = {r["_id"] for r in bubble_system.records(entity)}
+    unconvertible = {b.uid for b in bubble_system.bubble_company.unconvertible} & records
 
     counts = run.report.entities[entity]
 
@@ -46,52 +46,52 @@ def test_a_first_run_loads_every_record_and_accounts_for_it(
         len(records - unconvertible),
         len(unconvertible),
     )
-    assert world.keys(entity) == records - unconvertible
+    assert bubble_system.keys(entity) == records - unconvertible
     assert run.metadata(entity)["balanced"] is True
 
 
 def test_a_first_run_names_what_nobody_can_convert_and_loads_the_rest(
-    first_load: tuple[World, Run],
+    first_load: tuple[BubbleSystem, Run],
 ) -> None:
-    world, run = first_load
+    bubble_system, run = first_load
 
     assert run.success
     assert run.status == "partial_success"
-    for unconvertible in world.bubble_company.unconvertible:
+    for unconvertible in bubble_system.bubble_company.unconvertible:
         assert unconvertible.uid in run.errors
         assert unconvertible.field in run.errors
     assert {
-        (r["entity"], *r["key"].values()) for r in world.rows("select * from sync.rejected")
+        (r["entity"], *r["key"].values()) for r in bubble_system.rows("select * from sync.rejected")
     } == {
         (entity.name, b.uid)
-        for b in world.bubble_company.unconvertible
+        for b in bubble_system.bubble_company.unconvertible
         for entity in BUBBLE.entities
         if entity.source == b.type
     }
 
 
 def test_a_first_run_materializes_every_table_and_both_patches(
-    first_load: tuple[World, Run],
+    first_load: tuple[BubbleSystem, Run],
 ) -> None:
-    world, run = first_load
+    bubble_system, run = first_load
 
     assert run.materialized == {*ENTITIES, *PATCHES}
     assert set(run.report.patches) == set(PATCHES)
-    history = world.history(run)
+    history = bubble_system.history(run)
     assert history["items_created"] == run.total("inserted")
     assert history["items_failed"] == 3
 
 
 def test_a_first_run_sets_each_watermark_to_the_newest_record(
-    first_load: tuple[World, Run],
+    first_load: tuple[BubbleSystem, Run],
 ) -> None:
-    world, _ = first_load
-    for entity, watermark in world.watermarks().items():
-        newest = max(r["Modified Date"] for r in world.records(entity))
+    bubble_system, _ = first_load
+    for entity, watermark in bubble_system.watermarks().items():
+        newest = max(r["Modified Date"] for r in bubble_system.records(entity))
         assert watermark == dt.datetime.fromisoformat(newest), entity
 
 
-def test_a_delta_reads_only_what_changed_and_moves_the_watermark(synced: World) -> None:
+def test_a_delta_reads_only_what_changed_and_moves_the_watermark(synced: BubbleSystem) -> None:
     before = synced.watermarks()
     customer, payment = synced.ids("customer")[0], synced.ids("payment")[0]
     synced.edit_there("customer", customer, State="Atlantis")
@@ -111,7 +111,7 @@ def test_a_delta_reads_only_what_changed_and_moves_the_watermark(synced: World) 
     assert synced.run("bubble_sync", "customer", "payment").total("read") == 0
 
 
-def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: World) -> None:
+def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: BubbleSystem) -> None:
     """Its modification time is older than the newest one that was already seen."""
     late, seen = synced.ids("customer")[:2]
     synced.clock.advance(hours=1)
@@ -131,14 +131,14 @@ def test_a_change_that_comes_into_view_late_is_not_passed_over(synced: World) ->
     assert synced.here("customer", late)["state"] == "Atlantis"
 
 
-def put_as_it_is(world: World, entity: str, record: dict[str, Any]) -> None:
+def put_as_it_is(bubble_system: BubbleSystem, entity: str, record: dict[str, Any]) -> None:
     """Set a record in the app with the modification time that it names."""
-    store = world.bubble.store
+    store = bubble_system.bubble.store
     store._write_version(BUBBLE[entity].source, record["_id"], record)
 
 
 @pytest.mark.parametrize("job", ["bubble_sync", "bubble_full"])
-def test_a_second_run_writes_no_tuple_of_any_table_or_base(synced: World, job: str) -> None:
+def test_a_second_run_writes_no_tuple_of_any_table_or_base(synced: BubbleSystem, job: str) -> None:
     before = synced.writes()
 
     run = synced.run(job)
@@ -149,7 +149,7 @@ def test_a_second_run_writes_no_tuple_of_any_table_or_base(synced: World, job: s
     assert synced.writes() == before
 
 
-def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: World) -> None:
+def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: BubbleSystem) -> None:
     customer = synced.ids("customer")[0]
     synced.edit_there("customer", customer, State="Atlantis")
     new = synced.create_there("payment", Amount=5)
@@ -168,7 +168,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(synced: World) -> None:
     assert synced.run("bubble_sync", "customer").counts("customer") == {"read": 1, "updated": 1}
 
 
-def test_materializing_one_table_from_its_page_needs_no_configuration(synced: World) -> None:
+def test_materializing_one_table_from_its_page_needs_no_configuration(synced: BubbleSystem) -> None:
     customer = synced.ids("customer")[0]
     synced.edit_there("customer", customer, State="Atlantis")
     key = dg.AssetKey(["bubble", "customer"])
@@ -185,7 +185,7 @@ def test_materializing_one_table_from_its_page_needs_no_configuration(synced: Wo
 
 
 def test_a_table_that_fails_does_not_keep_the_others_of_its_level_from_syncing(
-    synced: World,
+    synced: BubbleSystem,
 ) -> None:
     synced.bubble.options.disabled_types = ("payment",)
     synced.edit_there("invoice_item", synced.ids("invoice_item")[0], **{"Voucher Remark": "x"})
@@ -200,7 +200,7 @@ def test_a_table_that_fails_does_not_keep_the_others_of_its_level_from_syncing(
 
 
 def test_a_run_that_could_write_nothing_at_all_is_failed(
-    synced: World, monkeypatch: pytest.MonkeyPatch
+    synced: BubbleSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_SOURCE_OUTAGE", "1")
     synced.bubble.stop()

@@ -67,7 +67,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Way:
+class Direction:
     """One direction of the sync.
 
     Attributes:
@@ -184,13 +184,15 @@ def _torn(batches: Iterable[Batch], after: int) -> Iterator[Batch]:
     raise Torn
 
 
-def forward(practice: Practice) -> Way:
+def forward(practice: Practice) -> Direction:
     """From the desktop to mobile."""
-    return Way("forward", DESKTOP, practice.desktop, practice.mobile, None, practice.into_mobile)
+    return Direction(
+        "forward", DESKTOP, practice.desktop, practice.mobile, None, practice.into_mobile
+    )
 
 
-def reverse(practice: Practice) -> Way:
+def reverse(practice: Practice) -> Direction:
     """From mobile to the desktop."""
-    return Way(
+    return Direction(
         "reverse", REVERSE, practice.mobile, practice.desktop, ROW_FILTER, practice.into_desktop
     )

@@ -20,10 +20,10 @@ def stalled(batches: Iterable[Batch]) -> Iterator[Batch]:
     time.sleep(600)
 
 
-def main(desktop: str, mobile: str, way: str, *where: str) -> None:
+def main(desktop: str, mobile: str, direction: str, *where: str) -> None:
     """Run one way, and stall in the source if told so."""
     practice = Practice(desktop, mobile)
-    run = {"forward": forward, "reverse": reverse}[way](practice)
+    run = {"forward": forward, "reverse": reverse}[direction](practice)
     run.run(["jobshead"], Scope(), uuid4(), tamper=stalled if where else None)
 
 

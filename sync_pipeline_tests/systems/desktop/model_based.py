@@ -93,44 +93,44 @@ class PracticeModel(RunChecks):
     def reverse_loses_source(self, name: str, mode: str, after: int) -> None:
         self._break("reverse", name, mode, torn_after=after)
 
-    def _break(self, way_name: str, name: str, mode: str, **fault: Any) -> None:
+    def _break(self, direction_name: str, name: str, mode: str, **fault: Any) -> None:
         """A run that breaks off leaves no trace, and the next one does what it would have done."""
-        way, run_id = self.ways[way_name], uuid4()
-        planned = way.run([name], scope(mode, dry_run=True), uuid4())[name]
+        direction, run_id = self.directions[direction_name], uuid4()
+        planned = direction.run([name], scope(mode, dry_run=True), uuid4())[name]
         approved = scope(mode, approve=frozenset({planned.digest or ""}))
-        before, was = self._before(way), self.everything()
+        before, was = self._before(direction), self.everything()
         try:
-            result = way.broken(name, approved, run_id, **fault)
+            result = direction.broken(name, approved, run_id, **fault)
         except LOST:
-            assert self.everything() == was, f"{way_name} {name}: a broken run left a trace"
-            result = self._sync(way_name, mode, [name])[name]
+            assert self.everything() == was, f"{direction_name} {name}: a broken run left a trace"
+            result = self._sync(direction_name, mode, [name])[name]
         else:
-            self._check_run(way, run_id, before)
+            self._check_run(direction, run_id, before)
         _check_as_planned(planned, result)
 
     def _sync(
         self,
-        way_name: str,
+        direction_name: str,
         mode: str,
         names: Sequence[str] = (),
         watch: Watch | None = None,
     ) -> Results:
         """A run; what the guard stops is approved."""
-        way, run_id = self.ways[way_name], uuid4()
+        direction, run_id = self.directions[direction_name], uuid4()
         names = names or [t.name for t in self.tables]
         approve: frozenset[str] = frozenset()
-        source = "desktop" if way_name == "forward" else "mobile"
-        before, read = self._before(way), self.look(source)
+        source = "desktop" if direction_name == "forward" else "mobile"
+        before, read = self._before(direction), self.look(source)
         while True:
             try:
-                results = way.run(names, scope(mode, approve=approve), run_id, watch=watch)
+                results = direction.run(names, scope(mode, approve=approve), run_id, watch=watch)
                 break
             except StoppedByGuard as stopped:
                 approve |= {stopped.digest}
         assert row_versions(self.look(source)) == row_versions(read), (
-            f"{way_name} wrote to its source"
+            f"{direction_name} wrote to its source"
         )
-        self._check_run(way, run_id, before)
+        self._check_run(direction, run_id, before)
         return results
 
     def end(self, mode: str) -> None:
@@ -148,13 +148,13 @@ class PracticeModel(RunChecks):
         self._check_forward(mode)
         self._check_reverse(mode)
 
-    def _quiet(self, *ways: str, mode: str) -> None:
+    def _quiet(self, *directions: str, mode: str) -> None:
         """A run each way that has nothing to do."""
         before, conflicts = self._places(), self._recorded()
-        for way in ways:
-            for result in self._sync(way, mode).values():
+        for direction in directions:
+            for result in self._sync(direction, mode).values():
                 counts = result.counts
-                assert counts.inserted == counts.updated == 0, (way, counts)
+                assert counts.inserted == counts.updated == 0, (direction, counts)
         assert self._places() == before, "runs without changes wrote"
         assert self._recorded() == conflicts, "runs without changes recorded something"
 

@@ -142,14 +142,16 @@ class PracticeEdits(PracticeState):
 
     def resolve_conflict(self, side: str, nth: int, choice: resolve.Side) -> None:
         """A person decides an open conflict."""
-        way, disputed = self._way_to(side), self.practice.conflicts(side)
-        if not disputed:
+        direction, conflicting = self._direction_to(side), self.practice.conflicts(side)
+        if not conflicting:
             return
-        conflict = disputed[nth % len(disputed)]
+        conflict = conflicting[nth % len(conflicting)]
         table, before = TABLES[conflict["entity"]], self.look(side)
-        with way.connect("a person") as connection:
+        with direction.connect("a person") as connection:
             try:
-                resolve.resolve(connection, way.system, conflict["id"], choice, run_id=uuid4())
+                resolve.resolve(
+                    connection, direction.system, conflict["id"], choice, run_id=uuid4()
+                )
             except (LookupError, TargetRefused):
                 assert row_versions(self.look(side)) == row_versions(before), (
                     "a refused decision wrote"

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sync_pipeline.merge.schema.metadata import base_name
 from sync_pipeline_tests.fixtures.desktop import Practice, Side
-from sync_pipeline_tests.systems.desktop.fault_injection import Way, forward, reverse
+from sync_pipeline_tests.systems.desktop.fault_injection import Direction, forward, reverse
 from sync_pipeline_tests.systems.desktop.random_histories import TABLES, Key, Row, Table
 
 BOOKS = ("cursor", "conflict", "change", "parked", "rejected", "step", "plan", "request")
@@ -55,7 +55,9 @@ class PracticeState:
     def __init__(self, practice: Practice, names: Sequence[str]) -> None:
         self.practice = practice
         self.tables = [TABLES[n] for n in names]
-        self.ways = {way.name: way for way in (forward(practice), reverse(practice))}
+        self.directions = {
+            direction.name: direction for direction in (forward(practice), reverse(practice))
+        }
         self.own: dict[str, list[str]] = {}
         self.theirs: dict[str, dict[Key, str]] = {}
         self.kept: dict[str, dict[str, set[Key]]] = {}
@@ -82,15 +84,15 @@ class PracticeState:
     def _views(self) -> Views:
         return {side: self.look(side) for side in ("desktop", "mobile")}
 
-    def bases(self, way: Way) -> Bases:
+    def bases(self, direction: Direction) -> Bases:
         """What the source last delivered, by table and key."""
         parts = [
             f"select '{e.name}' as name, to_jsonb(b.*) as row, b.ctid || ' ' || b.xmin as place"
             f" from sync_base.{base_name(e)} b"
-            for e in way.entities([t.name for t in self.tables])
+            for e in direction.entities([t.name for t in self.tables])
         ]
         found: Bases = {t.name: {} for t in self.tables}
-        for one in way.target.rows(" union all ".join(parts)):
+        for one in direction.target.rows(" union all ".join(parts)):
             key = TABLES[one["name"]].key(one["row"])
             found[one["name"]][key] = one["row"] | {"place": one["place"]}
         return found
@@ -106,8 +108,8 @@ class PracticeState:
     def _side(self, side: str) -> Side:
         return self.practice.mobile if side == "mobile" else self.practice.desktop
 
-    def _way_to(self, side: str) -> Way:
-        return self.ways["forward" if side == "mobile" else "reverse"]
+    def _direction_to(self, side: str) -> Direction:
+        return self.directions["forward" if side == "mobile" else "reverse"]
 
     def _table(self, table: Table, side: str) -> str:
         return table.name if side == "mobile" else table.back.table
@@ -117,9 +119,9 @@ class PracticeState:
 
     def _names(self, side: str) -> list[str]:
         """Tables of one side that a run may write."""
-        way = self._way_to(side)
+        direction = self._direction_to(side)
         names = [f"public.{self._table(t, side)}" for t in self.tables]
-        names += [f"sync_base.{base_name(way.system[t.name])}" for t in self.tables]
+        names += [f"sync_base.{base_name(direction.system[t.name])}" for t in self.tables]
         metadata = "public._sync_metadata" if side == "mobile" else "sync._sync_metadata"
         return [*names, *(f"sync.{book}" for book in BOOKS), metadata]
 

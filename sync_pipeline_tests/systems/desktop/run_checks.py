@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from sync_pipeline_tests.systems.desktop.fault_injection import Way
+from sync_pipeline_tests.systems.desktop.fault_injection import Direction
 from sync_pipeline_tests.systems.desktop.practice_edits import PracticeEdits
 from sync_pipeline_tests.systems.desktop.practice_state import (
     Bases,
@@ -41,22 +41,26 @@ class Before:
 class RunChecks(PracticeEdits):
     """Checks of a run and of the state that runs converge to."""
 
-    def _before(self, way: Way) -> Before:
+    def _before(self, direction: Direction) -> Before:
         """What a run finds; what people do from now on, they do during the run."""
         self.touched.clear()
         parked: dict[str, set[Key]] = {t.name: set() for t in self.tables}
-        for one in way.target.rows("select entity, key from sync.parked"):
+        for one in direction.target.rows("select entity, key from sync.parked"):
             parked[one["entity"]].add(TABLES[one["entity"]].key(one["key"]))
-        return Before(self.bases(way), parked)
+        return Before(self.bases(direction), parked)
 
-    def _check_run(self, way: Way, run_id: UUID, before: Before) -> None:
+    def _check_run(self, direction: Direction, run_id: UUID, before: Before) -> None:
         desktop, mobile = self.look("desktop"), self.look("mobile")
-        assert mobile_images(mobile) == self.theirs, f"{way.name} touched rows of mobile users"
-        assert desktop_images(desktop) == self.own, f"{way.name} touched the desktop's own rows"
+        assert mobile_images(mobile) == self.theirs, (
+            f"{direction.name} touched rows of mobile users"
+        )
+        assert desktop_images(desktop) == self.own, (
+            f"{direction.name} touched the desktop's own rows"
+        )
         self._check_marks(desktop, mobile)
-        self._check_new_rows(way, desktop, mobile, before)
+        self._check_new_rows(direction, desktop, mobile, before)
         views = {"desktop": desktop, "mobile": mobile}
-        self._check_conflicts(way, run_id, views, before)
+        self._check_conflicts(direction, run_id, views, before)
 
     def _check_marks(self, desktop: View, mobile: View) -> None:
         for table in self.tables:
@@ -67,29 +71,33 @@ class RunChecks(PracticeEdits):
             marks = {f.row["source"] for f in mobile[table.name]}
             assert marks <= {"D", "M"}, f"strange marks in {table.name}: {marks}"
 
-    def _check_new_rows(self, way: Way, desktop: View, mobile: View, before: Before) -> None:
+    def _check_new_rows(
+        self, direction: Direction, desktop: View, mobile: View, before: Before
+    ) -> None:
         """What the run has put on its target: nothing but rows of the source that were never there."""
-        forwards = way.name == "forward"
+        forwards = direction.name == "forward"
         side, target = ("mobile", mobile) if forwards else ("desktop", desktop)
         kept, own = row_keys(target, side), marked_keys(desktop, is_mobile=False)
         entered = own if forwards else marked_keys(mobile, is_mobile=True)
         for table in self.tables:
             old, new = self.kept[side][table.name], kept[table.name]
-            assert old <= new, f"{way.name} deleted rows of {table.name}: {old - new}"
+            assert old <= new, f"{direction.name} deleted rows of {table.name}: {old - new}"
             new = new - old
             # What was accepted before and is not there was deleted by people.
             back = new & before.bases[table.name].keys()
-            assert not back, f"{way.name} brought back deleted rows of {table.name}: {back}"
+            assert not back, f"{direction.name} brought back deleted rows of {table.name}: {back}"
             strange = new - entered[table.name] - before.parked[table.name]
-            assert not strange, f"{way.name} made up rows of {table.name}: {strange}"
+            assert not strange, f"{direction.name} made up rows of {table.name}: {strange}"
             if not forwards:
                 beside = new & own[table.name]
                 assert not beside, f"copies beside own rows of {table.name}: {beside}"
         self.kept[side] = kept
 
-    def _check_conflicts(self, way: Way, run_id: UUID, views: Views, before: Before) -> None:
+    def _check_conflicts(
+        self, direction: Direction, run_id: UUID, views: Views, before: Before
+    ) -> None:
         """What a run has recorded as a conflict of owners is one."""
-        for conflict in way.target.rows(
+        for conflict in direction.target.rows(
             "select * from sync.conflict where run_id = %s and kind = 'owner'", run_id
         ):
             table = TABLES[conflict["entity"]]
@@ -97,20 +105,22 @@ class RunChecks(PracticeEdits):
             if (table.name, key) in self.touched or key in before.parked[table.name]:
                 continue  # by now the row may be another one, or the record that waited
             sides = (conflict["source"], conflict["local"])
-            found = self._differences(way, table, key, views)
-            assert sides in found, (way.name, table.name, key, sides, found)
-            assert conflict["source"], (way.name, table.name, key, "nothing is in dispute")
+            found = self._differences(direction, table, key, views)
+            assert sides in found, (direction.name, table.name, key, sides, found)
+            assert conflict["source"], (direction.name, table.name, key, "nothing conflicts")
 
-    def _differences(self, way: Way, table: Table, key: Key, views: Views) -> list[tuple[Row, Row]]:
+    def _differences(
+        self, direction: Direction, table: Table, key: Key, views: Views
+    ) -> list[tuple[Row, Row]]:
         """The fields in which a row of the source differs from one that is not its own, both ways round.
 
         Of a key that the desktop has given itself, its copies of a mobile row are of no account.
         """
-        columns = [f.column for f in way.system[table.name].values if not f.lookup]
+        columns = [f.column for f in direction.system[table.name].values if not f.lookup]
         there = [f for f in views["desktop"][table.name] if table.key(f.row) == key]
         theirs = [f for f in views["mobile"][table.name] if table.key(f.row) == key and f.is_mobile]
         own = [f for f in there if not f.is_mobile]
-        sources, targets = (own or there, theirs) if way.name == "forward" else (theirs, own)
+        sources, targets = (own or there, theirs) if direction.name == "forward" else (theirs, own)
         return [
             (
                 {c: s.row[c] for c in columns if s.row[c] != t.row[c]},
@@ -124,7 +134,7 @@ class RunChecks(PracticeEdits):
         """Where every row of the synced tables stands, and of the bases."""
         return self._rows() + [
             {(name, key): row["place"] for name, rows in known.items() for key, row in rows.items()}
-            for known in map(self.bases, self.ways.values())
+            for known in map(self.bases, self.directions.values())
         ]
 
     def _rows(self) -> list[Any]:
@@ -136,10 +146,10 @@ class RunChecks(PracticeEdits):
 
     def _check_forward(self, mode: str) -> None:
         """Every row of the desktop's own is on mobile, or it is accounted for."""
-        way, views = self.ways["forward"], self._views()
-        bases = self.bases(way)
-        parked = way.target.rows("select * from sync.parked")
-        rejected = way.target.rows("select * from sync.rejected")
+        direction, views = self.directions["forward"], self._views()
+        bases = self.bases(direction)
+        parked = direction.target.rows("select * from sync.parked")
+        rejected = direction.target.rows("select * from sync.rejected")
         for table in self.tables:
             waiting = {
                 table.key(p["key"]): p["parent_key"] for p in parked if p["entity"] == table.name
@@ -158,7 +168,7 @@ class RunChecks(PracticeEdits):
                 elif key in refused_keys:
                     assert any(row[c] is None for row in rows for c in table.needed), (at, refused)
                 elif key in self.theirs[table.name]:
-                    self._check_conflict(way, table, key, views, base, mode)
+                    self._check_conflict(direction, table, key, views, base, mode)
                 elif key in here:
                     self._check_accepted(table, at, rows, base)
                     assert base
@@ -183,33 +193,39 @@ class RunChecks(PracticeEdits):
         assert {c: base[c] for c in columns} in delivered, (at, "not what there is", base, rows)
 
     def _check_conflict(
-        self, way: Way, table: Table, key: Key, views: Views, base: Row | None, mode: str
+        self,
+        direction: Direction,
+        table: Table,
+        key: Key,
+        views: Views,
+        base: Row | None,
+        mode: str,
     ) -> None:
         """What differs from a row of another owner is a conflict that somebody can decide, or has.
 
         Not what had been accepted before the row became another owner's; and if that row has moved on
         since the source was read, a full read finds what it differs in now.
         """
-        found = self._differences(way, table, key, views)
-        columns = [f.column for f in way.system[table.name].values if not f.lookup]
+        found = self._differences(direction, table, key, views)
+        columns = [f.column for f in direction.system[table.name].values if not f.lookup]
         rows = [
             f.row
-            for f in views["desktop" if way.name == "forward" else "mobile"][table.name]
+            for f in views["desktop" if direction.name == "forward" else "mobile"][table.name]
             if table.key(f.row) == key
         ]
         known = base and any(all(base[c] == row[c] for c in columns) for row in rows)
         if mode != "full" or known or ({}, {}) in found:
             return
-        recorded = way.target.rows(
+        recorded = direction.target.rows(
             "select source, local from sync.conflict where kind = 'owner' and system = %s"
             " and entity = %s and (resolved_at is null or resolution = 'local')"
             " and key = %s order by id desc",
-            way.system.name,
+            direction.system.name,
             table.name,
             Jsonb(dict(zip(table.entity.key, key, strict=True))),
         )
         sides = [(c["source"], c["local"]) for c in recorded]
-        assert any(one in sides for one in found), (way.name, table.name, key, found, sides)
+        assert any(one in sides for one in found), (direction.name, table.name, key, found, sides)
 
     def _looked_up(self, task: Row) -> Any:
         """The client of a task's job on mobile."""
@@ -227,8 +243,8 @@ class RunChecks(PracticeEdits):
 
     def _check_reverse(self, mode: str) -> None:
         """Every row of mobile users is on the desktop, or it is accounted for."""
-        way, views = self.ways["reverse"], self._views()
-        bases = self.bases(way)
+        direction, views = self.directions["reverse"], self._views()
+        bases = self.bases(direction)
         for table in self.tables:
             own = rows_by_key(table, views["desktop"][table.name])
             copies = {table.key(f.row): f for f in views["desktop"][table.name] if f.is_mobile}
@@ -237,7 +253,7 @@ class RunChecks(PracticeEdits):
                 key = table.key(found.row)
                 at, base = (table.name, key), bases[table.name].get(key)
                 if key in own:
-                    self._check_conflict(way, table, key, views, base, mode)
+                    self._check_conflict(direction, table, key, views, base, mode)
                     continue
                 if key not in copies:
                     assert at in self.deleted["desktop"], (at, "is not on the desktop")
@@ -250,7 +266,7 @@ class RunChecks(PracticeEdits):
                 if key in copies:
                     for f in table.back.values:
                         self._check_field("desktop", at, f.column, copies[key].row, base)
-                    self._check_conflict(self.ways["forward"], table, key, views, None, mode)
+                    self._check_conflict(self.directions["forward"], table, key, views, None, mode)
 
 
 def _unreadable(table: Table, key: Key) -> bool:

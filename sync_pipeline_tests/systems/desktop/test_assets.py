@@ -142,10 +142,10 @@ def moved(practice: Practice) -> list[dict[str, Any]]:
     )
 
 
-@pytest.mark.parametrize("way", ["first", "back", "again"])
-def test_a_run_takes_every_table_and_balances_each(loop: Loop, way: str) -> None:
-    run: DagsterRun = getattr(loop, way)
-    system = REVERSE if way == "back" else DESKTOP
+@pytest.mark.parametrize("direction", ["first", "back", "again"])
+def test_a_run_takes_every_table_and_balances_each(loop: Loop, direction: str) -> None:
+    run: DagsterRun = getattr(loop, direction)
+    system = REVERSE if direction == "back" else DESKTOP
     assert run.success, run.failures
     assert run.materialized == {asset_key(e).to_user_string() for e in system.entities}
     for entity in system.entities:
@@ -153,7 +153,7 @@ def test_a_run_takes_every_table_and_balances_each(loop: Loop, way: str) -> None
         assert found["balanced"], entity.name
         assert found["status"] == "completed", entity.name
         assert found["read"] == sum(found[name] for name in COUNTS), entity.name
-        assert found["scope"] == ("full" if way == "first" else "delta"), entity.name
+        assert found["scope"] == ("full" if direction == "first" else "delta"), entity.name
 
 
 def test_the_metadata_of_a_table_agree_with_both_databases(loop: Loop) -> None:
@@ -179,7 +179,7 @@ def test_what_the_desktop_repeats_rejects_and_disputes_is_named_with_its_keys(lo
         "select job_id, sporg_id, count(*) as n from jobshead where sporg_id is not null"
         " group by 1, 2 order by 3 desc, 1 limit 1"
     )
-    disputed = mobile.row("select key from sync.conflict where entity = 'jobshead'")["key"]
+    conflicting = mobile.row("select key from sync.conflict where entity = 'jobshead'")["key"]
 
     assert jobs["duplicates"] > 0
     assert jobs["duplicate_examples"][0] == "{job_id}, {sporg_id} ({n} times)".format(**most)
@@ -187,7 +187,7 @@ def test_what_the_desktop_repeats_rejects_and_disputes_is_named_with_its_keys(lo
     assert rejected.endswith("sporg_id is empty, and it is part of the key")
     assert jobs["owner_conflicts"] == jobs["owned_elsewhere"] == 1
     [example] = jobs["conflict_examples"]
-    assert example.startswith(f"owner {disputed['job_id']}, {disputed['sporg_id']}: ")
+    assert example.startswith(f"owner {conflicting['job_id']}, {conflicting['sporg_id']}: ")
     assert "work_desc" in example
     assert len(loop.first.metadata(DESKTOP["remdetail"])["parked_examples"]) == 2
     back = loop.back.metadata(REVERSE["jobshead"])
@@ -276,7 +276,7 @@ EXPECTED_TO_FAIL = {
 
 
 @pytest.mark.parametrize(
-    ("way", "system", "expected"),
+    ("direction", "system", "expected"),
     [
         ("first", DESKTOP, EXPECTED_TO_FAIL),
         (
@@ -291,9 +291,9 @@ EXPECTED_TO_FAIL = {
     ],
 )
 def test_the_checks_find_the_dirt_of_the_practice_and_nothing_else(
-    loop: Loop, way: str, system: System, expected: dict[str, set[str]]
+    loop: Loop, direction: str, system: System, expected: dict[str, set[str]]
 ) -> None:
-    run: DagsterRun = getattr(loop, way)
+    run: DagsterRun = getattr(loop, direction)
     failed: dict[str, set[str]] = {}
     for entity in system.entities:
         for name, result in run.checks(entity).items():

@@ -17,7 +17,7 @@ from sync_pipeline.sources.postgres import range_digests
 from sync_pipeline_tests.fixtures.desktop import Practice, copied, counted
 from sync_pipeline_tests.fixtures.properties import examples
 from sync_pipeline_tests.fixtures.sample_system import await_that
-from sync_pipeline_tests.systems.desktop.fault_injection import Way
+from sync_pipeline_tests.systems.desktop.fault_injection import Direction
 from sync_pipeline_tests.systems.desktop.model_based import PracticeModel
 from sync_pipeline_tests.systems.desktop.random_histories import Step, histories
 
@@ -93,64 +93,64 @@ def busy(office: Practice) -> PracticeModel:
 
 @contextmanager
 def another_process(
-    model: PracticeModel, way: str, *where: str
+    model: PracticeModel, direction: str, *where: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs one way; killed at the end of the block."""
     dsns = [model.practice.desktop.dsn, model.practice.mobile.dsn]
     module = "sync_pipeline_tests.systems.desktop.killed_process"
-    command = [sys.executable, "-m", module, *dsns, way, *where]
+    command = [sys.executable, "-m", module, *dsns, direction, *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         yield process
         process.kill()
 
 
 @contextmanager
-def held(way: Way, statement: str) -> Iterator[None]:
+def held(direction: Direction, statement: str) -> Iterator[None]:
     """A transaction on a way's target that has run a statement and stays open."""
-    with way.connect("an app") as connection:
+    with direction.connect("an app") as connection:
         connection.autocommit = False
         connection.execute(statement.encode())
         yield
         connection.rollback()
 
 
-def sessions(way: Way, waiting_for: str = "%") -> int:
+def sessions(direction: Direction, waiting_for: str = "%") -> int:
     """Sessions of a run on its target, optionally only those that wait for such an event."""
-    return way.target.value(
+    return direction.target.value(
         "select count(*) from pg_stat_activity where application_name like %s"
         " and datname = current_database() and coalesce(wait_event_type, '') like %s",
-        f"sync_pipeline {way.system.name}/%",
+        f"sync_pipeline {direction.system.name}/%",
         waiting_for,
     )
 
 
-def nothing_has_happened(model: PracticeModel, way: Way, was: list[list[str]]) -> None:
-    await_that(lambda: sessions(way) == 0)
+def nothing_has_happened(model: PracticeModel, direction: Direction, was: list[list[str]]) -> None:
+    await_that(lambda: sessions(direction) == 0)
     assert model.everything() == was
 
 
 @pytest.mark.parametrize("name", ["forward", "reverse"])
 def test_a_process_killed_while_it_reads(busy: PracticeModel, name: str) -> None:
-    way, was = busy.ways[name], busy.everything()
+    direction, was = busy.directions[name], busy.everything()
 
     with another_process(busy, name, "source") as process:
         assert process.stdout
         assert process.stdout.readline() == b"reading\n"
-        assert sessions(way) == 1
+        assert sessions(direction) == 1
 
-    nothing_has_happened(busy, way, was)
+    nothing_has_happened(busy, direction, was)
     the_loop_goes_on(busy)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["forward", "reverse"])
 def test_a_process_killed_while_it_merges(busy: PracticeModel, name: str, place: str) -> None:
-    way, was = busy.ways[name], busy.everything()
+    direction, was = busy.directions[name], busy.everything()
 
-    with held(way, PLACES[place]), another_process(busy, name):
-        await_that(lambda: sessions(way, "Lock") == 1)
+    with held(direction, PLACES[place]), another_process(busy, name):
+        await_that(lambda: sessions(direction, "Lock") == 1)
 
-    nothing_has_happened(busy, way, was)
+    nothing_has_happened(busy, direction, was)
     the_loop_goes_on(busy)
 
 

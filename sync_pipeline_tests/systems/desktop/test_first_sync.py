@@ -128,7 +128,7 @@ def kept_for_later(practice: Practice, entity: Entity) -> list[Key]:
     return [tuple(w["record"][n] for n in names) for w in waiting if w["entity"] == entity.name]
 
 
-def in_dispute(practice: Practice, entity: Entity) -> list[Key]:
+def in_conflict(practice: Practice, entity: Entity) -> list[Key]:
     found = (c for c in practice.conflicts() if (c["entity"], c["kind"]) == (entity.name, "owner"))
     return [tuple(c["key"][column] for column in entity.key) for c in found]
 
@@ -152,7 +152,7 @@ def test_every_desktop_row_is_on_mobile_or_accounted_for_by_its_key(synced: Sync
         waiting = kept_for_later(synced.practice, entity)
 
         assert texts(fate["absent"]) == texts(waiting), name
-        assert texts(fate["of mobile"]) == texts(in_dispute(synced.practice, entity)), name
+        assert texts(fate["of mobile"]) == texts(in_conflict(synced.practice, entity)), name
         assert fate["other values"] == [], name
         assert len(waiting) == result.counts.parked + result.counts.rejected, name
         assert len(fate["of mobile"]) == result.counts.owned_elsewhere, name

@@ -147,12 +147,12 @@ def test_a_mobile_row_is_no_longer_in_dispute_when_both_sides_agree_again(office
     office.forward("jobshead")
     office.desktop.run("update jobshead set work_desc = 'Visit'")
     office.forward("jobshead")
-    disputed = len(office.conflicts())
+    conflicting = len(office.conflicts())
     office.desktop.run("update jobshead set work_desc = 'Tax audit'")
 
     office.forward("jobshead")
 
-    assert disputed == 1
+    assert conflicting == 1
     assert office.conflicts() == []
 
 

@@ -30,7 +30,7 @@ def accepted(office: Practice) -> UUID:
     return run_id
 
 
-def disputed(office: Practice) -> Practice:
+def conflicting(office: Practice) -> Practice:
     """Scenario 4: a mobile job has been to the desktop, and there somebody has made it their own."""
     office.mobile.insert("jobshead", **job(99999, work_desc="Visit", job_status="W", source="M"))
     office.reverse("jobshead")
@@ -76,7 +76,7 @@ def test_scenario_3_a_record_that_only_mobile_has_is_left_as_it_is(office: Pract
 def test_scenario_4_a_mobile_record_changed_on_the_desktop_keeps_the_mobile_version(
     office: Practice,
 ) -> None:
-    disputed(office)
+    conflicting(office)
     before = office.mobile.images("jobshead")
 
     result = office.forward("jobshead")["jobshead"]
@@ -110,7 +110,7 @@ def test_scenario_4_holds_also_where_the_desktop_leaves_the_mark_of_mobile(
 def test_scenario_4_a_person_may_accept_the_desktops_version_and_the_record_stays_mobiles(
     office: Practice,
 ) -> None:
-    disputed(office).forward("jobshead")
+    conflicting(office).forward("jobshead")
 
     accepted(office)
 
@@ -123,7 +123,7 @@ def test_scenario_4_a_person_may_accept_the_desktops_version_and_the_record_stay
 
 
 def test_scenario_4_what_was_accepted_is_echoed_neither_way(office: Practice) -> None:
-    disputed(office).forward("jobshead")
+    conflicting(office).forward("jobshead")
     accepted(office)
     before = office.desktop.images("jobshead"), office.mobile.images("jobshead")
 
@@ -136,7 +136,7 @@ def test_scenario_4_what_was_accepted_is_echoed_neither_way(office: Practice) ->
 
 
 def test_scenario_4_undo_takes_the_acceptance_back_and_can_be_undone_too(office: Practice) -> None:
-    disputed(office).forward("jobshead")
+    conflicting(office).forward("jobshead")
     acceptance, undoing = accepted(office), uuid4()
 
     undone = undo(office.mobile.connection, DESKTOP, acceptance, undo_id=undoing)
