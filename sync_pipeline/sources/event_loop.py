@@ -27,6 +27,9 @@ class EventLoopThread:
     Args:
         name: of the thread.
         resource: entered when the loop starts and left before it ends.
+
+    Attributes:
+        streams: open streams, closed when the loop ends.
     """
 
     def __init__(self, name: str, resource: AbstractAsyncContextManager[object]) -> None:
@@ -34,7 +37,7 @@ class EventLoopThread:
         self._resource = resource
         self._stack = ExitStack()
         self._portal: anyio.from_thread.BlockingPortal | None = None
-        self._streams: set[Stream] = set()
+        self.streams: set[Stream] = set()
 
     def __enter__(self) -> Self:
         if self._portal is not None:
@@ -52,7 +55,7 @@ class EventLoopThread:
 
     def close(self) -> None:
         """Cancel pending work and end the thread; harmless when closed."""
-        for stream in list(self._streams):
+        for stream in list(self.streams):
             stream.close()
         self._portal = None
         self._stack.close()
@@ -80,14 +83,6 @@ class EventLoopThread:
     def stream(self, produce: Callable[[Emit[T]], Awaitable[None]], *, buffer: int) -> Stream[T]:
         """Iterate over what `produce` emits, while it stays at most `buffer` items ahead."""
         return Stream(self, produce, buffer=buffer)
-
-    def track(self, stream: Stream) -> None:
-        """Close this stream when the loop ends."""
-        self._streams.add(stream)
-
-    def untrack(self, stream: Stream) -> None:
-        """The stream is closed already."""
-        self._streams.discard(stream)
 
 
 class Stream(Generic[T]):
@@ -140,13 +135,13 @@ class Stream(Generic[T]):
             self._work.cancel()
             self._work_ended.wait()
             self._receive.close()
-            self._event_loop.untrack(self)
+            self._event_loop.streams.discard(self)
 
     def _start(self) -> MemoryObjectReceiveStream[T]:
         portal = self._event_loop.portal
         send, self._receive = anyio.create_memory_object_stream[T](self._buffer)
         self._work = portal.start_task_soon(self._run, send)
-        self._event_loop.track(self)
+        self._event_loop.streams.add(self)
         return self._receive
 
     async def _run(self, send: MemoryObjectSendStream[T]) -> None:

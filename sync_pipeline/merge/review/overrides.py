@@ -19,12 +19,12 @@ def count(connection: Connection, rel: Relations) -> dict[str, int]:
     if not names:
         return {}
     counts = listed(sql.SQL("count(*) filter (where {})").format(_differs(c)) for c in names)
-    query = sql.SQL("""
+    query = rel.bind(counts=counts).compose("""
         select {counts}
         from {target} t
-        join {base} b on {same_key}
-        where {ours}
-    """).format(counts=counts, **_relations(rel))
+        join {base} b on {same_key(t, b)}
+        where {ours(t)}
+    """)
     row = connection.execute(query).fetchone() or ()
     return {name: n for name, n in zip(names, row, strict=True) if n}
 
@@ -37,20 +37,15 @@ def listing(connection: Connection, rel: Relations, limit: int = 100) -> list[tu
         )
         for c in rel.value_columns
     )
-    query = sql.SQL("""
-        select {key}, v.name, v.base, v.local
+    query = rel.bind(values=values, limit=limit).compose("""
+        select {key_json(t)}, v.name, v.base, v.local
         from {target} t
-        join {base} b on {same_key}
+        join {base} b on {same_key(t, b)}
         cross join lateral (values {values}) as v(name, base, local, differs)
-        where {ours} and v.differs
+        where {ours(t)} and v.differs
         limit {limit}
-    """).format(key=rel.key_json("t"), values=values, limit=limit, **_relations(rel))
+    """)
     return connection.execute(query).fetchall()
-
-
-def _relations(rel: Relations) -> dict[str, sql.Composable]:
-    same_key, ours = rel.same_key("t", "b"), rel.ours("t")
-    return {"target": rel.target, "base": rel.base, "same_key": same_key, "ours": ours}
 
 
 def _differs(column: str) -> sql.Composed:

@@ -34,7 +34,7 @@ CHECKS = entity_checks(BUBBLE)
     required_resource_keys={"bubble", "target", "scope"},
 )
 def package_outcome(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """Sum a package resync up per invoice, into the run's metadata and its history row."""
+    """Write the outcome per invoice into the run's metadata and its history row."""
     scope = context.resources.scope.resolve()
     if not scope.of:
         return dg.MaterializeResult(metadata={"status": "this run synced no packages"})

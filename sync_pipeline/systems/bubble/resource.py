@@ -183,11 +183,11 @@ def _target_links(invoices: list[str]) -> TargetLinks:
 def outcome_of(
     packages: Packages, touched: Mapping[str, set[str]], rejected: Mapping[str, set[str]]
 ) -> dict[str, Any]:
-    """What became of each invoice's package.
+    """The outcome of each invoice's package.
 
     Args:
         packages: what was fetched.
-        touched: by entity, keys of the rows that the run moved.
+        touched: by entity, keys of the rows that the run changed.
         rejected: by entity, keys of the records that the run rejected.
 
     Returns:

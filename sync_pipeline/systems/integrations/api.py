@@ -37,9 +37,9 @@ class QuClient(HttpClient):
         client_id: of the integration.
         client_secret: of the integration.
         integration: sent as X-Integration, where the gateway requires it.
-        retry_policy: how long a call is tried before the source counts as unavailable.
+        retry_policy: of each call.
         requests_per_minute: most calls in any minute; half of them may come at once.
-        concurrency: most calls at once.
+        concurrency: most concurrent calls.
 
     Raises:
         SettingsError: the URL or a credential is invalid.

@@ -1,7 +1,4 @@
-"""Synchronous client of the Bubble Data API; records are raw, as Bubble sends them.
-
-Pages are read in `keyset` and `scan`, lists of ids in `lookup`. The entities convert records.
-"""
+"""Synchronous client of the Bubble Data API; records are raw, as Bubble sends them."""
 
 from __future__ import annotations
 
@@ -36,12 +33,12 @@ class BubbleClient(HttpClient):
     Args:
         url: root of the API, such as `https://app.example.com/version-live/api/1.1`.
         token: an API token of the app; privacy rules do not apply to it.
-        retry_policy: how long a call is tried before its source counts as unavailable.
+        retry_policy: of each call.
         requests_per_minute: most calls in any minute; plans allow between 1,000 and 35,000 to all
             clients of an app together.
         concurrency: most concurrent calls, and so the most segments of a scan.
-        list_size: ids in one `in` constraint.
-        url_budget: characters of the encoded list, since a URL takes only so many.
+        list_size: most ids in one `in` constraint.
+        url_budget: most characters of the encoded list, because the length of a URL is limited.
         page_size: records in a page; Bubble gives at most 100.
         cursor_cap: rank that Bubble's cursor does not reach; larger on its enterprise plan.
 
@@ -88,11 +85,7 @@ class BubbleClient(HttpClient):
         modified_since: datetime | None = None,
         modified_until: datetime | None = None,
     ) -> Scan:
-        """Pages of all records, or of those modified after one instant and not after another.
-
-        The first page requested makes the first call. The caller subtracts the overlap with an earlier
-        scan from `modified_since`.
-        """
+        """Pages of all records, or of those modified after one instant and not after another."""
         changed = modified_since is not None or modified_until is not None
         query = Query(
             type_name=type_name,
@@ -109,15 +102,7 @@ class BubbleClient(HttpClient):
         )
 
     def lookup(self, type_name: str, ids: Iterable[str], *, field: str = "_id") -> Lookup:
-        """Records whose `field` has one of the ids, requested in lists.
-
-        A value that makes the source fail again and again is left out: see `Lookup.failed`.
-
-        Raises:
-            SourceRefused: token, type or field are not accepted.
-            SourceBroken: most of the lists fail, although the source answers.
-            SourceUnavailable: the source does not answer.
-        """
+        """Records whose `field` has one of the ids, requested in lists; raises what `look_up` does."""
         return self._event_loop.call(
             partial(
                 look_up,

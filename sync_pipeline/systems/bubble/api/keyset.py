@@ -1,9 +1,8 @@
 """Keyset pagination: no concurrent edit makes a pass over a query skip a record.
 
-A page is not found by its rank, which moves with every deletion: it begins at the sort value where the
-one before it ended. Bubble has only a strict “greater than”, and bulk creation gives hundreds of records
-the same millisecond. So each page begins with the last record that was read; if that record is there,
-nothing can lie between.
+A page begins at the last sort value of the page before, not at a rank, which moves with every deletion.
+Bubble has only a strict “greater than”, and bulk creation gives hundreds of records the same millisecond. So
+each page begins with the last record that was read; if it is there, no record was skipped.
 """
 
 from __future__ import annotations

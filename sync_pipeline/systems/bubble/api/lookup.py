@@ -1,4 +1,4 @@
-"""Finding records by lists of values, and sorting out the values that the source chokes on."""
+"""Lookup of records by lists of values; bisects a list that fails, to isolate the values that cause it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from sync_pipeline.sources.event_loop import gather
 from sync_pipeline.systems.bubble.api.keyset import KeysetReader
 from sync_pipeline.systems.bubble.api.pages import Constraint, PageReader, Query, Record, encoded
 
-# A list that fails is divided soon; whether the source is down is found out by another question.
+# A list that fails is divided after few attempts; another request finds out whether the source is down.
 _ATTEMPTS_OF_LIST = 3
 _ATTEMPTS_OF_HALF = 2
-# One culprit among 50 costs about six failed calls. Beyond this many it is not the values.
+# One bad value among 50 costs about six failed calls. With more failures the values are not the cause.
 _MAX_FAILED_LISTS = 50
 
 
 @dataclass
 class Lookup:
-    """What came of asking for records by their values.
+    """The result of a lookup.
 
     Attributes:
-        records: those found, in the order of the lists that asked for them.
-        missing: ids that no record answered to; only when `_id` was asked for. Deleted, hidden, and
-            on another branch look the same.
+        records: those found, in the order of the lists.
+        missing: ids without a record, only of a lookup by `_id`: deleted, hidden, or on another branch.
         failed: values that could not be retrieved, each with the reason; they may or may not exist.
     """
 
@@ -96,8 +95,8 @@ class _ListLookup:
         try:
             return await self._read(values, attempts=_ATTEMPTS_OF_LIST)
         except (SourceBroken, SourceUnavailable) as error:
-            # The whole time budget goes into a question without these values: when it is answered,
-            # the source is up and the values are to blame.
+            # A request without these values has the whole time budget. If it succeeds, the source is up
+            # and the values are the cause.
             await self._pages.page(Query(type_name=self._type_name), limit=1)
             return await self._divide(values, error)
 

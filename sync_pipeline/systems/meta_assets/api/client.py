@@ -73,8 +73,7 @@ class MetaClient(HttpClient):
     Args:
         url: the Graph API's root with its version, such as `https://graph.facebook.com/v23.0`.
         fields: the fields to request of each number.
-        retry_policy: how long a call is tried before its workspace counts as failed, and how long the
-            calls with one token may wait for the rate limit in all.
+        retry_policy: of each call; its time budget also bounds the wait for a token's rate limit in all.
         requests_per_minute: most calls with one token in any minute; Meta counts 200 to 5,000 an hour.
         concurrency: workspaces that are read at once.
         page_size: numbers in a page; Graph gives at most 100.
