@@ -14,7 +14,7 @@ from psycopg import sql
 from sync_pipeline.merge.plan import PlanSummary, filled
 from sync_pipeline.merge.relations import Relations, columns, given, listed
 from sync_pipeline.model.entity import Limit
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 from sync_pipeline.remedies import is_reverse, typed
 
 
@@ -76,8 +76,7 @@ def plan_digest(connection: Connection, rel: Relations, summary: PlanSummary) ->
 
 
 def _count(connection: Connection, query: sql.Composed) -> int:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else 0
+    return scalar(connection, query) or 0
 
 
 def _over_budget(

@@ -33,7 +33,7 @@ from psycopg import sql
 
 from sync_pipeline.merge.relations import AND, Relations, given, ident, listed
 from sync_pipeline.model.entity import Entity, Field, Link
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 TAKE, CONFLICT, BLANK, OPEN = 1, 2, 4, 8
 """Bits of a decision: the source's value is written; both sides changed; the write empties a filled
@@ -378,5 +378,4 @@ def moved_bases(connection: Connection, rel: Relations) -> int:
         where s._wide and s._state is null
             and not exists (select from {rows} r where r._seq = s._seq)
     """)
-    row = connection.execute(statement).fetchone()
-    return row[0] if row else 0
+    return scalar(connection, statement) or 0

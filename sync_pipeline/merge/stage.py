@@ -171,12 +171,7 @@ class Stage:
 
     def _send(self, keyed: Keyed, sequence: range) -> None:
         """Stage one chunk; in the sender's thread."""
-        columns_ = [
-            *zip(*keyed.keys, strict=True),
-            keyed.digests,
-            keyed.modified,
-            keyed.elsewhere,
-        ]
+        columns_ = [*zip(*keyed.keys, strict=True), keyed.digests, keyed.modified, keyed.elsewhere]
         sent = Chunk(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
         try:
             wide = self._with_reconnect(lambda: self._see(sent))
@@ -224,9 +219,6 @@ class Stage:
         rel = self.relations
         keys = rel.entity.key
         statement = rel.bind(
-            names=columns(keys),
-            first=sql.Placeholder("first"),
-            given=columns(keys, "u"),
             wide=sql.SQL("true" if self._convert_all else "b._digest is distinct from u._digest"),
             typed=listed(sql.SQL("{}::{}").format(ident(c), self._key_type(c)) for c in keys),
             arrays=listed(
@@ -235,20 +227,20 @@ class Stage:
             ),
         ).compose("""
             with entered as (
-                insert into {seen} (_seq, {names}, _digest, _modified, _elsewhere, _wide)
-                select {first} + u._n, {given}, u._digest, u._modified, u._elsewhere, {wide}
+                insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)
+                select %(first)s + u._n, {keys(u)}, u._digest, u._modified, u._elsewhere, {wide}
                 from (
                     select
                         _n - 1 as _n, {typed},
                         _digest::uuid, _modified::timestamptz, _elsewhere::boolean
                     from rows from ({arrays})
-                        with ordinality as x({names}, _digest, _modified, _elsewhere, _n)
+                        with ordinality as x({keys}, _digest, _modified, _elsewhere, _n)
                 ) u
                 left join {base} b on {same_key(b, u)}
                 returning _seq, _wide
             )
             select _seq from entered where _wide
-            """)
+        """)
         parameters = {str(i): array for i, array in enumerate(sent.seen)}
         found = self._connection.execute(statement, parameters | {"first": sent.sequence.start})
         return sorted(seq for (seq,) in found)

@@ -6,11 +6,12 @@ password in any message. SQL does not belong here, nor does the choice of the da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.rows import TupleRow
@@ -21,6 +22,19 @@ from sync_pipeline.postgres.errors import connection_message
 
 Connection = psycopg.Connection[Any]
 """A session whose rows are plain tuples of anything."""
+
+Statement = LiteralString | sql.SQL | sql.Composed
+
+
+def scalar(
+    connection: Connection,
+    query: Statement,
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+) -> Any:
+    """The first value of a query's first row; None when it has no row."""
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
+
 
 _SECRETS = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}

@@ -13,13 +13,10 @@ from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import counted
 from sync_pipeline.doctor.repair.session import fetch, fetch_value, read_plain_table
-from sync_pipeline.doctor.repair.worklist import WORKLIST
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.postgres.catalog import ForeignKey, TableName
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message_with_detail
-
-_CHILD = sql.Identifier("pg_temp", "repair_child")
 
 _FIND = sql.SQL("""
 create temporary table repair_child on commit drop as
@@ -33,10 +30,10 @@ select
         from unnest(%(identity)s::text[]) name
     ) as row_key,
     {is_same_table} and exists (
-        select from {worklist} r where r.row_ctid = c.ctid and r.rank > 1
+        select from pg_temp.repair_worklist r where r.row_ctid = c.ctid and r.rank > 1
     ) as is_removed
-from {worklist} d
-join {worklist} s on s.key_group = d.key_group and s.size > 1 and s.rank = 1
+from pg_temp.repair_worklist d
+join pg_temp.repair_worklist s on s.key_group = d.key_group and s.size > 1 and s.rank = 1
 join only {table} o on o.ctid = d.row_ctid
 join only {table} n on n.ctid = s.row_ctid
 join only {child} c on {refers}
@@ -49,11 +46,11 @@ _WRITE = sql.SQL("""
 with written as (
     update only {child} c
     set {assignments}
-    from {found} x, jsonb_populate_record(null::{child}, x.after) p
+    from pg_temp.repair_child x, jsonb_populate_record(null::{child}, x.after) p
     where c.ctid = x.row_ctid
     returning x.row_ctid as former, c.ctid as present, x.after
 ), followed as (
-    update {worklist} s
+    update pg_temp.repair_worklist s
     set
         row_ctid = w.present,
         before = case when s.rank = 1 then s.before || w.after else s.before end
@@ -65,21 +62,21 @@ select count(*) from written
 
 # A survivor may be about to inherit a reference to a row that will be removed.
 _REPOINT_INHERITED = sql.SQL("""
-update {worklist} s
+update pg_temp.repair_worklist s
 set patch = s.patch || jsonb_build_object({after})
-from {worklist} d
-join {worklist} l on l.key_group = d.key_group and l.size > 1 and l.rank = 1
+from pg_temp.repair_worklist d
+join pg_temp.repair_worklist l on l.key_group = d.key_group and l.size > 1 and l.rank = 1
 where d.rank > 1 and s.rank = 1 and {refers}
 """)
 
 # A row that is removed itself is kept whole, as it was.
-_KEEP = sql.SQL("""
+_KEEP = """
 insert into sync.changed_row (repair_id, table_name, reason, row_key, before, after)
 select %(repair)s, %(table)s, %(reason)s, row_key, before, after
-from {found}
+from pg_temp.repair_child
 where not is_removed
 order by row_key
-""")
+"""
 
 
 def repoint(
@@ -112,10 +109,10 @@ def repoint(
             _write(connection, table, reference, number)
             reason = f"repointed to the survivor by {reference.name}"
             values = {"repair": repair_id, "table": str(reference.child), "reason": reason}
-            connection.execute(_KEEP.format(found=_CHILD), values)
+            connection.execute(_KEEP, values)
         if number:
             counts.append((reference, number))
-    connection.execute(sql.SQL("drop table if exists {}").format(_CHILD))
+    connection.execute("drop table if exists pg_temp.repair_child")
     return counts
 
 
@@ -124,7 +121,6 @@ def _repoint_inherited(connection: Connection, reference: ForeignKey) -> None:
     survivor = sql.SQL("{}::text, (l.before || l.patch) -> {}")
     refers = sql.SQL("s.patch -> {0} = d.before -> {1} and (l.before || l.patch) -> {1} <> 'null'")
     statement = _REPOINT_INHERITED.format(
-        worklist=WORKLIST,
         after=sql.SQL(", ").join(survivor.format(own, parent) for own, parent in pairs),
         refers=sql.SQL(" and ").join(refers.format(own, parent) for own, parent in pairs),
     )
@@ -144,12 +140,11 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
         sql.SQL("{} = {}").format(sql.Identifier("c", own), sql.Identifier("o", parent))
         for own, parent in zip(reference.columns, reference.parent_columns, strict=True)
     )
-    connection.execute(sql.SQL("drop table if exists {}").format(_CHILD))
+    connection.execute("drop table if exists pg_temp.repair_child")
     statement = _FIND.format(
         before=pairs("c", reference.columns),
         after=pairs("n", reference.parent_columns),
         survivors=sql.SQL(", ").join(sql.Identifier("n", c) for c in reference.parent_columns),
-        worklist=WORKLIST,
         is_same_table=sql.Literal(reference.child == table),
         table=table.relation,
         child=reference.child.relation,
@@ -160,7 +155,7 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
     psycopg.ClientCursor(connection).execute(statement, {"identity": identity})
     unreferable = fetch(
         connection,
-        sql.SQL("select before::text from {} where is_unreferable limit 3").format(_CHILD),
+        "select before::text from pg_temp.repair_child where is_unreferable limit 3",
     )
     if unreferable:
         raise TargetNotPrepared(
@@ -168,7 +163,7 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
             f" ({', '.join(reference.parent_columns)}), such as {'; '.join(r for (r,) in unreferable)}."
             " Nothing was changed; let these refer to another row, then try again."
         )
-    return fetch_value(connection, sql.SQL("select count(*) from {}").format(_CHILD))
+    return fetch_value(connection, "select count(*) from pg_temp.repair_child")
 
 
 def _write(connection: Connection, table: TableName, reference: ForeignKey, number: int) -> None:
@@ -178,8 +173,6 @@ def _write(connection: Connection, table: TableName, reference: ForeignKey, numb
             sql.SQL("{} = {}").format(sql.Identifier(c), sql.Identifier("p", c))
             for c in reference.columns
         ),
-        found=_CHILD,
-        worklist=WORKLIST,
         is_same_table=sql.Literal(reference.child == table),
     )
     try:
@@ -187,7 +180,7 @@ def _write(connection: Connection, table: TableName, reference: ForeignKey, numb
             written = fetch_value(connection, statement)
     except psycopg.errors.UniqueViolation as error:
         rows = fetch(
-            connection, sql.SQL("select row_key::text from {} order by 1 limit 3").format(_CHILD)
+            connection, "select row_key::text from pg_temp.repair_child order by 1 limit 3"
         )
         raise TargetNotPrepared(
             f"{reference.child}: rows that refer by {reference.name} to duplicates of {table} collide when"

@@ -12,22 +12,22 @@ from psycopg import sql
 from sync_pipeline.doctor.repair.report import counted
 from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
-from sync_pipeline.doctor.repair.worklist import WORKLIST, patched, patched_rows
+from sync_pipeline.doctor.repair.worklist import patched, patched_rows
 from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.postgres.connect import Connection
 
-_KEEP_REMOVED = sql.SQL("""
+_KEEP_REMOVED = """
 insert into sync.removed_row (repair_id, table_name, reason, "row", survivor_key, survivor_before)
 select %(repair)s, %(table)s, %(reason)s, d.before, s.row_key, s.before
-from {worklist} d
-join {worklist} s on s.key_group = d.key_group and s.size > 1 and s.rank = 1
+from pg_temp.repair_worklist d
+join pg_temp.repair_worklist s on s.key_group = d.key_group and s.size > 1 and s.rank = 1
 where d.rank > 1
 order by d.key_group, d.rank
-""")
+"""
 
 _REMOVE = sql.SQL("""
 delete from only {table} t
-using {worklist} d
+using pg_temp.repair_worklist d
 where t.ctid = d.row_ctid and d.rank > 1
 """)
 
@@ -36,11 +36,11 @@ _WRITE = sql.SQL("""
 with written as (
     update only {table} t
     set {assignments}
-    from {worklist} s, jsonb_populate_record(null::{table}, s.patch) p
+    from pg_temp.repair_worklist s, jsonb_populate_record(null::{table}, s.patch) p
     where t.ctid = s.row_ctid and s.rank = 1 and s.patch <> '{{}}' and s.nulls = %(nulls)s
     returning s.row_ctid as former, t.ctid as present
 ), followed as (
-    update {worklist} s
+    update pg_temp.repair_worklist s
     set row_ctid = w.present
     from written w
     where s.row_ctid = w.former
@@ -51,7 +51,7 @@ select count(*) from written
 _KEEP_CHANGED = sql.SQL("""
 insert into sync.changed_row (repair_id, table_name, reason, row_key, before, after)
 select %(repair)s, %(table)s, %(reason)s, s.row_key, changed.before, changed.after
-from {worklist} s
+from pg_temp.repair_worklist s
 join only {table} t on t.ctid = s.row_ctid
 cross join lateral (
     select
@@ -66,7 +66,7 @@ order by s.nulls, s.row_key
 
 _NOT_WRITTEN = sql.SQL("""
 select s.row_key::text
-from {worklist} s
+from pg_temp.repair_worklist s
 left join only {table} t on t.ctid = s.row_ctid
 where s.rank = 1 and (t.ctid is null or exists (
     select from jsonb_each(s.patch) e
@@ -84,8 +84,8 @@ def remove(connection: Connection, key: UniqueKey, repair_id: UUID, *, surplus: 
     """
     reason = f"an older duplicate of ({', '.join(key.columns)})"
     values = {"repair": repair_id, "table": str(key.table_name), "reason": reason}
-    connection.execute(_KEEP_REMOVED.format(worklist=WORKLIST), values)
-    statement = _REMOVE.format(table=key.table_name.relation, worklist=WORKLIST)
+    connection.execute(_KEEP_REMOVED, values)
+    statement = _REMOVE.format(table=key.table_name.relation)
     _check_count(key, "removed", connection.execute(statement).rowcount, surplus)
 
 
@@ -102,7 +102,6 @@ def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
     assignment = sql.SQL("{} = coalesce({}, {})")
     statement = _WRITE.format(
         table=key.table_name.relation,
-        worklist=WORKLIST,
         assignments=sql.SQL(", ").join(
             assignment.format(sql.Identifier(c), sql.Identifier("t", c), sql.Identifier("p", c))
             for c in columns
@@ -110,11 +109,10 @@ def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
     )
     # A row may get the key that another row still has and loses when its own null is filled. The row that
     # ends with fewer nulls is written first.
-    rounds = fetch(connection, sql.SQL("select distinct nulls from {} order by 1").format(WORKLIST))
+    rounds = fetch(connection, "select distinct nulls from pg_temp.repair_worklist order by 1")
     done = sum(fetch_value(connection, statement, {"nulls": nulls}) for (nulls,) in rounds)
     _check_count(key, "changed", done, expected)
-    names = {"table": key.table_name.relation, "worklist": WORKLIST}
-    altered = fetch(connection, _NOT_WRITTEN.format(**names))
+    altered = fetch(connection, _NOT_WRITTEN.format(table=key.table_name.relation))
     if altered:
         raise TargetNotPrepared(
             f"{key.table_name}: rows do not hold what they were given, such as"
@@ -122,7 +120,7 @@ def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
             " disable it and try again."
         )
     values = {"repair": repair_id, "table": str(key.table_name), "reason": "completed"}
-    connection.execute(_KEEP_CHANGED.format(**names), values)
+    connection.execute(_KEEP_CHANGED.format(table=key.table_name.relation), values)
 
 
 def _check_count(key: UniqueKey, what: str, done: int, expected: int) -> None:

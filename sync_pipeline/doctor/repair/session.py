@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -13,10 +13,9 @@ from psycopg.rows import tuple_row
 
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
 from sync_pipeline.postgres.catalog import Table, TableName, read_table
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, Statement
 from sync_pipeline.postgres.errors import message, message_with_detail
 
-Statement = LiteralString | sql.SQL | sql.Composed
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 LOCK_TIMEOUT = timedelta(seconds=30)

@@ -18,8 +18,6 @@ from sync_pipeline.errors import TargetNotPrepared
 from sync_pipeline.postgres.catalog import Table
 from sync_pipeline.postgres.connect import Connection
 
-WORKLIST = sql.Identifier("pg_temp", "repair_worklist")
-
 # `offset 0` keeps the planner from evaluating a fill, which may be a subquery, once for each of its uses.
 _CREATE = sql.SQL("""
 create temporary table repair_worklist on commit drop as
@@ -54,69 +52,69 @@ where r.counts and r.size > 1 or r.fill <> '{{}}'
 
 # What the newest lacks comes from the next newest that has it. The empty name holds texts of values that
 # JSON cannot carry (see row_json): a JSON null there is a value.
-_INHERIT = sql.SQL("""
-update {worklist} s
+_INHERIT = """
+update pg_temp.repair_worklist s
 set patch = s.patch || inherited.patch
 from (
     select key_group, jsonb_object_agg(name, value) as patch
     from (
         select distinct on (d.key_group, e.key) d.key_group, e.key as name, e.value
-        from {worklist} d
+        from pg_temp.repair_worklist d
         cross join jsonb_each(d.before) e
         where d.rank > 1 and e.value <> 'null' and e.key = any (%(columns)s)
         order by d.key_group, e.key, d.rank
     ) candidates
-    join {worklist} n using (key_group)
+    join pg_temp.repair_worklist n using (key_group)
     where n.rank = 1 and n.size > 1 and n.before -> name = 'null'
         and not coalesce(n.before -> '' ? name, false)
     group by key_group
 ) inherited
 where s.key_group = inherited.key_group and s.rank = 1 and s.size > 1
-""")
+"""
 
 # A null does not count as a difference.
-_DIFFERENT = sql.SQL("""
+_DIFFERENT = """
 select
     string_agg(distinct different.name, ', ' order by different.name),
     string_agg(distinct d.row_key::text, ' and ' order by d.row_key::text)
 from (
     select key_group, name
-    from {worklist}
+    from pg_temp.repair_worklist
     cross join unnest(%(columns)s::text[]) name
     where size > 1
     group by key_group, name
     having count(distinct (before || patch) ->> name) > 1
 ) different
-join {worklist} d using (key_group)
+join pg_temp.repair_worklist d using (key_group)
 group by key_group
 order by key_group
 limit 3
-""")
+"""
 
-_COUNT_DUPLICATES = sql.SQL("""
+_COUNT_DUPLICATES = """
 select count(*) filter (where size > 1 and rank = 1), count(*) filter (where rank > 1)
-from {worklist}
-""")
+from pg_temp.repair_worklist
+"""
 
-_EXAMPLES = sql.SQL("""
+_EXAMPLES = """
 select
     string_agg(coalesce((s.before || s.patch) ->> name, 'null'), ', ' order by u.position),
     s.size,
     s.row_key
-from {worklist} s, unnest(%(columns)s::text[]) with ordinality u (name, position)
+from pg_temp.repair_worklist s, unnest(%(columns)s::text[]) with ordinality u (name, position)
 where s.rank = 1 and s.size > 1
 group by s.key_group, s.size, s.row_key
 order by s.size desc, 1
 limit 3
-""")
+"""
 
-_COUNT_PATCHED = sql.SQL("""
+_COUNT_PATCHED = """
 select name, count(*)
-from {worklist} s, jsonb_object_keys(s.patch) name
+from pg_temp.repair_worklist s, jsonb_object_keys(s.patch) name
 where rank = 1
 group by name
 order by name
-""")
+"""
 
 
 def create(connection: Connection, table: Table, key: UniqueKey, fills: Sequence[Fill]) -> None:
@@ -133,15 +131,15 @@ def create(connection: Connection, table: Table, key: UniqueKey, fills: Sequence
         )
     drop(connection)
     connection.execute(_creation(table, key, fills))
-    connection.execute(sql.SQL("create index on {} (key_group)").format(WORKLIST))
-    connection.execute(sql.SQL("analyze {}").format(WORKLIST))
+    connection.execute("create index on pg_temp.repair_worklist (key_group)")
+    connection.execute("analyze pg_temp.repair_worklist")
     inherited = [name for name in table.insertable if name not in key.null_is_value]
-    connection.execute(_INHERIT.format(worklist=WORKLIST), {"columns": inherited})
+    connection.execute(_INHERIT, {"columns": inherited})
 
 
 def drop(connection: Connection) -> None:
     """Drop the worklist; a transaction may repair several tables."""
-    connection.execute(sql.SQL("drop table if exists {}").format(WORKLIST))
+    connection.execute("drop table if exists pg_temp.repair_worklist")
 
 
 def _creation(table: Table, key: UniqueKey, fills: Sequence[Fill]) -> sql.Composed:
@@ -209,7 +207,7 @@ def refuse_different(connection: Connection, table: Table, key: UniqueKey) -> No
     columns = [name for name in key.must_match if name in table.columns]
     if not columns:
         return
-    different = fetch(connection, _DIFFERENT.format(worklist=WORKLIST), {"columns": columns})
+    different = fetch(connection, _DIFFERENT, {"columns": columns})
     if different:
         rows = "; ".join(f"{rows} differ in {listed([names])}" for names, rows in different)
         raise TargetNotPrepared(
@@ -221,13 +219,13 @@ def refuse_different(connection: Connection, table: Table, key: UniqueKey) -> No
 
 def duplicates(connection: Connection) -> tuple[int, int]:
     """How many keys several rows hold, and how many rows are surplus."""
-    keys, surplus = fetch(connection, _COUNT_DUPLICATES.format(worklist=WORKLIST))[0]
+    keys, surplus = fetch(connection, _COUNT_DUPLICATES)[0]
     return keys, surplus
 
 
 def examples(connection: Connection, key: UniqueKey) -> list[tuple[str, int, str]]:
     """Up to three keys that several rows hold: the key, how many, and the survivor's identity."""
-    rows = fetch(connection, _EXAMPLES.format(worklist=WORKLIST), {"columns": list(key.columns)})
+    rows = fetch(connection, _EXAMPLES, {"columns": list(key.columns)})
     return [
         (values, size, ", ".join(f"{name} {value}" for name, value in row_key.items()))
         for values, size, row_key in rows
@@ -236,10 +234,10 @@ def examples(connection: Connection, key: UniqueKey) -> list[tuple[str, int, str
 
 def patched(connection: Connection) -> dict[str, int]:
     """Columns of surviving rows that get a value, with the number of rows."""
-    return dict(fetch(connection, _COUNT_PATCHED.format(worklist=WORKLIST)))
+    return dict(fetch(connection, _COUNT_PATCHED))
 
 
 def patched_rows(connection: Connection) -> int:
     """How many surviving rows get a value."""
-    query = sql.SQL("select count(*) from {} where rank = 1 and patch <> '{{}}'")
-    return fetch_value(connection, query.format(WORKLIST))
+    query = "select count(*) from pg_temp.repair_worklist where rank = 1 and patch <> '{}'"
+    return fetch_value(connection, query)

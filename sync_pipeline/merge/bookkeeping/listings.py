@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, Statement
 
 Row = dict[str, Any]
 
@@ -49,61 +50,46 @@ def conflicts(
     connection: Connection, limit: int, entity: str | None = None, system: str | None = None
 ) -> list[Row]:
     """Unresolved conflicts, newest first."""
-    return _rows(
-        connection,
-        """
-        select id, system, entity, key, kind, field, base, local, source, kept, run_id, created_at
-        from sync.conflict
-        where resolved_at is null
-            and (%(entity)s::text is null or entity = %(entity)s)
-            and (%(system)s::text is null or system = %(system)s)
-        order by id desc
-        limit %(limit)s
-        """,
-        limit=limit,
-        entity=entity,
-        system=system,
+    query = _WAITING.format(
+        columns=sql.SQL("kind, field, base, local, source, kept, run_id, created_at"),
+        source=sql.SQL("sync.conflict where resolved_at is null"),
+        order=sql.SQL("id desc"),
     )
+    return _rows(connection, query, limit=limit, entity=entity, system=system)
 
 
 def rejected(
     connection: Connection, limit: int, entity: str | None = None, system: str | None = None
 ) -> list[Row]:
     """Rejected records, newest first."""
-    return _rows(
-        connection,
-        """
-        select id, system, entity, key, reason, "constraint", payload, run_id, first_seen, last_seen
-        from sync.rejected
-        where (%(entity)s::text is null or entity = %(entity)s)
-            and (%(system)s::text is null or system = %(system)s)
-        order by last_seen desc, id
-        limit %(limit)s
-        """,
-        limit=limit,
-        entity=entity,
-        system=system,
+    query = _WAITING.format(
+        columns=sql.SQL('reason, "constraint", payload, run_id, first_seen, last_seen'),
+        source=sql.SQL("sync.rejected where true"),
+        order=sql.SQL("last_seen desc, id"),
     )
+    return _rows(connection, query, limit=limit, entity=entity, system=system)
 
 
 def parked(
     connection: Connection, limit: int, entity: str | None = None, system: str | None = None
 ) -> list[Row]:
     """Parked records and the parents they wait for, oldest first."""
-    return _rows(
-        connection,
-        """
-        select id, system, entity, key, parent, parent_column, parent_key, run_id, parked_at
-        from sync.parked
-        where (%(entity)s::text is null or entity = %(entity)s)
-            and (%(system)s::text is null or system = %(system)s)
-        order by parked_at, id
-        limit %(limit)s
-        """,
-        limit=limit,
-        entity=entity,
-        system=system,
+    query = _WAITING.format(
+        columns=sql.SQL("parent, parent_column, parent_key, run_id, parked_at"),
+        source=sql.SQL("sync.parked where true"),
+        order=sql.SQL("parked_at, id"),
     )
+    return _rows(connection, query, limit=limit, entity=entity, system=system)
+
+
+_WAITING = sql.SQL("""
+    select id, system, entity, key, {columns}
+    from {source}
+        and (%(entity)s::text is null or entity = %(entity)s)
+        and (%(system)s::text is null or system = %(system)s)
+    order by {order}
+    limit %(limit)s
+""")
 
 
 # -- one row
@@ -261,6 +247,6 @@ left join last_complete c on true
 """
 
 
-def _rows(connection: Connection, statement: LiteralString, **parameters: Any) -> list[Row]:
+def _rows(connection: Connection, statement: Statement, **parameters: Any) -> list[Row]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()

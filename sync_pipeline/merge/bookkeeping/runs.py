@@ -19,7 +19,7 @@ from sync_pipeline.merge.convert import payload_text
 from sync_pipeline.merge.relations import Relations, columns
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 StepStatus = Literal["completed", "planned", "stopped", "failed"]
 RunStatus = Literal["completed", "partial_success", "failed"]
@@ -57,8 +57,7 @@ class HistoryRow:
 
 def has_bookkeeping(connection: Connection) -> bool:
     """Whether a database has the bookkeeping tables."""
-    row = connection.execute("select to_regclass('sync.step')").fetchone()
-    return bool(row and row[0])
+    return bool(scalar(connection, "select to_regclass('sync.step')"))
 
 
 def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any) -> None:
@@ -130,8 +129,7 @@ def close_run(connection: Connection, run_id: UUID, *, failed: bool = False) -> 
     Returns:
         The status, or None when the run has no history.
     """
-    row = connection.execute(_CLOSE, {"run": run_id, "failed": failed}).fetchone()
-    return row[0] if row else None
+    return scalar(connection, _CLOSE, {"run": run_id, "failed": failed})
 
 
 # A run without a landed step failed; one with any failure, problem or record held back is partial.
@@ -213,8 +211,7 @@ def find(connection: Connection, prefix: str) -> list[UUID]:
 
 def count(connection: Connection) -> int:
     """How many runs the history has."""
-    row = connection.execute("select count(*) from sync_history").fetchone()
-    return row[0] if row else 0
+    return scalar(connection, "select count(*) from sync_history") or 0
 
 
 def systems(connection: Connection, run_id: UUID) -> set[str]:

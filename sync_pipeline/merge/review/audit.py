@@ -12,7 +12,7 @@ from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,14 @@ def repeated_keys(connection: Connection, entity: Entity) -> int:
     query = sql.SQL(
         "select count(*) from (select from {} where {} group by {} having count(*) > 1) x"
     ).format(Relations(entity).target, whole, columns(entity.key))
-    row = connection.execute(query).fetchone()
-    return row[0] if row else 0
+    return scalar(connection, query) or 0
 
 
 def foreign_rows(connection: Connection, entity: Entity) -> int:
     """Rows that belong to another owner."""
     rel = Relations(entity)
     query = sql.SQL("select count(*) from {} t where not {}").format(rel.target, rel.ours("t"))
-    row = connection.execute(query).fetchone()
-    return row[0] if row else 0
+    return scalar(connection, query) or 0
 
 
 def unmarked_rows(connection: Connection, entity: Entity) -> int:
@@ -93,8 +91,7 @@ def unmarked_rows(connection: Connection, entity: Entity) -> int:
     query = sql.SQL("select count(*) from {} where coalesce(rtrim({}::text), '') = ''").format(
         Relations(entity).target, ident(entity.owner.column)
     )
-    row = connection.execute(query).fetchone()
-    return row[0] if row else 0
+    return scalar(connection, query) or 0
 
 
 @dataclass(frozen=True)

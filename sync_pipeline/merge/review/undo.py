@@ -91,7 +91,7 @@ def undo(
 
 
 def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:
-    connection.execute(_gather(), names)
+    connection.execute(_GATHER, names)
     result = Undone()
     # Insert first: a row may have been updated and then deleted by the run, and its fields come after it.
     result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
@@ -104,19 +104,18 @@ def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any
     return result
 
 
-def _gather() -> sql.SQL:
-    """Fold the run's images of each row into one: `before` its first write, `after` its last."""
-    return sql.SQL("""
-        create temporary table image on commit drop as
-        select x.key,
-            max(x.action) as action,
-            -- Of a name that is repeated, jsonb keeps the last value.
-            jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,
-            jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after
-        from sync.change x, jsonb_object_keys(x.before) as f(name)
-        where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
-        group by x.key, x.action = 'delete'
-    """)
+# Fold the run's images of each row into one: `before` its first write, `after` its last.
+_GATHER = """
+    create temporary table image on commit drop as
+    select x.key,
+        max(x.action) as action,
+        -- Of a name that is repeated, jsonb keeps the last value.
+        jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,
+        jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after
+    from sync.change x, jsonb_object_keys(x.before) as f(name)
+    where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+    group by x.key, x.action = 'delete'
+"""
 
 
 def _restorable(column: str) -> sql.Composed:
