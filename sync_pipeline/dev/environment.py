@@ -21,7 +21,7 @@ from sync_pipeline.dev.simulator_processes import simulator
 from sync_pipeline.model.source_settings import SimulatedTables
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect, sqlalchemy_url
-from sync_pipeline.postgres.dagster_pool import keeping
+from sync_pipeline.postgres.dagster_pool import pooled
 from sync_pipeline.settings import DAGSTER, PROJECT, SANDBOXED, TARGET, Settings
 from sync_pipeline.systems.registry import SYSTEMS
 
@@ -134,7 +134,7 @@ def _dagster(
         assert server
         dsn = server.create_database("dagster")
     url = sqlalchemy_url(dsn, driver="psycopg2", variable=DAGSTER.name)
-    url = keeping(url) if executes else url
+    url = pooled(url) if executes else url
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     wanted = (PROJECT / "dagster.yaml").read_bytes()

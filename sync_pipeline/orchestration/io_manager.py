@@ -203,18 +203,18 @@ def from_frame(entity: Entity, frame: pd.DataFrame, scope: Scope) -> EntityBatch
     """
     names = {f.column: f.sources[0] for f in entity.fields if f.sources}
     known = {name for f in entity.fields for name in f.sources}
-    stray = [str(c) for c in frame.columns if c not in names and c not in known]
-    if stray:
+    unmapped = [str(c) for c in frame.columns if c not in names and c not in known]
+    if unmapped:
         raise TypeError(
-            f"{entity.name}: the DataFrame has columns that are not mapped: {', '.join(stray)}"
+            f"{entity.name}: the DataFrame has columns that are not mapped: {', '.join(unmapped)}"
         )
     renamed = frame.rename(columns=names)
-    twice = [str(c) for c in renamed.columns[renamed.columns.duplicated()]]
-    if twice:
-        raise TypeError(f"{entity.name}: the DataFrame names {', '.join(twice)} twice")
-    lacking = [f.column for f in entity.key_fields if f.sources[0] not in renamed.columns]
-    if lacking:
-        raise TypeError(f"{entity.name}: the DataFrame lacks the key: {', '.join(lacking)}")
+    duplicated = [str(c) for c in renamed.columns[renamed.columns.duplicated()]]
+    if duplicated:
+        raise TypeError(f"{entity.name}: the DataFrame names {', '.join(duplicated)} twice")
+    missing_key = [f.column for f in entity.key_fields if f.sources[0] not in renamed.columns]
+    if missing_key:
+        raise TypeError(f"{entity.name}: the DataFrame lacks the key: {', '.join(missing_key)}")
     scope = dataclasses.replace(scope, mode="keys", keys=(), of="")
     partial = dataclasses.replace(entity, absent="unknown")
     return EntityBatches(partial, _records(renamed), scope)

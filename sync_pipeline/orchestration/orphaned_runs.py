@@ -45,7 +45,7 @@ def orphaned_runs_sensor(others: Sequence[TargetDatabase]) -> dg.SensorDefinitio
         name="settle_abandoned",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Closes runs whose process was killed, so that they hold nobody up.",
+        description="Closes runs of killed processes, so that they do not block schedules or the queue.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         closed: list[str] = []

@@ -18,13 +18,15 @@ IN_PROGRESS = [
 ]
 
 
-def running(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
+def run_in_progress(instance: dg.DagsterInstance, system: str) -> dg.DagsterRun | None:
     """A run of a system in progress, if any.
 
     Runs of jobs carry a tag; those that the UI starts for single assets only have an asset selection.
     """
-    going = [r.dagster_run for r in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))]
-    return next((run for run in going if _concerns(run, system)), None)
+    in_progress = [
+        r.dagster_run for r in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))
+    ]
+    return next((run for run in in_progress if _concerns(run, system)), None)
 
 
 def _concerns(run: dg.DagsterRun, system: str) -> bool:
@@ -75,7 +77,7 @@ def skipping_schedule(
         why = unready()
         if why:
             return dg.SkipReason(why)
-        busy = running(context.instance, system.key_prefix[0])
+        busy = run_in_progress(context.instance, system.key_prefix[0])
         if busy:
             return dg.SkipReason(
                 f"{busy.job_name} {busy.run_id[:8]} of {system.key_prefix[0]} is still running"

@@ -28,7 +28,7 @@ class ChangePosition:
 class Cursor:
     """Positions by name."""
 
-    places: dict[str, ChangePosition] = field(default_factory=dict)
+    positions: dict[str, ChangePosition] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
@@ -43,8 +43,10 @@ class Cursor:
 
     def dump(self) -> str:
         """The cursor as text."""
-        places = {name: [p.moment.isoformat(), p.id] for name, p in sorted(self.places.items())}
-        return json.dumps({"version": VERSION, "places": places})
+        positions = {
+            name: [p.moment.isoformat(), p.id] for name, p in sorted(self.positions.items())
+        }
+        return json.dumps({"version": VERSION, "places": positions})
 
 
 def _position(moment: str, last: str) -> ChangePosition:

@@ -17,8 +17,8 @@ from sqlalchemy.engine import CreateEnginePlugin
 from sqlalchemy.pool import NullPool, QueuePool
 
 NAME = "kept_connections"
-_MOST_AT_ONCE = 20  # further ones than the one that is kept; the daemon's threads need a few
-_KEPT_SECONDS = 600
+_MAX_OVERFLOW = 20  # further ones than the one that is kept; the daemon's threads need a few
+_RECYCLE_SECONDS = 600
 
 
 class KeptConnections(CreateEnginePlugin):
@@ -27,8 +27,8 @@ class KeptConnections(CreateEnginePlugin):
     def __init__(self, url: URL, kwargs: dict[str, Any]) -> None:
         super().__init__(url, kwargs)
         if kwargs.get("poolclass") is NullPool:
-            kwargs |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": _MOST_AT_ONCE}
-            kwargs["pool_recycle"] = _KEPT_SECONDS
+            kwargs |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": _MAX_OVERFLOW}
+            kwargs["pool_recycle"] = _RECYCLE_SECONDS
         # Notice a restarted server before a query, where Dagster reconnects; within one it fails the run.
         kwargs["pool_pre_ping"] = True
 
@@ -37,6 +37,6 @@ class KeptConnections(CreateEnginePlugin):
         return url
 
 
-def keeping(url: URL) -> URL:
-    """The URL for an engine that keeps its connection."""
+def pooled(url: URL) -> URL:
+    """The URL of an engine with this plugin."""
     return url.update_query_dict({"plugin": NAME})

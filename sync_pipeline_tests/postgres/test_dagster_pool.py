@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sync_pipeline.postgres.connect import sqlalchemy_url
-from sync_pipeline.postgres.dagster_pool import keeping
+from sync_pipeline.postgres.dagster_pool import pooled
 
 
 def backend(engine: sa.Engine) -> int:
@@ -18,7 +18,7 @@ def backend(engine: sa.Engine) -> int:
 
 def engine_of(database: str, **options: object) -> sa.Engine:
     """An engine as Dagster's storage makes it."""
-    url = keeping(sqlalchemy_url(database, driver="psycopg2"))
+    url = pooled(sqlalchemy_url(database, driver="psycopg2"))
     return sa.create_engine(url, isolation_level="AUTOCOMMIT", **options)
 
 

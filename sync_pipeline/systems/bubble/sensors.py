@@ -11,7 +11,7 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.orchestration.schedules import running, unnamed_source
+from sync_pipeline.orchestration.schedules import run_in_progress, unnamed_source
 from sync_pipeline.orchestration.sensor_cursors import LAST, ChangePosition, Cursor
 from sync_pipeline.orchestration.sensors import keys_request
 from sync_pipeline.systems.bubble.api.dates import MILLISECOND as TICK
@@ -40,7 +40,7 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     reason = unready()
     if reason:
         return dg.SkipReason(reason)
-    busy = running(context.instance, BUBBLE.name)
+    busy = run_in_progress(context.instance, BUBBLE.name)
     if busy:
         return dg.SkipReason(
             f"{busy.job_name} {busy.run_id[:8]} is running and will see the changes itself"
@@ -61,8 +61,8 @@ def bubble_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
 
 def _requests(source: BubbleSource, cursor: Cursor) -> Iterator[dg.RunRequest]:
     for entity, merged in _merged_positions():
-        begin = max(merged, cursor.places.get(entity.name, merged))
-        changed, cursor.places[entity.name] = _changed(source, entity, begin)
+        begin = max(merged, cursor.positions.get(entity.name, merged))
+        changed, cursor.positions[entity.name] = _changed(source, entity, begin)
         if changed:
             # Dagster runs a run key once, for ever, so the key names the content of the change.
             content = "\n".join(f"{uid} {millis}" for uid, millis in changed.items())
