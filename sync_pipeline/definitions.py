@@ -1,7 +1,5 @@
 """What Dagster loads: wiring only."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -19,8 +19,6 @@
 at import.
 """
 
-from __future__ import annotations
-
 
 class SyncError(Exception):
     """Base of all; the message names what failed, why, and what to do."""

@@ -1,19 +1,17 @@
 """Commands as people type them, for messages that name the next one. A leaf: it imports nothing of ours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 PROGRAM = "sync-pipeline"
 
 
-def typed(words: str, *, reverse: bool = False) -> str:
+def command_line(words: str, *, reverse: bool = False) -> str:
     """A command as it is typed; with `reverse` about the reverse of a system with two directions."""
     return f"{PROGRAM} {words}{' --reverse' if reverse else ''}"
 
 
-MIGRATE = f"run: {typed('migrate')}"
-FIX = f"run: {typed('doctor --fix')}"
+MIGRATE = f"run: {command_line('migrate')}"
+FIX = f"run: {command_line('doctor --fix')}"
 
 
 def is_reverse(place: Sequence[str]) -> bool:

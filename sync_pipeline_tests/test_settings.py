@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sync_pipeline.cli.variables import by_user, markdown_table
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.settings import PROJECT, SANDBOXED, Settings
 from sync_pipeline.systems.bubble import settings as bubble
 from sync_pipeline.systems.desktop.connection import check_reverse
 from sync_pipeline.systems.desktop.definitions import FORWARD, REVERSE
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
-from sync_pipeline.systems.registry import SYSTEMS
+from sync_pipeline.systems.registry import SYSTEMS, variables
 
 BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}
 QU = {
@@ -153,16 +152,29 @@ def test_no_setting_shows_a_secret() -> None:
 
 
 def test_the_documents_explain_every_variable() -> None:
-    names = {variable.name for _, variable in by_user()}
+    names = {variable.name for _, variable in variables()}
     assert len(names) > 15
     documents = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
     explained = "".join(document.read_text() for document in documents)
     assert {name for name in names if f"`{name}`" not in explained} == set()
 
 
+def markdown_table() -> str:
+    """The table of variables for the documents."""
+    rows = ["| variable | system | meaning | default or example |", "|---|---|---|---|"]
+    for system, variable in variables():
+        value = variable.default or variable.example
+        notes = ["optional"] * (bool(system) and variable.optional) + ["secret"] * variable.secret
+        meaning = f"{variable.meaning} ({', '.join(notes)})" if notes else variable.meaning
+        code = f"`{value}`" if value else ""
+        name = f"`{system}`" if system else ""
+        rows.append(f"| `{variable.name}` | {name} | {meaning} | {code} |")
+    return "\n".join(rows) + "\n"
+
+
 def test_the_table_of_variables_has_a_row_for_each_and_marks_secrets() -> None:
     rows = markdown_table().splitlines()[2:]
-    assert len(rows) == len(list(by_user()))
+    assert len(rows) == len(list(variables()))
     [token] = [row for row in rows if "`META_ACCESS_TOKEN`" in row]
     assert token.startswith("| `META_ACCESS_TOKEN` | `meta_assets` | a system user's token")
     assert "(optional, secret)" in token

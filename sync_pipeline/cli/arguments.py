@@ -74,7 +74,7 @@ def entities_of(system: System, names: Sequence[str]) -> list[str]:
 
 
 def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[str]:
-    """The keys that somebody typed, each once.
+    """The keys that somebody command_line, each once.
 
     Keys of one column are separated by commas or blanks. Of keys of several columns commas separate the
     columns, the last of which may hold some itself, and semicolons the keys. A key of a partitioned system
@@ -157,7 +157,7 @@ def run_named(database: Database, connection: Connection, beginning: str) -> UUI
     elsewhere = ""
     if not ids and database is TARGET and count_reverse_runs():
         elsewhere = f", and for runs into the {REVERSE_DATABASE.name} add --reverse"
-    raise SyncError(f"{found} with {beginning!r}; see: {database.typed('history')}{elsewhere}")
+    raise SyncError(f"{found} with {beginning!r}; see: {database.command('history')}{elsewhere}")
 
 
 def limit(default: int) -> Any:

@@ -6,8 +6,6 @@ It gets the sandbox that `sync-pipeline up` has (embedded Postgres, simulated so
 is stopped when the command ends.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os

@@ -13,7 +13,7 @@ import click
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.errors import SettingsError, SyncError
 from sync_pipeline.model.system import System
-from sync_pipeline.remedies import typed
+from sync_pipeline.remedies import command_line
 from sync_pipeline.settings import TARGET as TARGET_VARIABLE
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
@@ -50,9 +50,9 @@ class Database:
         """Where its rows are, for messages."""
         return f"in the {self.name}" if self.reverse else f"on the {self.name}"
 
-    def typed(self, words: str) -> str:
+    def command(self, words: str) -> str:
         """A command about it, as it is typed."""
-        return typed(words, reverse=self.reverse)
+        return command_line(words, reverse=self.reverse)
 
     def title(self, system: str) -> str:
         """The heading of a run of a system into it."""
@@ -83,7 +83,7 @@ class Database:
             if not runs.has_bookkeeping(connection):
                 tables = "" if self.reverse else " tables"
                 raise SyncError(
-                    f"the {self.name} has no bookkeeping{tables} yet; run: {typed('migrate')}"
+                    f"the {self.name} has no bookkeeping{tables} yet; run: {command_line('migrate')}"
                 )
             yield connection
 

@@ -1,7 +1,5 @@
 """The installed script: imports the commands; a wrong declaration of an entity becomes one line."""
 
-from __future__ import annotations
-
 import sys
 
 from sync_pipeline.errors import DeclarationError

@@ -4,8 +4,6 @@ Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard,
 4 partial success; 128 + n when a signal ended the command.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 import signal
@@ -23,12 +21,11 @@ import click
 import psycopg
 
 from sync_pipeline.cli import output
-from sync_pipeline.cli.variables import help_rows
 from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.remedies import PROGRAM
 from sync_pipeline.settings import TARGET, Settings
-from sync_pipeline.systems.registry import REVERSE_TARGET
+from sync_pipeline.systems.registry import REVERSE_TARGET, variables
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
@@ -86,7 +83,12 @@ class _Group(_Command, click.Group):
         """What click shows, then the variables, then the examples."""
         super().format_help(ctx, formatter)
         with formatter.section("Environment, all optional"):
-            formatter.write_dl(help_rows())
+            formatter.write_dl(
+                [
+                    (v.name, f"{system}: {v.meaning}" if system else v.meaning)
+                    for system, v in variables()
+                ]
+            )
 
 
 @click.group(

@@ -1,7 +1,5 @@
 """The health check of `doctor`: target, sources, Dagster's database, and the reverse target."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 
 import psycopg

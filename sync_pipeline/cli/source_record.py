@@ -1,7 +1,5 @@
 """One row as its source has it right now; for `explain`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

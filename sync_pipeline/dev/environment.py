@@ -8,8 +8,6 @@ Invented data never meets a target that somebody named, unless by a demo, which 
 the simulated companies is remembered in the home, so that later commands meet the same ones.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

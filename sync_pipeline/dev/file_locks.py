@@ -6,8 +6,6 @@ passed on to a child keeps the lock for as long as the child lives. What is lock
 to the caller.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

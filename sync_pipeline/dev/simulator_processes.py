@@ -1,7 +1,5 @@
 """Simulated sources, each a process that commands share; the last one out stops it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -15,7 +15,7 @@ from sync_pipeline.merge.plan import PlanSummary, filled
 from sync_pipeline.merge.relations import Relations, columns, given, listed
 from sync_pipeline.model.entity import Limit
 from sync_pipeline.postgres.connect import Connection, scalar
-from sync_pipeline.remedies import is_reverse, typed
+from sync_pipeline.remedies import command_line, is_reverse
 
 
 def findings(
@@ -41,7 +41,7 @@ def findings(
 def refusal(rel: Relations, found: list[str], digest: str) -> str:
     """The message of a plan that was stopped."""
     entity = rel.entity
-    again = typed(
+    again = command_line(
         f"sync {entity.key_prefix[0]} {entity.name}", reverse=is_reverse(entity.key_prefix)
     )
     return (

@@ -19,7 +19,7 @@ from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres import catalog
 from sync_pipeline.postgres.catalog import ColumnType
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.remedies import FIX, MIGRATE, typed
+from sync_pipeline.remedies import FIX, MIGRATE, command_line
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Finding:
     fixable: bool = False
 
 
-_INDEX = f"{MIGRATE}, or {typed('doctor --fix')} where rows repeat the key"
+_INDEX = f"{MIGRATE}, or {command_line('doctor --fix')} where rows repeat the key"
 _NOT_OURS = (
     "the table belongs to another program: add it there, or take its field out of the entity"
 )
@@ -55,10 +55,10 @@ def check(connection: Connection, rel: Relations) -> None:
     if found:
         what = "; ".join(f"{f.problem} ({f.remedy})" for f in found)
         repairs = any(f.fixable for f in found)
-        fix = f"; `{typed('doctor --fix')}` repairs what it can" if repairs else ""
+        fix = f"; `{command_line('doctor --fix')}` repairs what it can" if repairs else ""
         raise TargetNotPrepared(
-            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}. `{typed('doctor')}`"
-            f" shows all findings{fix}."
+            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}."
+            f" `{command_line('doctor')}` shows all findings{fix}."
         )
 
 

@@ -4,8 +4,6 @@ To the merge, a patched value is a local value: the source still delivers none, 
 alone, and it is undone like any other write.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """What a run covers and how far it may go."""
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal

@@ -3,8 +3,6 @@
 Levels are computed from the hard links, never declared.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field

@@ -20,7 +20,7 @@ from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.asset_keys import asset_key
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.remedies import is_reverse, typed
+from sync_pipeline.remedies import command_line, is_reverse
 
 LATE = dt.timedelta(hours=26)
 LONG = dt.timedelta(minutes=10)
@@ -208,7 +208,9 @@ def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
 
 def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     rejected = last.counts.get("rejected", 0) if last else 0
-    command = typed(f"rejected --entity {entity.name}", reverse=is_reverse(entity.key_prefix))
+    command = command_line(
+        f"rejected --entity {entity.name}", reverse=is_reverse(entity.key_prefix)
+    )
     why = f"{rejected:,} records were rejected; see: {command}"
     return _limited(entity, "errors", why, limit=MOST_ERRORS, rejected=rejected)
 

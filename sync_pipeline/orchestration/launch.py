@@ -22,7 +22,7 @@ from sync_pipeline.model.system import System
 from sync_pipeline.orchestration import orphaned_runs, run_report
 from sync_pipeline.orchestration.asset_keys import SOURCE_TAG, asset_key, patch_key
 from sync_pipeline.orchestration.resources import TargetDatabase
-from sync_pipeline.remedies import is_reverse, typed
+from sync_pipeline.remedies import command_line, is_reverse
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobR
         )
     if scope.mode == "keys" and len(named) != 1 and not runs.system.is_partitioned:
         place, example = runs.system.key_prefix, runs.system.in_order()[-1].name
-        command = typed(f"sync {place[0]} {example} --keys …", reverse=is_reverse(place))
+        command = command_line(f"sync {place[0]} {example} --keys …", reverse=is_reverse(place))
         raise SettingsError(f"keys belong to one entity: name exactly one, such as: {command}")
     job = {"keys": runs.partial, "full": runs.full}.get(scope.mode, runs.delta)
     return JobRequest(job, scope, selection, runs.database)

@@ -1,7 +1,5 @@
 """Every system and direction with all that runs it: what Dagster and the command line are made of."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import TargetDatabase
 from sync_pipeline.orchestration.system_definitions import ClosingSource, SystemDefinitions

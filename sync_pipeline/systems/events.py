@@ -1,7 +1,5 @@
 """Events: messages of other programs that request partial resyncs, such as webhooks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

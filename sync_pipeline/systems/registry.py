@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sync_pipeline.model.system import System
-from sync_pipeline.settings import Settings
+from sync_pipeline.settings import VARIABLES, Settings, Variable
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
@@ -62,3 +62,9 @@ REVERSE_TARGET = ReverseTarget("desktop database", DESKTOP, _open_desktop)
 
 EVENTS: tuple[Event, ...] = (WHATSAPP_WEBHOOK, EMBEDDED_SIGNUP)
 """Messages of other programs that request partial resyncs."""
+
+
+def variables() -> Iterator[tuple[str, Variable]]:
+    """Every environment variable with the system that uses it; the project's own with an empty name."""
+    yield from (("", variable) for variable in VARIABLES)
+    yield from ((system.name, v) for system in SYSTEMS for v in system.source.variables)

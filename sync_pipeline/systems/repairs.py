@@ -3,8 +3,6 @@
 Apart from `systems.registry`, because this needs psycopg and SQLAlchemy, which most commands do not.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.doctor.repair.table_repair import TableRepair
 from sync_pipeline.merge.schema.migrate import AfterMigration
 from sync_pipeline.systems.integrations.keys.repair import MENU_REPAIRS

@@ -1,3 +1,4 @@
+# ruff: noqa: F401
 """One module per command; importing this package registers them all with the group.
 
 Imports stand inside functions where they cost: Dagster takes a second to import, and `--help` and usage
@@ -22,22 +23,3 @@ from sync_pipeline.cli.commands import (
     up,
 )
 from sync_pipeline.cli.framework import cli
-
-__all__ = [
-    "cli",
-    "conflicts",
-    "demo",
-    "demo_edit",
-    "doctor",
-    "explain",
-    "history",
-    "inspect",
-    "migrate",
-    "parked",
-    "purge",
-    "rejected",
-    "request",
-    "sync",
-    "undo",
-    "up",
-]

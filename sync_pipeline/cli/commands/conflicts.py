@@ -46,7 +46,7 @@ def conflicts(
     """List conflicts, or resolve one."""
     if (conflict_id is None) != (take is None):
         raise click.UsageError(
-            f"name the conflict and the side: {database.typed('conflicts --take source 17')}"
+            f"name the conflict and the side: {database.command('conflicts --take source 17')}"
         )
     from sync_pipeline.merge.bookkeeping import listings
 
@@ -73,7 +73,7 @@ def _resolve(
     conflict = resolutions.unresolved(connection, conflict_id)
     if conflict is None:
         raise SyncError(
-            f"conflict {conflict_id} does not exist or is resolved; see: {database.typed('conflicts')}"
+            f"conflict {conflict_id} does not exist or is resolved; see: {database.command('conflicts')}"
         )
     try:
         system = database.system(conflict["system"])
@@ -83,6 +83,6 @@ def _resolve(
     if as_json:
         output.print_json({"status": "completed", "run_id": run_id, "did": did})
     else:
-        again = database.typed(f"undo {run_id}")
+        again = database.command(f"undo {run_id}")
         output.to_stdout().print(f"{did}. To take it back: {again}", soft_wrap=True)
     return 0

@@ -1,7 +1,5 @@
 """`history`: recent runs, or one of them in full."""
 
-from __future__ import annotations
-
 import click
 
 from sync_pipeline.cli import arguments, framework, output

@@ -1,7 +1,5 @@
 """`inspect`: declarations of any Postgres database."""
 
-from __future__ import annotations
-
 import sys
 
 import click

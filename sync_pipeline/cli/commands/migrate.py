@@ -1,7 +1,5 @@
 """`migrate`: bring the target's tables to what the entities need."""
 
-from __future__ import annotations
-
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import sandboxed
 from sync_pipeline.cli.migration import migrate_all

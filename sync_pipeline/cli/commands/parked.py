@@ -1,8 +1,6 @@
 """`parked`: records that wait for a required parent."""
 
-from __future__ import annotations
-
-from sync_pipeline.cli.listing import listing_command
+from sync_pipeline.cli.commands.rejected import listing_command
 
 listing_command(
     "parked",

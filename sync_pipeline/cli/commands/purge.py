@@ -1,7 +1,5 @@
 """`purge`: remove old bookkeeping."""
 
-from __future__ import annotations
-
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import Database, read_settings, reverse_option
 

@@ -1,7 +1,5 @@
 """`request`: queue a partial resync for an event of another program."""
 
-from __future__ import annotations
-
 from typing import Any, BinaryIO
 
 import click

@@ -1,7 +1,5 @@
 """`sync`: one run of a system or of some of its tables."""
 
-from __future__ import annotations
-
 import sys
 
 import click

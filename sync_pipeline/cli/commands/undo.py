@@ -48,7 +48,7 @@ def undo_run(*, run: str, database: Database, as_json: bool) -> int:
             {"status": status, "run_id": undo_id, "undid": run_id, "entities": results}
         )
     else:
-        again = database.typed(f"undo {undo_id}")
+        again = database.command(f"undo {undo_id}")
         output.undone(output.to_stdout(), results, run_id, again=again)
     return 4 if kept else 0
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F401
 """What the command line shows: tables for people, one JSON object for programs.
 
 Values are never read as markup.
@@ -10,23 +11,3 @@ from sync_pipeline.cli.output.doctor import bookkeeping, findings, fixes, migrat
 from sync_pipeline.cli.output.history import runs, undone
 from sync_pipeline.cli.output.run import approval, run_report
 from sync_pipeline.cli.output.tables import cut_short, listing
-
-__all__ = [
-    "GuidedField",
-    "approval",
-    "bookkeeping",
-    "conflicts",
-    "cut_short",
-    "explanation",
-    "findings",
-    "fixes",
-    "hints",
-    "listing",
-    "migration",
-    "print_json",
-    "run_report",
-    "runs",
-    "to_stderr",
-    "to_stdout",
-    "undone",
-]

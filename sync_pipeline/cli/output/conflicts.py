@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sync_pipeline.cli.output.tables import Row, as_text, fits, indented, plain_table
 from sync_pipeline.merge.preview import shortened
-from sync_pipeline.remedies import typed
+from sync_pipeline.remedies import command_line
 
 if TYPE_CHECKING:
     from sync_pipeline.cli.source_record import AtSource
@@ -28,7 +28,7 @@ def conflicts(console: Console, rows: Sequence[Row], *, reverse: bool = False) -
         sides = [f"{side} {shortened(row[side])}" for side in SIDES]
         console.print(indented(f"{'  '.join(sides)}  {as_text(row['created_at'])}"))
     if rows:
-        command = typed("conflicts --take source ID", reverse=reverse)
+        command = command_line("conflicts --take source ID", reverse=reverse)
         console.print(f"To resolve one: {command}, or --take local ID", style="dim")
     else:
         console.print("There are no conflicts.")

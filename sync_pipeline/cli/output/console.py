@@ -1,7 +1,5 @@
 """Where output goes, and the one JSON object that programs read."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from typing import Any

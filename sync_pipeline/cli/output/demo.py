@@ -84,7 +84,7 @@ def _guided_steps(console: Console, guided: GuidedField) -> None:
 
 
 def _print(console: Console, heading: str, commands: Mapping[str, str]) -> None:
-    """A heading and commands as they are typed, each with what it is for."""
+    """A heading and commands as they are command_line, each with what it is for."""
     program = PROGRAM if shutil.which(PROGRAM) else os.path.relpath(sys.argv[0])
     width = max(map(len, commands))
     console.print(heading, soft_wrap=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from rich.console import Console
 
 from sync_pipeline.cli.output.tables import Row, as_text, listing
-from sync_pipeline.remedies import typed
+from sync_pipeline.remedies import command_line
 from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others
     if shown:
         numbers = ("read", "new", "changed", "held", "seconds")
         listing(console, shown, tuple(shown[0]), empty="", heading=4, right=numbers)
-        one = typed("history RUN", reverse=reverse)
+        one = command_line("history RUN", reverse=reverse)
         console.print(f"held: rejected or parked. One run in full: {one}", style="dim")
     else:
         system = REVERSE_TARGET.system if reverse else SYSTEMS[0]
-        begin = typed(f"sync {system.name}", reverse=reverse)
+        begin = command_line(f"sync {system.name}", reverse=reverse)
         console.print(f"Nothing was synced yet: {begin}")
     if others:
-        command = typed("history", reverse=True)
+        command = command_line("history", reverse=True)
         what = "run" if others == 1 else f"{others:,} runs"
         console.print(f"{command} shows the {what} into the {REVERSE_TARGET.title}", style="dim")
 

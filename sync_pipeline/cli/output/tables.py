@@ -1,7 +1,5 @@
 """Rows as a table; one that is wider than the terminal is not squeezed, its rows become paragraphs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

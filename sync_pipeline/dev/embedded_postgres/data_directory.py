@@ -4,8 +4,6 @@ The password of the user `postgres` lies within, so that it cannot be parted fro
 a server runs on the data is the business of `embedded`.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import secrets

@@ -6,8 +6,6 @@ What such a user cannot enter (such as a project below /root) is never opened up
 goes to `shared_directory()` instead. No other module switches users or thinks about root.
 """
 
-from __future__ import annotations
-
 import os
 import pwd
 import subprocess

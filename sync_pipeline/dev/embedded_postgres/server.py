@@ -14,8 +14,6 @@ the next one takes over. What is in `cluster` is the business of that module, pr
 `binaries`, sessions opened in `connect`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
