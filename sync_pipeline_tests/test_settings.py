@@ -15,6 +15,7 @@ from sync_pipeline.systems.desktop.connection import check_reverse
 from sync_pipeline.systems.desktop.definitions import FORWARD, REVERSE
 from sync_pipeline.systems.desktop.resource import DesktopDatabase
 from sync_pipeline.systems.registry import SYSTEMS, variables
+from sync_pipeline_tests.docs.documents import markdown_table
 
 BUBBLE = {"BUBBLE_API_URL": "https://app.test/version-live/api/1.1", "BUBBLE_API_TOKEN": "t"}
 QU = {
@@ -157,19 +158,6 @@ def test_the_documents_explain_every_variable() -> None:
     documents = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
     explained = "".join(document.read_text() for document in documents)
     assert {name for name in names if f"`{name}`" not in explained} == set()
-
-
-def markdown_table() -> str:
-    """The table of variables for the documents."""
-    rows = ["| variable | system | meaning | default or example |", "|---|---|---|---|"]
-    for system, variable in variables():
-        value = variable.default or variable.example
-        notes = ["optional"] * (bool(system) and variable.optional) + ["secret"] * variable.secret
-        meaning = f"{variable.meaning} ({', '.join(notes)})" if notes else variable.meaning
-        code = f"`{value}`" if value else ""
-        name = f"`{system}`" if system else ""
-        rows.append(f"| `{variable.name}` | {name} | {meaning} | {code} |")
-    return "\n".join(rows) + "\n"
 
 
 def test_the_table_of_variables_has_a_row_for_each_and_marks_secrets() -> None:

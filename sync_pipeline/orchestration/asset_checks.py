@@ -5,7 +5,7 @@ the commit; that belongs in `merge.guard`.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -26,21 +26,22 @@ LATE = dt.timedelta(hours=26)
 LONG = dt.timedelta(minutes=10)
 MOST_ERRORS = 10
 DROP_PERCENT = 5.0
-WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+ERRORS = {"accounting", "unique_index", "no_duplicate_keys"}
+"""Checks whose failure is an error; that of any other is a warning."""
 
 
 def entity_checks(
     system: System, target: str = TargetDatabase.key
 ) -> list[dg.AssetChecksDefinition]:
-    """The checks of every entity; few steps per entity, because a step costs more than a query."""
+    """The checks of every entity, merged into the database of the resource `target`.
+
+    Few steps per entity, because a step costs more than a query.
+    """
     return [made for entity in system.in_order() for made in _checks_of(system, entity, target)]
 
 
 def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.AssetChecksDefinition]:
     specs = _specs(entity)
-    if not any(True for _ in entity.links):
-        yield _checks(system, entity, specs, target, "checks", _results)
-        return
     # Deferred links point at entities that are synced later; before that, every new row would dangle.
     linked = [p for _, link in entity.links if link.deferred for p in link.parents]
     later = [name for name in dict.fromkeys(linked) if name != entity.name]
@@ -50,11 +51,11 @@ def _checks_of(system: System, entity: Entity, target: str) -> Iterator[dg.Asset
         description="Every link points at an existing row.",
         additional_deps=[asset_key(system[name]) for name in later],
     )
+    if any(entity.links) and not later:
+        specs.append(links)
+    yield _checks(system, entity, specs, target, "checks")
     if later:
-        yield _checks(system, entity, specs, target, "checks", _results)
-        yield _checks(system, entity, [links], target, "links", _link_results)
-    else:
-        yield _checks(system, entity, [*specs, links], target, "checks", _results_and_links)
+        yield _checks(system, entity, [links], target, "links")
 
 
 def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
@@ -82,18 +83,8 @@ def _specs(entity: Entity) -> list[dg.AssetCheckSpec]:
     ]
 
 
-Check = Callable[
-    [dg.AssetCheckExecutionContext, Connection, System, Entity], Iterator[dg.AssetCheckResult]
-]
-
-
-def _checks(  # noqa: PLR0917  a definition consists of all of them
-    system: System,
-    entity: Entity,
-    specs: Sequence[dg.AssetCheckSpec],
-    target: str,
-    name: str,
-    run: Check,
+def _checks(
+    system: System, entity: Entity, specs: Sequence[dg.AssetCheckSpec], target: str, name: str
 ) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         specs=specs,
@@ -104,90 +95,74 @@ def _checks(  # noqa: PLR0917  a definition consists of all of them
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
         with getattr(context.resources, target).connect() as connection:
-            if not preflight.exists(connection, Relations(entity)):
-                why = "the table does not exist; migrate first"
-                yield from (_result(entity, each, passed=False, why=why) for each in selected)
+            if preflight.exists(connection, Relations(entity)):
+                checks = _functions(context, connection, system, entity)
+                yield from (checks[each]() for each in checks if each in selected)
                 return
-            for result in run(context, connection, system, entity):
-                if result.check_name in selected:
-                    yield result
+        for each in selected:
+            yield dg.AssetCheckResult(
+                passed=False,
+                asset_key=asset_key(entity),
+                check_name=each,
+                description="the table does not exist; migrate first",
+            )
 
     return check
 
 
-def _results(
+def _functions(
     context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
-) -> Iterator[dg.AssetCheckResult]:
-    del system
+) -> dict[str, Callable[[], dg.AssetCheckResult]]:
     last = listings.last_merge(connection, entity)
-    yield _accounting(entity, last)
-    yield _history_check(context, entity, "row_count", "dagster/row_count", DROP_PERCENT)
-    yield _freshness(entity, last)
-    yield _duration(entity, last)
-    yield _errors(entity, last)
-    if entity.unique_key:
-        yield _unique_index(connection, entity)
-        yield _duplicate_keys(connection, entity)
-    if entity.owner:
-        yield _history_check(context, entity, "owner_rows", "rows_of_other_owners", 0.0)
-        yield _owner_conflicts(connection, entity)
-        yield _counts_explained(connection, entity)
-    if entity.owner and entity.owner.unmarked_is_ours:
-        yield _owner_marks(connection, entity)
-
-
-def _results_and_links(
-    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
-) -> Iterator[dg.AssetCheckResult]:
-    yield from _results(context, connection, system, entity)
-    yield _links(connection, system, entity)
-
-
-def _link_results(
-    context: dg.AssetCheckExecutionContext, connection: Connection, system: System, entity: Entity
-) -> Iterator[dg.AssetCheckResult]:
-    del context
-    yield _links(connection, system, entity)
+    other_rows = "rows_of_other_owners"
+    return {
+        "accounting": lambda: _accounting(entity, last),
+        "row_count": lambda: _history_check(
+            context, entity, "row_count", "dagster/row_count", DROP_PERCENT
+        ),
+        "freshness": lambda: _freshness(entity, last),
+        "duration": lambda: _duration(entity, last),
+        "errors": lambda: _errors(entity, last),
+        "unique_index": lambda: _unique_index(connection, entity),
+        "no_duplicate_keys": lambda: _duplicate_keys(connection, entity),
+        "owner_rows": lambda: _history_check(context, entity, "owner_rows", other_rows, 0.0),
+        "owner_conflicts": lambda: _owner_conflicts(connection, entity),
+        "counts_explained": lambda: _counts_explained(connection, entity),
+        "owner_marks": lambda: _owner_marks(connection, entity),
+        "links": lambda: _links(connection, system, entity),
+    }
 
 
 def _result(
-    entity: Entity,
-    name: str,
-    *,
-    passed: bool,
-    why: str = "",
-    severity: dg.AssetCheckSeverity = ERROR,
-    metadata: Mapping[str, Any] | None = None,
+    entity: Entity, name: str, why: str = "", /, *, passed: bool, **metadata: Any
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
         asset_key=asset_key(entity),
         check_name=name,
-        severity=severity,
+        severity=dg.AssetCheckSeverity.ERROR if name in ERRORS else dg.AssetCheckSeverity.WARN,
         description=why,
-        metadata=metadata or {},
+        metadata=metadata,
     )
 
 
 def _accounting(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None or not last.counts:
-        return _result(entity, "accounting", passed=True, why="nothing merged yet")
+        return _result(entity, "accounting", "nothing merged yet", passed=True)
     read = last.counts["read"]
     accounted = sum(n for name, n in last.counts.items() if name != "read")
-    return _result(entity, "accounting", passed=read == accounted, metadata=last.counts)
+    return _result(entity, "accounting", passed=read == accounted, **last.counts)
 
 
 def _unique_index(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     found = list(preflight.findings(connection, Relations(entity)))
     why = "; ".join(f"{f.problem}: {f.remedy}" for f in found)
-    return _result(entity, "unique_index", passed=not found, why=why)
+    return _result(entity, "unique_index", why, passed=not found)
 
 
 def _duplicate_keys(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     repeated = audit.repeated_keys(connection, entity)
-    return _result(
-        entity, "no_duplicate_keys", passed=repeated == 0, metadata={"repeated_keys": repeated}
-    )
+    return _result(entity, "no_duplicate_keys", passed=repeated == 0, repeated_keys=repeated)
 
 
 def _limited(
@@ -196,8 +171,7 @@ def _limited(
     """A warning if the measured value exceeds the limit; the keyword names its metadata key."""
     [value] = measured.values()
     passed = value <= limit
-    why = "" if passed else why
-    return _result(entity, name, passed=passed, severity=WARN, why=why, metadata=measured)
+    return _result(entity, name, "" if passed else why, passed=passed, **measured)
 
 
 def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
@@ -208,18 +182,16 @@ def _duration(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
 
 def _errors(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     rejected = last.counts.get("rejected", 0) if last else 0
-    command = command_line(
-        f"rejected --entity {entity.name}", reverse=is_reverse(entity.key_prefix)
-    )
-    why = f"{rejected:,} records were rejected; see: {command}"
+    words, reverse = f"rejected --entity {entity.name}", is_reverse(entity.key_prefix)
+    why = f"{rejected:,} records were rejected; see: {command_line(words, reverse=reverse)}"
     return _limited(entity, "errors", why, limit=MOST_ERRORS, rejected=rejected)
 
 
 def _owner_conflicts(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
     """Unresolved conflicts over rows of other owners."""
-    open_, examples = listings.open_conflicts(connection, entity, "owner")
-    why = f"{open_:,} rows of other owners differ from the source: {'; '.join(examples)}"
-    return _limited(entity, "owner_conflicts", why, open=open_)
+    count, examples = listings.open_conflicts(connection, entity, "owner")
+    why = f"{count:,} rows of other owners differ from the source: {'; '.join(examples)}"
+    return _limited(entity, "owner_conflicts", why, open=count)
 
 
 def _owner_marks(connection: Connection, entity: Entity) -> dg.AssetCheckResult:
@@ -240,35 +212,26 @@ def _counts_explained(connection: Connection, entity: Entity) -> dg.AssetCheckRe
     return _result(
         entity,
         "counts_explained",
+        why,
         passed=lost == 0,
-        severity=WARN,
-        why=why,
-        metadata={
-            "at_source": found.at_source if found.at_source is not None else "not known",
-            "on_target": found.on_target,
-            "explanation": dg.MetadataValue.md(f"| | rows |\n|---|---:|\n{rows}"),
-        },
+        at_source=found.at_source if found.at_source is not None else "not known",
+        on_target=found.on_target,
+        explanation=dg.MetadataValue.md(f"| | rows |\n|---|---:|\n{rows}"),
     )
 
 
 def _freshness(entity: Entity, last: LastMerge | None) -> dg.AssetCheckResult:
     if last is None:
-        return _result(entity, "freshness", passed=False, severity=WARN, why="never synced")
+        return _result(entity, "freshness", "never synced", passed=False)
     age = dt.datetime.now(dt.UTC) - last.finished_at
     landed = last.status in {"completed", "planned"}
     why = "" if landed else f"the last run {last.status}: {last.error}"
-    return _result(
-        entity,
-        "freshness",
-        passed=landed and age < LATE,
-        severity=WARN,
-        why=why,
-        metadata={"age_minutes": age.total_seconds() / 60},
-    )
+    minutes = age.total_seconds() / 60
+    return _result(entity, "freshness", why, passed=landed and age < LATE, age_minutes=minutes)
 
 
 def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCheckResult:
-    """Dangling links are a warning: the database declares no foreign keys, and later runs fill them."""
+    """Dangling links are a warning: the database declares no foreign keys, and later syncs repair them."""
     found = [d for d in audit.dangling_links(connection, system, entity) if d.values]
     lines = [
         f"- {d.column}: {d.values:,} point at no {' or '.join(d.parents)}, such as {', '.join(d.examples)}"
@@ -277,13 +240,10 @@ def _links(connection: Connection, system: System, entity: Entity) -> dg.AssetCh
     return _result(
         entity,
         "links",
+        "; ".join(f"{d.values:,} values of {d.column} point at nothing" for d in found),
         passed=not found,
-        severity=WARN,
-        why="; ".join(f"{d.values:,} values of {d.column} point at nothing" for d in found),
-        metadata={
-            "dangling": sum(d.values for d in found),
-            "details": dg.MetadataValue.md("\n".join(lines) or "None dangles."),
-        },
+        dangling=sum(d.values for d in found),
+        details=dg.MetadataValue.md("\n".join(lines) or "None dangles."),
     )
 
 
@@ -294,14 +254,11 @@ def _history_check(
     records = context.instance.fetch_materializations(asset_key(entity), limit=2).records
     values = [int(value) for r in records if isinstance(value := _metric(r, metric), int)]
     if len(values) < 2:
-        return _result(entity, name, passed=True, why="no earlier run to compare with")
+        return _result(entity, name, "no earlier run to compare with", passed=True)
     now, before = values
-    fell = before - now
-    passed = fell <= 0 or fell * 100 <= percent * before
+    passed = (before - now) * 100 <= percent * before
     why = "" if passed else f"{metric.removeprefix('dagster/')} fell from {before:,} to {now:,}"
-    return _result(
-        entity, name, passed=passed, severity=WARN, why=why, metadata={"now": now, "before": before}
-    )
+    return _result(entity, name, why, passed=passed, now=now, before=before)
 
 
 def _metric(record: dg.EventLogRecord, name: str) -> object:

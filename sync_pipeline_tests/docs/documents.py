@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync_pipeline.settings import PROJECT
+from sync_pipeline.systems.registry import variables
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -69,3 +70,16 @@ def links(document: Path) -> Iterator[str]:
     for target in LINK.findall(prose(document)):
         if "://" not in target:
             yield target
+
+
+def markdown_table() -> str:
+    """The table of variables for the documents."""
+    rows = ["| variable | system | meaning | default or example |", "|---|---|---|---|"]
+    for system, variable in variables():
+        value = variable.default or variable.example
+        notes = ["optional"] * (bool(system) and variable.optional) + ["secret"] * variable.secret
+        meaning = f"{variable.meaning} ({', '.join(notes)})" if notes else variable.meaning
+        code = f"`{value}`" if value else ""
+        name = f"`{system}`" if system else ""
+        rows.append(f"| `{variable.name}` | {name} | {meaning} | {code} |")
+    return "\n".join(rows) + "\n"

@@ -13,7 +13,6 @@ import click
 import pytest
 
 from sync_pipeline.cli.commands import cli
-from sync_pipeline.cli.variables import by_user, markdown_table
 from sync_pipeline.definitions import defs
 from sync_pipeline.inspectdb import inspect
 from sync_pipeline.model.entity import Entity
@@ -30,6 +29,7 @@ from sync_pipeline_tests.docs.documents import (
     documents,
     inline_commands,
     links,
+    markdown_table,
     prose,
 )
 from sync_pipeline_tests.fixtures.command_line import Invoke
@@ -84,7 +84,7 @@ def test_every_other_line_of_a_block_begins_with_a_program_that_is_there(documen
         program = words[0]
         if program == "export":
             name, _, _ = words[1].partition("=")
-            assert name in {v.name for _, v in by_user()} | {"SHOP_DSN"}, words
+            assert name in {v.name for _, v in registry.variables()} | {"SHOP_DSN"}, words
         elif program.startswith(".venv/bin/"):
             assert (BIN / Path(program).name).exists(), words
         elif program not in SHELL | {"make"}:
