@@ -6,7 +6,7 @@ PROGRAM = "sync-pipeline"
 
 
 def command_line(words: str, *, reverse: bool = False) -> str:
-    """A command as it is typed; with `reverse` about the reverse of a system with two directions."""
+    """A command of this program; with `reverse` about the reverse of a system with two directions."""
     return f"{PROGRAM} {words}{' --reverse' if reverse else ''}"
 
 

@@ -24,8 +24,6 @@ class Variable:
     """An environment variable, as data: checks, `--help` and the table of the docs follow from it.
 
     Attributes:
-        name: as it is spelled in the environment.
-        meaning: what it is for.
         example: what it looks like; one that is a URL or a DSN asks for a value of that kind.
         default: of a whole number above zero; None: the value is text.
         secret: never shown.
@@ -65,27 +63,17 @@ SOURCE_OUTAGE = Variable(
     "SYNC_SOURCE_OUTAGE", "seconds to retry a call to a source that keeps failing", default=120
 )
 RETENTION = Variable("SYNC_RETENTION_DAYS", "days that runs and before-images are kept", default=90)
-VARIABLES = (
-    *(TARGET, DAGSTER, HOME, OVERLAP, LOCK_WAIT, STATEMENT_TIMEOUT, OUTAGE, SOURCE_OUTAGE),
-    RETENTION,
-)
+_SECONDS = (OVERLAP, LOCK_WAIT, STATEMENT_TIMEOUT, OUTAGE, SOURCE_OUTAGE)
+VARIABLES = (TARGET, DAGSTER, HOME, *_SECONDS, RETENTION)
 """The project's own."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The environment's values.
+    """The environment's values; the variables above say what each is for.
 
     Attributes:
-        home: directory of the embedded data, Dagster's home and logs.
-        target_dsn: libpq URI of the target; None: the embedded server.
-        dagster_dsn: libpq URI of Dagster's own database; None: one on the embedded server.
         overlap: how long a source may take to show a change; the watermark stays this far behind.
-        lock_wait: how long a run waits for another run of the same entity.
-        statement_timeout: for each statement of a merge.
-        outage: how long the target may be away before a run fails.
-        source_outage: how long a call to a source is tried before its entity fails.
-        retention: how long bookkeeping is kept.
         sandboxed: `target` and the systems whose database or source is embedded or simulated; set by the
             command line for the processes that it starts, and by nobody else.
         environment: where the variables of systems are read.

@@ -21,19 +21,15 @@ from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 if TYPE_CHECKING:
     from sync_pipeline.postgres.connect import Connection
 
+SYSTEM_NAMES = [system.name for system in SYSTEMS]
 HINT_TIMEOUT = timedelta(seconds=3)  # a hint is not worth a longer wait
-
-Options = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database that runs are merged into, which also holds their bookkeeping.
+    """A database that runs of `systems` are merged into, with their bookkeeping.
 
-    Attributes:
-        name: for messages.
-        systems: what is merged into it.
-        sources: systems that have to be configured before it can be reached.
+    It can be reached once the `sources`, the systems whose source it is, are configured.
     """
 
     name: str
@@ -51,7 +47,7 @@ class Database:
         return f"in the {self.name}" if self.reverse else f"on the {self.name}"
 
     def command(self, words: str) -> str:
-        """A command about it, as it is typed."""
+        """A command about it, for messages."""
         return command_line(words, reverse=self.reverse)
 
     def title(self, system: str) -> str:
@@ -89,18 +85,15 @@ class Database:
 
     @contextmanager
     def session(self, *, sources: Collection[str] = ()) -> Iterator[Connection]:
-        """A session on it, in the sandbox where the environment does not name it.
-
-        Args:
-            sources: systems whose sources the command reads, where they are configured.
-        """
+        """A session on it, or in the sandbox; `sources` are systems whose sources the command reads."""
         for name in self.sources:
             check_source_named(name)
+        needed = {*sources, *self.sources}
         with (
-            sandboxed(sources={*sources, *self.sources}, dagster=False) as settings,
-            self.connected(settings) as connection,
+            sandboxed(sources=needed, dagster=False) as settings,
+            self.connected(settings) as session,
         ):
-            yield connection
+            yield session
 
 
 TARGET = Database("target", SYSTEMS)
@@ -162,7 +155,7 @@ def count_reverse_runs() -> int | None:
         return None
 
 
-def reverse_option(help_text: str) -> Options:
+def reverse_option(help_text: str) -> Callable[[Any], Any]:
     """`--reverse`, which chooses the database that the command is about."""
 
     def choose(_: click.Context, __: click.Parameter, value: Any) -> Database:

@@ -69,7 +69,7 @@ class _Command(click.Command):
         self.examples = tuple(examples)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What click shows, then the examples as they are typed."""
+        """Click's help, then the examples."""
         super().format_help(ctx, formatter)
         with formatter.section("Examples"):
             for example in self.examples:
@@ -80,7 +80,7 @@ class _Group(_Command, click.Group):
     """A group whose help ends with the environment variables and examples."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What click shows, then the variables, then the examples."""
+        """Click's help, then the variables and the examples."""
         super().format_help(ctx, formatter)
         with formatter.section("Environment, all optional"):
             formatter.write_dl(
@@ -129,11 +129,9 @@ def _show_example(error: click.ClickException) -> None:
 def command(
     *, examples: Sequence[str] = (), **attributes: Any
 ) -> Callable[[CommandFunction], click.Command]:
-    """Register a command; whatever goes wrong in it becomes one line and an exit code.
+    """Register a command; any error in it becomes one line and an exit code.
 
-    Args:
-        examples: of its use, without the program's name; the first one is shown with usage errors.
-        attributes: for click, such as `name` and `help`.
+    The examples omit the program's name; the first one is shown with usage errors.
     """
 
     def decorate(function: CommandFunction) -> click.Command:

@@ -22,12 +22,7 @@ REVERSE_BOOKKEEPING = f"bookkeeping in the {REVERSE_TARGET.title}"
 
 @dataclass
 class BookkeepingReport:
-    """What creating the bookkeeping in the reverse target did.
-
-    Attributes:
-        notes: what was created there.
-        problem: why reverse runs cannot succeed yet; None when nothing is in their way.
-    """
+    """The bookkeeping created in the reverse target, or the problem that makes reverse runs fail."""
 
     notes: list[MigrationNote] = field(default_factory=list)
     problem: str | None = None
@@ -35,12 +30,7 @@ class BookkeepingReport:
 
 @dataclass
 class MigrationReport:
-    """What a migration did.
-
-    Attributes:
-        notes: about the target.
-        reverse: about the reverse target; None where there is none.
-    """
+    """What a migration did to the target, and to the reverse target where there is one."""
 
     notes: list[MigrationNote]
     reverse: BookkeepingReport | None
@@ -59,9 +49,7 @@ class MigrationReport:
 def migrate_all(settings: Settings, *, reverse_may_fail: bool = False) -> MigrationReport:
     """Migrate the target, and create the bookkeeping in the reverse target where there is one.
 
-    Args:
-        settings: where they are.
-        reverse_may_fail: report a reverse target that cannot be reached, instead of raising.
+    With `reverse_may_fail`, a reverse target that cannot be reached is reported.
 
     Raises:
         SyncError: one of them cannot be reached; then nothing has been done to either.

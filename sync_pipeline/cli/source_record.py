@@ -20,32 +20,18 @@ from sync_pipeline.systems.definitions import source_of
 
 @dataclass
 class AtSource:
-    """One record as the source has it.
-
-    Attributes:
-        values: by column, as the target would hold them.
-        problem: why there are none.
-    """
+    """A record's values at its source, by column as the target would hold them; or why there are none."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
 
 
 def read_record(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:
-    """Read a record from the source, and convert it as a merge would.
-
-    Args:
-        connection: to the target, which formats the values by its types.
-        system: whose entity it is.
-        entity: what the record is.
-        key: its id at the source.
-    """
+    """Read a record from the source and convert it as a merge would; the target formats the values."""
     source = source_of(system.name)
     try:
         stream = source.read(entity, _scope(entity, key), Progress())
-        records = [
-            record for batch in stream.batches for record in batch if _has(entity, record, key)
-        ]
+        records = [r for batch in stream.batches for r in batch if _has(entity, r, key)]
     except SyncError as error:
         return AtSource(problem=str(error))
     finally:
@@ -58,7 +44,7 @@ def read_record(connection: Connection, system: System, entity: Entity, key: str
 def _scope(entity: Entity, key: str) -> Scope:
     if not entity.partition_by:
         return Scope(mode="keys", keys=(key,))
-    # A partitioned source is asked by partition, and for the row by its key in the source's notation.
+    # A partitioned source reads a partition, and of it the row with this key in the source's notation.
     values = key.split(",", len(entity.key) - 1)
     partition = dict(zip(entity.key, values, strict=False)).get(entity.partition_by, "")
     return Scope(mode="keys", keys=(":".join(values),), partition=partition)

@@ -39,7 +39,7 @@ def sandbox(
     migrates: bool = False,
     demo: bool = False,
 ) -> Iterator[Settings]:
-    """Start what the environment does not name, for the length of a block.
+    """Start what the environment does not name; yields settings complete but for sources that stay unnamed.
 
     Args:
         settings: what the environment names.
@@ -48,12 +48,8 @@ def sandbox(
         dagster: provide Dagster's home and storage too.
         scale: size of the simulated companies; None: that of the home, which a demo has chosen.
         executes: this process executes runs itself, and may keep Dagster's connections.
-        migrates: the target is about to be migrated; an embedded one gets the tables of the programs that
-            have used it before.
+        migrates: an embedded target gets the tables of the programs that have used it before.
         demo: sources are simulated even where the target is named.
-
-    Yields:
-        Settings that are complete, but for sources that stay unnamed.
 
     Raises:
         TargetUnavailable: the embedded server does not start, or Dagster's database does not answer.
@@ -81,9 +77,8 @@ def sandbox(
                 environment |= _tables(simulated, server, scale, report, product=product)
         for system in simulated:
             if system.source.api:
-                process = simulator(
-                    system.name, system.source.api, settings.home, scale or 1.0, report
-                )
+                api, size = system.source.api, scale or 1.0
+                process = simulator(system.name, api, settings.home, size, report)
                 environment |= stack.enter_context(process)
         stack.enter_context(_set(environment | _sandboxed(environment)))
         yield Settings.read()
@@ -135,17 +130,15 @@ def _dagster(
     url = pooled(url) if executes else url
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    wanted = (PROJECT / "dagster.yaml").read_bytes()
+    content = (PROJECT / "dagster.yaml").read_bytes()
     file = home / "dagster.yaml"
-    if not file.exists() or file.read_bytes() != wanted:
+    if not file.exists() or file.read_bytes() != content:
         # Renamed into place: others may be reading it.
         partial = file.with_name(f"dagster.yaml.{os.getpid()}")
-        partial.write_bytes(wanted)
+        partial.write_bytes(content)
         partial.replace(file)
-    return {
-        "DAGSTER_PG_URL": url.render_as_string(hide_password=False),
-        "DAGSTER_HOME": str(home),
-    }
+    dagster_url = url.render_as_string(hide_password=False)
+    return {"DAGSTER_PG_URL": dagster_url, "DAGSTER_HOME": str(home)}
 
 
 def _tables(
@@ -186,13 +179,11 @@ def _earlier_databases(settings: Settings, server: EmbeddedServer) -> dict[str, 
 
 @contextmanager
 def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in environment}
+    before = {name: os.environ[name] for name in environment if name in os.environ}
     os.environ.update(environment)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in environment:
+            os.environ.pop(name, None)
+        os.environ.update(before)

@@ -14,15 +14,7 @@ from pathlib import Path
 
 
 def hold(path: Path, *, shared: bool = False) -> int:
-    """Lock a file, which is created if need be, and wait for that if somebody else holds it.
-
-    Args:
-        path: the file; its content plays no part.
-        shared: allow other shared holders beside this one.
-
-    Returns:
-        The descriptor that holds the lock; closing it lets go.
-    """
+    """Lock a file, created if need be, waiting for other holders; closing the descriptor releases it."""
     descriptor = _open(path)
     fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     return descriptor

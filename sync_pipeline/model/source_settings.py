@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimulatedApi:
-    """A simulated API, which runs as a process of its own.
+    """A simulated API: a module that runs as a process of its own.
 
     Attributes:
-        title: for messages.
-        module: what is run.
         announced: the key of each variable in the line of JSON that the process prints when it listens.
         scales: whether its size can be chosen.
     """
@@ -32,12 +30,7 @@ class SimulatedApi:
 
 @dataclass(frozen=True)
 class SimulatedTables:
-    """Tables of another program with invented rows.
-
-    Attributes:
-        title: for messages.
-        create: makes and fills them at a scale, once; returns whether it did.
-    """
+    """Tables of another program; `create` fills them at a scale, once, and returns whether it did."""
 
     title: str
     create: Callable[[psycopg.Connection[Any], float], bool]

@@ -152,13 +152,12 @@ def _whole(span: range) -> Callable[[Any], int | None]:
         if number is None:
             return None
         # Before any arithmetic: the integer of 1e999999999 fills the memory.
-        if number.adjusted() > 20:
-            raise ConversionError(f"{shown(value)} is outside {span.start} … {span.stop - 1}")
-        if number != number.to_integral_value():
+        is_huge = number.adjusted() > 20
+        if not is_huge and number != number.to_integral_value():
             raise ConversionError(
                 f"{shown(value)} is not a whole number; cutting it off would lose the rest"
             )
-        if int(number) not in span:
+        if is_huge or int(number) not in span:
             raise ConversionError(f"{shown(value)} is outside {span.start} … {span.stop - 1}")
         return int(number)
 

@@ -12,8 +12,6 @@ class Event:
     """A kind of event.
 
     Attributes:
-        name: on the command line.
-        description: what its JSON is, for help.
         queue: queues a request in `sync.request` and returns the keys; none: nothing to sync. Takes a
             session on the target, the decoded JSON, and the id of the subject.
         subject: what the caller has to name because the JSON does not, such as WORKSPACE; empty: nothing.

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 class ReverseTarget:
     """The database of a source, into which the reverse of its system is merged.
 
-    Attributes:
-        title: for messages.
-        system: the system whose source it is.
-        open: opens a session on it; takes the settings, and options of `connect`.
+    `open` opens a session on it; it takes the settings, and options of `connect`.
     """
 
     title: str

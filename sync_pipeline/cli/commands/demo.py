@@ -8,7 +8,7 @@ import click
 
 from sync_pipeline.cli import framework, output, run
 from sync_pipeline.cli.commands import demo_edit
-from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, sandboxed
+from sync_pipeline.cli.databases import REVERSE_DATABASE, SYSTEM_NAMES, TARGET, sandboxed
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.cli.migration import MigrationReport, migrate_all
 from sync_pipeline.errors import SettingsError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sync_pipeline.orchestration.run_report import RunReport
 
 
-SYSTEM_NAMES = [s.name for s in SYSTEMS]
 VARIABLES = ", ".join([TARGET_VARIABLE.name, *(s.source.variable for s in SYSTEMS)])
 
 
@@ -43,8 +42,7 @@ VARIABLES = ", ".join([TARGET_VARIABLE.name, *(s.source.variable for s in SYSTEM
 )
 def demo(*, scale: float | None, as_json: bool) -> int:
     """What `make demo` runs."""
-    options = {"scale": scale, "sources": SYSTEM_NAMES, "migrates": True, "demo": True}
-    with sandboxed(**options) as settings:
+    with sandboxed(scale=scale, sources=SYSTEM_NAMES, migrates=True, demo=True) as settings:
         log_progress("migrating the target")
         migration = migrate_all(settings)
         for line in migration.repairs(short=True):

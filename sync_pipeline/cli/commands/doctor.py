@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import TARGET, sandboxed
+from sync_pipeline.cli.databases import SYSTEM_NAMES, TARGET, sandboxed
 from sync_pipeline.cli.migration import REVERSE_BOOKKEEPING, migrate_all
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from sync_pipeline.doctor.findings import Finding
@@ -55,8 +54,8 @@ def doctor(*, fix: bool, dry_run: bool, restore: str | None, as_json: bool) -> i
         return _restored(restore, as_json=as_json)
     if dry_run and not fix:
         raise click.UsageError("--dry-run goes with --fix; doctor by itself writes nothing")
-    options = {"sources": [s.name for s in SYSTEMS], "dagster": False}
-    with sandboxed(**options, migrates=fix and not dry_run) as settings:
+    migrates = fix and not dry_run
+    with sandboxed(sources=SYSTEM_NAMES, dagster=False, migrates=migrates) as settings:
         findings = examine(settings)
         reports = _fix(settings, findings, dry_run=dry_run) if fix else []
         if reports and not dry_run:

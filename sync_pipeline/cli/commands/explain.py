@@ -41,9 +41,8 @@ def explain(*, entity: str, key: str, no_source: bool, database: Database, as_js
 
     with database.session(sources=() if no_source else system.key_prefix[:1]) as connection:
         found = explain.explain(connection, declared, tuple(value or None for value in values))
-        at_source = (
-            None if no_source else _at_source(connection, system, declared, ",".join(values))
-        )
+        whole = ",".join(values)
+        at_source = None if no_source else _at_source(connection, system, declared, whole)
     problem = at_source.problem if at_source else None
     for row in found.fields:
         row["source"] = at_source.values.get(row["column"]) if at_source else None

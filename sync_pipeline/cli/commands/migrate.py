@@ -19,8 +19,7 @@ def migrate(*, as_json: bool) -> int:
     """Alembic to head, then what the entities declare."""
     # Of the simulated systems, those whose tables another program has used before.
     used = [s.name for s in SYSTEMS if s.source.product]
-    options = {"sources": used, "dagster": False, "migrates": True}
-    with sandboxed(**options) as settings:
+    with sandboxed(sources=used, dagster=False, migrates=True) as settings:
         found = migrate_all(settings)
     refused = any(n.kind == "refused" for n in found.notes)
     if as_json:

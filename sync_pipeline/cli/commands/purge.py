@@ -22,10 +22,6 @@ def purge(*, database: Database, as_json: bool) -> int:
         return 0
     days = read_settings().retention.days
     rows = [{"table": name, "rows removed": n} for name, n in removed.items() if n]
-    output.listing(
-        output.to_stdout(),
-        rows,
-        ("table", "rows removed"),
-        empty=f"Nothing is older than {days} days.",
-    )
+    empty = f"Nothing is older than {days} days."
+    output.listing(output.to_stdout(), rows, ("table", "rows removed"), empty=empty)
     return 0

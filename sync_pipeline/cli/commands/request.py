@@ -18,18 +18,17 @@ _HELP = (
 )
 
 
-def _line(name: str, description: str, subject: str) -> str:
-    option = f" (with --for {subject})" if subject else ""
-    return f"{name}: {description}{option}"
-
-
 @framework.command(
     examples=(
         "request whatsapp-webhook body.json",
         "request embedded-signup - --for WORKSPACE  # from stdin",
     ),
     short_help="Queue a resync for an event, such as a webhook.",
-    help=_HELP + "\n\n".join(_line(e.name, e.description, e.subject) for e in EVENTS),
+    help=_HELP
+    + "\n\n".join(
+        f"{e.name}: {e.description}{f' (with --for {e.subject})' if e.subject else ''}"
+        for e in EVENTS
+    ),
 )
 @click.argument("event", type=click.Choice(list(_BY_NAME)))
 @click.argument("file", type=click.File("rb"))

@@ -7,15 +7,14 @@ import click
 from sync_pipeline.cli import arguments, framework, output, run
 from sync_pipeline.cli.databases import (
     REVERSE_DATABASE,
+    SYSTEM_NAMES,
     TARGET,
     Database,
     check_source_named,
     sandboxed,
 )
 from sync_pipeline.settings import Settings
-from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
-
-SYSTEM_NAMES = [s.name for s in SYSTEMS]
+from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES
 
 
 @framework.command(

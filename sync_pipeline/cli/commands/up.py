@@ -9,14 +9,12 @@ from pathlib import Path
 import click
 
 from sync_pipeline.cli import framework, output
-from sync_pipeline.cli.databases import missing_variable, read_settings, sandboxed
+from sync_pipeline.cli.databases import SYSTEM_NAMES, missing_variable, read_settings, sandboxed
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.cli.migration import migrate_all
 from sync_pipeline.errors import SyncError
 from sync_pipeline.settings import TARGET, Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
-
-SYSTEM_NAMES = [s.name for s in SYSTEMS]
 
 
 @framework.command(
@@ -83,16 +81,14 @@ def _prepare_to_serve(settings: Settings) -> None:
 
 
 def _report_databases(settings: Settings) -> None:
-    """Log where the embedded databases are; nobody but the sandbox has named them."""
+    """Log where the embedded databases are."""
     from sync_pipeline.postgres.connect import redact
 
     variables = {"target": TARGET.name}
     variables |= {s.name: s.source.variable for s in SYSTEMS if s.source.database}
     embedded = [name for name in variables if name in settings.sandboxed]
     for name in embedded:
-        dsn = redact(settings.database(variables[name]))
-        log_progress(f"the {name} database is at {dsn}")
-    if not embedded:
-        return
-    password = settings.home / "postgres" / "cluster" / "sync_pipeline.password"
-    log_progress(f"their password is in {password}")
+        log_progress(f"the {name} database is at {redact(settings.database(variables[name]))}")
+    if embedded:
+        password = settings.home / "postgres" / "cluster" / "sync_pipeline.password"
+        log_progress(f"their password is in {password}")

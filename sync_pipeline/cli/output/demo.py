@@ -32,14 +32,7 @@ def hints(
     planted: Collection[str],
     guided: GuidedField | None,
 ) -> None:
-    """What the counts of a demo mean, and what to do next.
-
-    Args:
-        console: where to.
-        reports: what came of its runs, by system.
-        planted: systems whose bad records are all planted.
-        guided: what the guided steps edit; None where the target or the source is not the demo's own.
-    """
+    """What the counts of a demo mean, `planted` systems' bad records included, and what to do next."""
     counts = [c for name in planted for c in reports[name].entities.values()]
     rejected, parked = (sum(c[term] for c in counts) for term in ("rejected", "parked"))
     console.print()
@@ -66,15 +59,12 @@ def _guided_steps(console: Console, guided: GuidedField) -> None:
     system, _, entity = guided.entity.partition("/")
     console.print()
     console.print("Two steps that show what no loader does; paste a line at a time:", style="bold")
+    edits = [f"demo-edit {row} {here}", f"demo-edit {row} {there} --at source"]
+    syncs = [f"sync {system} {entity}", f"conflicts --entity {guided.entity}"]
     _print(
         console,
         "1. Edit one field on both sides. The sync takes the source's value and records yours as a conflict.",
-        {
-            f"demo-edit {row} {here}": "",
-            f"demo-edit {row} {there} --at source": "",
-            f"sync {system} {entity}": "",
-            f"conflicts --entity {guided.entity}": "",
-        },
+        dict.fromkeys([*edits, *syncs], ""),
     )
     _print(
         console,

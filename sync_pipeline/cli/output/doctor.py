@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from sync_pipeline.doctor.fix import FixReport
     from sync_pipeline.merge.schema.adopt import MigrationNote
 
+NOTE_STYLES = {
+    "repaired": "cyan",
+    "kept": "dim",
+    "created": "green",
+    "differs": "yellow",
+    "refused": "red",
+}
+
 
 def migration(console: Console, notes: Sequence[MigrationNote]) -> None:
     """What a migration did and left."""
     if not notes:
         console.print("The target is at head; nothing to do.")
         return
-    styles = {
-        "repaired": "cyan",
-        "kept": "dim",
-        "created": "green",
-        "differs": "yellow",
-        "refused": "red",
-    }
     for note in notes:
-        head = Text(f"{note.kind}  ", style=styles[note.kind])
-        console.print(
-            head.append(f"{note.table}: ", style="bold").append(note.text), soft_wrap=True
-        )
-    counts = {kind: sum(n.kind == kind for n in notes) for kind in styles}
+        head = Text(f"{note.kind}  ", style=NOTE_STYLES[note.kind])
+        head.append(f"{note.table}: ", style="bold").append(note.text)
+        console.print(head, soft_wrap=True)
+    counts = {kind: sum(n.kind == kind for n in notes) for kind in NOTE_STYLES}
     repaired = f"{counts['repaired']} repaired, " if counts["repaired"] else ""
     console.print(
         f"{repaired}{counts['created']} created, {counts['differs']} left as they are although they differ,"

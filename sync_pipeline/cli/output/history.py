@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 
 def runs(console: Console, rows: Sequence[Row], *, reverse: bool = False, others: int = 0) -> None:
-    """The history.
-
-    Args:
-        console: where to.
-        rows: the runs.
-        reverse: whether they are reverse runs.
-        others: the number of reverse runs, where these are not.
-    """
+    """A table of runs; `others` is the number of reverse runs, where these are not."""
     shown = [
         {
             "run": str(row["run_id"])[:8],

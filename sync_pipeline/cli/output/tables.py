@@ -32,13 +32,8 @@ def listing(
 ) -> None:
     """Rows as a table, or as paragraphs where that is too wide, or a sentence when there are none.
 
-    Args:
-        console: where to.
-        rows: the values by name.
-        names: the columns; those that are empty throughout are left out.
-        empty: the message when there are no rows.
-        heading: so many of the first columns head a paragraph, without their names.
-        right: columns of numbers.
+    Columns that are empty throughout are left out. The first `heading` columns head a paragraph; those in
+    `right` are numbers.
     """
     found = [{name: as_text(row.get(name)) for name in names} for row in rows]
     if not found:
@@ -62,13 +57,9 @@ def listing(
 
 def plain_table(title: str | None = None) -> Table:
     """A table without lines but one below its head."""
+    title_options: dict[str, Any] = {"title_justify": "left", "title_style": "bold"}
     return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
+        title=title, **title_options, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
 
 
@@ -86,8 +77,7 @@ def fits(console: Console, table: Table) -> bool:
 def as_text(value: Any) -> str:
     """A value as a table shows it: keys without their names, moments without fractions, nothing for null."""
     if isinstance(value, Mapping):
-        parts = [shortened(v) for v in value.values()]
-        text = ", ".join(parts)
+        text = ", ".join(shortened(v) for v in value.values())
         return text if len(text) <= 120 else text[:119] + "…"
     if hasattr(value, "strftime"):
         return value.strftime("%Y-%m-%d %H:%M:%S")

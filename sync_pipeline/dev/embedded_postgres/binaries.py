@@ -26,12 +26,7 @@ _PROGRAMS = ("postgres", "initdb")  # many machines have a bin folder with just 
 
 @dataclass(frozen=True)
 class Binaries:
-    """The programs of one PostgreSQL release.
-
-    Attributes:
-        bin_dir: the directory that holds `postgres` and `initdb`.
-        version: major and minor, such as (18, 6).
-    """
+    """The programs of one PostgreSQL release; its version is major and minor, such as (18, 6)."""
 
     bin_dir: Path
     version: tuple[int, int]

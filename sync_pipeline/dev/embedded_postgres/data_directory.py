@@ -1,7 +1,6 @@
 """The data directory of an embedded server: making it, and reading what PostgreSQL keeps in it.
 
-The password of the user `postgres` lies within, so that it cannot be parted from the data. Whether
-a server runs on the data is the business of `embedded`.
+The password of the user `postgres` lies within, so that it stays with the data.
 """
 
 import logging
@@ -22,13 +21,7 @@ _PASSWORD = "sync_pipeline.password"  # noqa: S105  the name of a file
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A server's own entry in `postmaster.pid`; after a crash, the last one.
-
-    Attributes:
-        pid: its process id.
-        port: the TCP port it listens on.
-        is_ready: whether it takes connections.
-    """
+    """A server's own entry in `postmaster.pid`; after a crash, the last one."""
 
     pid: int
     port: int

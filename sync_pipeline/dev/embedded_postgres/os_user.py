@@ -31,13 +31,7 @@ class _ProcessOptions(TypedDict):
 
 @dataclass(frozen=True)
 class OsUser:
-    """A user that PostgreSQL's programs run as.
-
-    Attributes:
-        name: for messages.
-        uid: whom to switch to, or None to stay who we are.
-        gid: the group that goes with it.
-    """
+    """A user that PostgreSQL's programs run as; without a uid, that of this process."""
 
     name: str
     uid: int | None = None
@@ -64,10 +58,7 @@ class OsUser:
     def spawn(self, *command: str | Path, log: int, keep: int) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, where a terminal's Ctrl-C does not reach it.
 
-        Args:
-            command: the program and its arguments.
-            log: the descriptor that its output goes to.
-            keep: a descriptor that stays open in it and in all its children.
+        Its output goes to the descriptor `log`; `keep` stays open in it and in all its children.
 
         Raises:
             OSError: it could not be started, or the user not be switched to.
@@ -126,10 +117,7 @@ class OsUser:
 
 
 def os_user_for(cluster: Path) -> OsUser:
-    """The user to run a server as.
-
-    Args:
-        cluster: the server's data, which may not exist yet.
+    """The user to run a server on these data as, which may not exist yet.
 
     Raises:
         SettingsError: we are root and there is nobody to switch to.

@@ -10,8 +10,7 @@ becomes its own:
     alive     held by the server's own processes for as long as any of them lives
 
 So any number of processes may start the same directory, be killed, and leave a server behind that
-the next one takes over. What is in `cluster` is the business of that module, programs are found in
-`binaries`, sessions opened in `connect`.
+the next one takes over.
 """
 
 import os
@@ -147,10 +146,7 @@ class EmbeddedServer:
             self._launch()
 
     def create_database(self, name: str) -> str:
-        """Create a database if it does not exist yet.
-
-        Returns:
-            Its connection string.
+        """Create a database if it does not exist yet; returns its connection string.
 
         Raises:
             TargetUnavailable: the server does not answer.
