@@ -377,7 +377,7 @@ def plans_of(bubble_system: BubbleSystem) -> list[str]:
     ("fields", "reason"),
     [
         ({"State": "Atlantis"}, "no_ghosts"),
-        ({"Contact": "+60 11-000\x00 4242"}, "0x00"),
+        ({"Contact": "+60 11-000\x00 42424242"}, "0x00"),
         ({"Address": "half of a \ud83d pair"}, "surrogate"),
     ],
     ids=["constraint", "nul", "surrogate"],
@@ -386,7 +386,11 @@ def test_a_rejection_says_why_without_telling_who(
     tiny: BubbleSystem, fields: dict[str, str], reason: str
 ) -> None:
     tiny.db.run("alter table customer add constraint no_ghosts check (state <> 'Atlantis')")
-    person = {"Name": "Qistara Embongar", "Contact": "+60 11-000 4242", "Address": "Jalan Watt 7"}
+    person = {
+        "Name": "Qistara Embongar",
+        "Contact": "+60 11-000 42424242",
+        "Address": "Jalan Watt 7",
+    }
     records = [[{"_id": CUSTOMER, "Created By": "admin_user_x"} | person | fields]]
 
     @dg.asset(key=["bubble", "customer"], io_manager_key="merge")
@@ -401,7 +405,9 @@ def test_a_rejection_says_why_without_telling_who(
     assert CUSTOMER in said
     assert reason in said
     log = "\n".join(str(entry) for entry in tiny.instance.all_logs(result.run_id))
-    assert [word for word in ("Qistara", "4242", "+60 11", "Jalan", "half of") if word in log] == []
+    assert [
+        word for word in ("Qistara", "42424242", "+60 11", "Jalan", "half of") if word in log
+    ] == []
 
 
 def test_a_stream_that_breaks_off_writes_nothing_and_is_in_the_history(

@@ -55,7 +55,7 @@ def test_a_scan_of_one_page_costs_the_page_and_its_confirmation() -> None:
 
 def test_segments_are_read_at_the_same_time() -> None:
     records = payments([1] * 600)
-    with app_with(records, Options(latency_ms=20)) as bubble, client_of(bubble) as client:
+    with app_with(records, Options(latency_ms=60)) as bubble, client_of(bubble) as client:
         list(client.scan(KIND))
         assert 4 <= bubble.stats.max_concurrent <= 8
 
