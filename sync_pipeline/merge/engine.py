@@ -29,11 +29,11 @@ from sync_pipeline.merge import (
     partitions,
     plan,
     preflight,
-    preview,
 )
 from sync_pipeline.merge.apply import Writer
 from sync_pipeline.merge.bookkeeping import plans, runs, watermarks
 from sync_pipeline.merge.entity_merge import EntityMerge, MergeResult
+from sync_pipeline.merge.field_changes import field_changes
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.session import Session, Target
 from sync_pipeline.merge.stage import Stage
@@ -220,7 +220,7 @@ def _plan(
     one.over_budget = guard.findings(
         connection, rel, one.summary, complete=one.complete, partitions=one.partitions
     )
-    one.changes = preview.field_changes(connection, rel, one.summary, PLAN_ROWS)
+    one.changes = field_changes(connection, rel, one.summary, PLAN_ROWS)
     if one.over_budget or scope.dry_run:
         one.digest = guard.plan_digest(connection, rel, one.summary)
 

@@ -1,4 +1,7 @@
-"""A plan as people see it: its field changes, with personal data and long texts cut down."""
+"""Field changes as people see them, with personal data and long texts cut down.
+
+The command line formats values with this too, so nothing here imports SQL.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from psycopg import sql
-
-from sync_pipeline.merge.plan import PlanSummary
-from sync_pipeline.merge.relations import Relations, ident, listed
-from sync_pipeline.postgres.connect import Connection
 
 SHOWN = 48  # characters of a value; enough to recognise it
 
@@ -29,44 +27,6 @@ class FieldChange:
     column: str
     old: str
     new: str
-
-
-def field_changes(
-    connection: Connection, rel: Relations, summary: PlanSummary, limit: int
-) -> list[FieldChange]:
-    """Field changes that the plan would make, at most `limit`."""
-    if not summary.taken:
-        return []
-    personal = {f.column for f in rel.entity.fields if f.personal}
-    return [
-        FieldChange(
-            ", ".join(str(value) for value in key.values()),
-            state,
-            column,
-            shortened(old, personal=column in personal),
-            shortened(new, personal=column in personal),
-        )
-        for key, state, column, old, new in connection.execute(_changes(rel, summary, limit))
-    ]
-
-
-def _changes(rel: Relations, summary: PlanSummary, limit: int) -> sql.Composed:
-    fields = listed(
-        sql.SQL("({}, {}, to_jsonb({}), to_jsonb({}))").format(
-            sql.Literal(i + 1), sql.Literal(column), ident("t", column), ident("r", column)
-        )
-        for i, column in ((i, rel.entity.values[i].column) for i in summary.taken)
-    )
-    return rel.bind(fields=fields, limit=limit).compose("""
-        select {key_json(p)}, p._state, v.name, v.old, v.new
-        -- Limited before the join: each row that is written changes at least one field.
-        from (select * from {plan} where _writes order by _seq limit {limit}) p
-        join {rows} r on r._seq = p._seq
-        join {target} t on {same_key(t, p)},
-            lateral (values {fields}) as v(i, name, old, new)
-        where p._d[v.i] & 1 = 1
-        limit {limit}
-    """)
 
 
 def shortened(value: Any, *, personal: bool = False) -> str:

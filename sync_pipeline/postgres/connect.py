@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.rows import TupleRow
-from sqlalchemy import URL
 
 from sync_pipeline.errors import SettingsError, TargetUnavailable
 from sync_pipeline.postgres.errors import connection_message
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 Connection = psycopg.Connection[Any]
 """A session whose rows are plain tuples of anything."""
@@ -151,6 +153,8 @@ def _open(
 
 
 def _url(drivername: str, given: Mapping[str, str]) -> URL:
+    from sqlalchemy import URL  # noqa: PLC0415  takes 0.1 s, which most commands need not wait for
+
     query = {name: value for name, value in given.items() if name not in _MAIN}
     url = URL.create(
         drivername,
