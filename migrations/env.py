@@ -3,8 +3,6 @@
 `sync-pipeline migrate` passes its own connection; plain `alembic` commands open one.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Fixtures by concern; each module says what it offers. And which tests share a worker."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

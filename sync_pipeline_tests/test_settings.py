@@ -1,7 +1,5 @@
 """Every environment variable: its default, its spelling, and the error when it cannot be used."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from pathlib import Path

@@ -5,8 +5,6 @@
 Revision: 0001
 """
 
-from __future__ import annotations
-
 from alembic import op
 
 revision = "0001"

@@ -6,8 +6,6 @@ Revision: 0002
 Follows: 0001
 """
 
-from __future__ import annotations
-
 from alembic import context, op
 
 from sync_pipeline.merge.schema.migrate import adopt_declared

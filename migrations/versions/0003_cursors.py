@@ -4,8 +4,6 @@ Revision: 0003
 Follows: 0002
 """
 
-from __future__ import annotations
-
 from alembic import op
 
 revision = "0003"

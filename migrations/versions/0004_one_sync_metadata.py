@@ -7,8 +7,6 @@ Revision: 0004
 Follows: 0003
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

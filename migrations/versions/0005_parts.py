@@ -4,8 +4,6 @@ Revision: 0005
 Follows: 0004
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

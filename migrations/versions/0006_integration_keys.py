@@ -8,8 +8,6 @@ Revision: 0006
 Follows: 0005
 """
 
-from __future__ import annotations
-
 from typing import LiteralString, NamedTuple
 
 from alembic import context, op

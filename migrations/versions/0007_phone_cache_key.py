@@ -8,8 +8,6 @@ Revision: 0007
 Follows: 0006
 """
 
-from __future__ import annotations
-
 from alembic import context, op
 from psycopg import sql
 

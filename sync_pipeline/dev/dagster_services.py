@@ -4,8 +4,6 @@ Each child leads a process group, which includes its code server and its runs: a
 also those left by a killed `up`. Their output goes to log files.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

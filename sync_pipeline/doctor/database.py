@@ -1,7 +1,5 @@
 """Runs all checks of a database: what keeps entities from being merged into it, and what will hurt."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa

@@ -1,7 +1,5 @@
 """Findings of the doctor, and the entity that a check looks at."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby

@@ -3,8 +3,6 @@
 Each repair of an entity is one transaction. The dry run of a migration runs it and rolls it back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Declarations of tables as plain data, for the Python text and for JSON, and their drafts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Declares tables: their names, columns, keys and links, from the catalog."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sqlalchemy as sa

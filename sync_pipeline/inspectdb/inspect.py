@@ -1,7 +1,5 @@
 """Any Postgres database as declarations of entities, ready to paste."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Links from foreign keys, and which of them are deferred because they would close a cycle."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

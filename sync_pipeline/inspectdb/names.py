@@ -1,7 +1,5 @@
 """Names that Python, Dagster and our own tables can live with, made from any names."""
 
-from __future__ import annotations
-
 import keyword
 import re
 import unicodedata

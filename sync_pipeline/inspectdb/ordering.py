@@ -1,7 +1,5 @@
 """An order of tables in which as few links as can be point at a table that comes later."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 Edge = tuple[str, str]

@@ -1,7 +1,5 @@
 """The Python text of the declarations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from sync_pipeline.inspectdb.declarations import (

@@ -1,7 +1,5 @@
 """The accounting identity: every record read ends in exactly one count."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 

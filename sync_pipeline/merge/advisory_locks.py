@@ -5,8 +5,6 @@ each other by these names: they must never change. A session lock ends with its 
 process leaves none behind.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ failing row is alone; that row is retried after the others are written, and then
 constraint.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID

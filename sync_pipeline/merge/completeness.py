@@ -1,7 +1,5 @@
 """Base rows that a full scan neither delivered nor proved missing: they reconcile source and table counts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

@@ -6,8 +6,6 @@ of the key, so it is unclear which one is meant). `missing` records kind `missin
 that the source no longer has), `patches` records kind `patch`.
 """
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from psycopg import sql

@@ -5,8 +5,6 @@ A JSON scalar is a CSV field once quote and escape are JSON's own, and orjson wr
 escapes that CSV does not have are undone, lists become array literals beforehand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString

@@ -1,7 +1,5 @@
 """Duplicates: of several records of one key, the one that is merged."""
 
-from __future__ import annotations
-
 from psycopg import sql
 
 from sync_pipeline.merge.relations import Relations, columns, ident, listed

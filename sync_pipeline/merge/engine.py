@@ -4,8 +4,6 @@ A kill at any instant leaves either all of it or none: rows, base, before-images
 watermark are one commit. Entities that must change together are merged in one call and share that commit.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 import time

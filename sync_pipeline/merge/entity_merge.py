@@ -1,7 +1,5 @@
 """One entity's merge: its state on the way through stage, plan and apply, and its result."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The field changes that a plan would make, read for its preview."""
 
-from __future__ import annotations
-
 from psycopg import sql
 
 from sync_pipeline.merge.plan import PlanSummary

@@ -3,8 +3,6 @@
 A plan over budget is not applied. Its message names the numbers and how to approve exactly this plan.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterator
 from typing import Any

@@ -5,8 +5,6 @@ record has not changed, but whose looked-up value has, is staged again from its 
 is then a change at the source.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """Rows that a complete scan no longer found: marked in the base; kept, flagged or deleted on the target."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import psycopg

@@ -4,8 +4,6 @@ Neither is ever dropped. A record of the same key that is merged clears a reject
 again by the first run that finds its parent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID

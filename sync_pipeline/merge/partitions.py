@@ -1,7 +1,5 @@
 """Partitioned entities: which partitions a read has proven complete, and the error column of failed ones."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from uuid import UUID
 

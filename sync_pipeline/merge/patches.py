@@ -1,7 +1,5 @@
 """Run a patch: set-based, idempotent, with before-images, so that it is undone like a sync."""
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any

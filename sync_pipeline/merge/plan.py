@@ -23,8 +23,6 @@ Decisions are bit sets, one per field, so that guard, apply and bookkeeping read
 them decides again. Aliases as in `relations`: `s` seen record, `r` its values, `b` base row, `t` target row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import LiteralString

@@ -4,8 +4,6 @@ Only what would make every run fail or repeat rows is checked here; `doctor` has
 An index is judged by its definition, never by its name: unique, valid, total, on exactly the key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, LiteralString

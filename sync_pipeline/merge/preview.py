@@ -3,8 +3,6 @@
 The command line formats values with this too, so nothing here imports SQL.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

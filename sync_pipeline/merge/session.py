@@ -5,8 +5,6 @@ never interleave; they block nobody but another run of the same entity. Losing t
 temporary tables too: they are filled again from the stage's spool, never by asking the source twice.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence

@@ -12,8 +12,6 @@ read. What was sent is also kept in a local spool, so that after an outage of th
 without a second read of the source.
 """
 
-from __future__ import annotations
-
 import logging
 import pickle
 import tempfile

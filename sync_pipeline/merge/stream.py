@@ -1,7 +1,5 @@
 """The interface between a source and the merge: a lazy stream of batches, and the outcome of the read."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Asset keys and run tags of systems, entities and patches. Imports nothing of this package but the model."""
 
-from __future__ import annotations
-
 import re
 
 import dagster as dg

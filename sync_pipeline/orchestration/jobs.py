@@ -4,8 +4,6 @@ They run in process: a step in a process of its own costs about a second, and on
 client of the source, hence one rate limit, one token, one snapshot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

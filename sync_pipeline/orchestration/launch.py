@@ -3,8 +3,6 @@
 Used by the command line and by sensors. The outcome of a run belongs in `run_report`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Asset metadata for the Dagster UI: definition metadata of an entity, output metadata of a merge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

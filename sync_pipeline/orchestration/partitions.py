@@ -3,8 +3,6 @@
 The system supplies the list of its partitions and the record of each sync; `multi_assets` runs them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

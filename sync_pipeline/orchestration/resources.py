@@ -3,8 +3,6 @@
 Clients of sources are resources too and belong in `systems`.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Run history: closes the history row of an ended Dagster run and finishes its request."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID

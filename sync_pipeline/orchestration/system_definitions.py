@@ -1,7 +1,5 @@
 """The definitions of one system: Dagster objects, and jobs and source for the command line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol

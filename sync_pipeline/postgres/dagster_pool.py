@@ -8,8 +8,6 @@ It is for a process that executes one run. Web server, daemon and code servers m
 Dagster for every request, and each would keep connections of its own.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import URL

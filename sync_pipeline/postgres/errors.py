@@ -1,7 +1,5 @@
 """Messages of psycopg errors, as one line."""
 
-from __future__ import annotations
-
 import psycopg
 
 # Their detail recites the whole row, personal data included.

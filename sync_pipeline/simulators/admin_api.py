@@ -4,8 +4,6 @@ The real sources have no such API. Each route calls one method of the simulator;
 bodies are JSON, and a call that fails is answered 400 with the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar
 

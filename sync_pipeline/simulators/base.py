@@ -1,7 +1,5 @@
 """Base class of the simulators: a server on a port of its own, with an admin API."""
 
-from __future__ import annotations
-
 from types import TracebackType
 from typing import Self
 

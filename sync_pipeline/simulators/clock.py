@@ -4,8 +4,6 @@ A clock is any function without arguments that returns an aware UTC datetime. Si
 so that a test can stop time or advance it without waiting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 

@@ -3,8 +3,6 @@
 Content faults are not here: the simulator of the protocol applies those.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

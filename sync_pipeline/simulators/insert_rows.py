@@ -1,7 +1,5 @@
 """Putting invented rows into tables, whatever types these have."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 It depends on no protocol: a `classify` function turns a request into a `Call`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 A protocol's own options extend `SimulatorOptions`; the middleware and the protocol read them.
 """
 
-from __future__ import annotations
-
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """A simulator as a process of its own: report its address, and stop on a signal."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """A rate limit: so many calls per window of time."""
 
-from __future__ import annotations
-
 from collections import deque
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Reproducible random numbers: the same seed gives the same sequence on every machine."""
 
-from __future__ import annotations
-
 from random import Random
 
 

@@ -5,8 +5,6 @@ faults need the transport of a call (`transport_of`), and a stop must not wait f
 keep their connections open.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -1,7 +1,5 @@
 """Statistics of a simulator: counts for reports, and the last calls for tests."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from dataclasses import dataclass
 from threading import Lock

@@ -3,8 +3,6 @@
 Every record of a full scan is counted: one sample record is not enough, because sources omit empty fields.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Measure the merge and the desktop system against the floor: sync_pipeline_tests.bench --help."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Both databases are made from the seed, at the real practice's size unless told o
 on copies of them; what it finds is what its own scene before has left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import LiteralString

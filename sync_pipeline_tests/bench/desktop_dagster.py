@@ -1,7 +1,5 @@
 """Our side as Dagster runs it: the same tables as assets of a job in this process, with all their checks."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import Any

@@ -5,8 +5,6 @@ guarded MERGE for each table, all in one transaction. No base, no plan, no looku
 user has edited is overwritten, and one that the target would refuse is left out in silence.
 """
 
-from __future__ import annotations
-
 import psycopg
 from psycopg import sql
 

@@ -1,7 +1,5 @@
 """Our side over the practice's two databases: all fifteen tables, one way, as a run takes them."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """The desktop system's figures as people and programs read them."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any

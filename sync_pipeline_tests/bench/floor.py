@@ -1,7 +1,5 @@
 """The floor: what Postgres itself needs for a guarded upsert of a prepared CSV. No base, no plan, no undo."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import psycopg

@@ -1,7 +1,5 @@
 """How a side is measured: a process that imports only what it measures, and the server's own counters."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

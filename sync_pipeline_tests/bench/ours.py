@@ -3,8 +3,6 @@
 Decoding the JSON is part of the time. Fetching is not: there is no network here.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path

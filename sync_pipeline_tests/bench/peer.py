@@ -3,8 +3,6 @@
 It loads a table of its own in a schema of its own: dlt adds columns to the tables that it loads.
 """
 
-from __future__ import annotations
-
 import importlib
 import tempfile
 from typing import Any

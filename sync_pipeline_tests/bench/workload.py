@@ -5,8 +5,6 @@ secondary indexes. The source is written twice: as pages of 100 records, one res
 the Bubble client receives them, and as the CSV that the floor copies.
 """
 
-from __future__ import annotations
-
 import csv
 import random
 from collections.abc import Iterator

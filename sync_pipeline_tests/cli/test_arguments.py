@@ -1,7 +1,5 @@
 """What people type, taken apart: systems and ways, entities, keys; and what each command needs."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command line as a person meets it: the installed script, real databases, a simulated app."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

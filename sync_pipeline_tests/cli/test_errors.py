@@ -1,7 +1,5 @@
 """What goes wrong around a command: the source, the target, its own death. Each fault really happens."""
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Iterator

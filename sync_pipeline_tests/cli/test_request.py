@@ -1,7 +1,5 @@
 """The `request` command: events of other programs become requests in `sync.request`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

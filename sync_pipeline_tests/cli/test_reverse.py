@@ -1,7 +1,5 @@
 """Commands about the way back: they look at and act on the desktop database, and say how to go on there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dagster` and `dg`, typed in the project's folder where the environment names nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """`sync-pipeline up`: Dagster's own processes, from the first request to the last signal."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

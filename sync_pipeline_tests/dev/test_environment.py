@@ -1,7 +1,5 @@
 """The sandbox: what it starts where the environment names nothing, and that the last command stops it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The documents of this project, taken apart: fenced blocks, commands and links."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """README, CONTRIBUTING and docs/: commands, links and Python are valid; tables equal what the code has."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import sys

@@ -1,7 +1,5 @@
 """A fault that is made in a table, and SQL that several faults share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from sync_pipeline.doctor.findings import Severity

@@ -1,7 +1,5 @@
 """All faults that the doctor finds, those of foreign keys and privileges first, and what it ignores."""
 
-from __future__ import annotations
-
 from sync_pipeline_tests.doctor.fault import PHONES, ROLE, UNKEYED, W1, W2, error, note, warning
 from sync_pipeline_tests.doctor.index_faults import KEYS, SECOND
 from sync_pipeline_tests.doctor.table_faults import SHAPES

@@ -1,7 +1,5 @@
 """Faults of the index on the key, of the rows' keys, and of further unique indexes."""
 
-from __future__ import annotations
-
 from sync_pipeline_tests.doctor.fault import FIX, STUCK, UNKEYED, Fault, error, note, warning
 
 

@@ -1,7 +1,5 @@
 """A migrated target in which tests make faults."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

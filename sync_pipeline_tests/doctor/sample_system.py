@@ -1,7 +1,5 @@
 """A sample system with one entity for each kind of key."""
 
-from __future__ import annotations
-
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Owner, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import integer, numeric, text, timestamptz, varchar

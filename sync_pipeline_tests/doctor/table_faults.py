@@ -1,7 +1,5 @@
 """Faults of tables, their columns and their base tables."""
 
-from __future__ import annotations
-
 from sync_pipeline_tests.doctor.fault import error, note, warning
 
 SHAPES = [

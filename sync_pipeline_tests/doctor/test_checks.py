@@ -1,7 +1,5 @@
 """The doctor finds each fault with its cost, and fixes what can be fixed in one go."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """`doctor --fix` by the command: it leaves a target that runs go into, and a dry run writes nothing."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 

@@ -1,7 +1,5 @@
 """`paste` inspects a new database and imports what is printed."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer

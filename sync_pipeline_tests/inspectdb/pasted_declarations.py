@@ -1,7 +1,5 @@
 """What a person does with the printed declarations: paste them, lint them, and migrate a target to them."""
 
-from __future__ import annotations
-
 import ast
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Any Postgres database becomes declarations to paste, whatever its names and its people's words."""
 
-from __future__ import annotations
-
 import pytest
 from psycopg import sql
 

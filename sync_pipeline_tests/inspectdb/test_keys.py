@@ -1,7 +1,5 @@
 """What tells rows apart, and what can hold their columns."""
 
-from __future__ import annotations
-
 from sync_pipeline.model.entity import Link
 from sync_pipeline_tests.inspectdb.pasted_declarations import Paste
 

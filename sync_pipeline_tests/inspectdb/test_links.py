@@ -1,7 +1,5 @@
 """Foreign keys become links: which rows wait for a parent, what is deferred, what is left to people."""
 
-from __future__ import annotations
-
 from sync_pipeline.model.entity import Link
 from sync_pipeline_tests.inspectdb.pasted_declarations import Paste
 

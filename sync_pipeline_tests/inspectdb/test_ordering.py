@@ -1,7 +1,5 @@
 """Which links are deferred, against every order that there is."""
 
-from __future__ import annotations
-
 import itertools
 import random
 

@@ -1,7 +1,5 @@
 """Printed declarations sync as they are: every row arrives, and a second run writes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any

@@ -1,7 +1,5 @@
 """Faults at chosen points of a merge: locks that hold it there, and a connection that is cut."""
 
-from __future__ import annotations
-
 import socket
 import threading
 from collections.abc import Callable, Iterator

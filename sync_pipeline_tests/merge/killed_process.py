@@ -1,7 +1,5 @@
 """A process of its own that merges `fault_injection.incoming`, to be killed: python -m ... DSN [source]."""
 
-from __future__ import annotations
-
 import sys
 import time
 

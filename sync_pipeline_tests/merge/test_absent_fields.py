@@ -1,7 +1,5 @@
 """Absent is not null is not cleared: fields missing from a record, and fields new to the mapping."""
 
-from __future__ import annotations
-
 import dataclasses
 from decimal import Decimal
 

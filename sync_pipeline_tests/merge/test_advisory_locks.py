@@ -1,7 +1,5 @@
 """Names of advisory locks: processes of different versions exclude each other by them."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from sync_pipeline.merge import advisory_locks

@@ -1,7 +1,5 @@
 """However a delivery is cut into batches and chunks, and however often the wire breaks: one outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch

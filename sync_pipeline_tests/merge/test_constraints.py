@@ -1,7 +1,5 @@
 """Records that the table refuses: failing rows are found, the others are written, nothing is half done."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Others write at the same moment: two runs take turns, and no app loses what it has written."""
 
-from __future__ import annotations
-
 import datetime as dt
 import threading
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What goes through a line arrives as it was: text, lists, numbers, times, and nothing at all."""
 
-from __future__ import annotations
-
 import datetime as dt
 from decimal import Decimal
 

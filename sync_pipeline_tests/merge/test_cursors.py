@@ -1,7 +1,5 @@
 """What a source leaves to be kept between its reads: committed with the rows, or not at all."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """A dry run has the plan of the run and writes nothing but that."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A plan out of proportion is not applied: it is kept, named, and may be approved exactly as it stands."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Cases in which a row was once lost, or written although nobody asked for it: each stays fixed."""
 
-from __future__ import annotations
-
 import threading
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """A merge whose process is killed leaves nothing half done, no lock, and nothing to repair."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Values that no record holds, taken from other rows of the target and merged like those of the source."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4

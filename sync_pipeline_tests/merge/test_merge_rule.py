@@ -1,7 +1,5 @@
 """The merge rule, sentence by sentence, on a real Postgres."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from unittest.mock import ANY
 

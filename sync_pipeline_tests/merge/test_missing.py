@@ -1,7 +1,5 @@
 """Rows that a complete scan no longer finds, and rows that come back."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from sync_pipeline.model.entity import Entity, Local

@@ -1,7 +1,5 @@
 """Entities of unusual shape: names that SQL finds hard, nothing but a key, nulls in a key."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

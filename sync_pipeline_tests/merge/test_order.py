@@ -1,7 +1,5 @@
 """Which of several versions of a record counts: late answers, repeated deliveries, and `force`."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from sync_pipeline_tests.fixtures.sample_system import Workbench, counted, shop

@@ -1,7 +1,5 @@
 """The target goes away in the middle of a merge: it is waited for, and the source is not asked again."""
 
-from __future__ import annotations
-
 import datetime as dt
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Rows that are not ours to write, and rows that people here deleted."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Records that wait for their parent: held back whole, released by themselves, never lost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

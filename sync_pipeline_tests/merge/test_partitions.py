@@ -1,7 +1,5 @@
 """Partitioned entities: read one account at a time, say."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4

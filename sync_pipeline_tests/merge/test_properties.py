@@ -5,8 +5,6 @@ sides, re-deliveries of old versions, duplicates, records that cannot be convert
 After every sync all rows, bases, counts and conflicts must be those of the reference.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """One bad record never costs the others: it is kept with its reason and payload until a good one comes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables of another program, without a unique index: looked at before anything is inserted, and locked."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What counts as the same value, column by column, and names that SQL finds hard."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any

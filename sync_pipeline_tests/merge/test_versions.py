@@ -1,7 +1,5 @@
 """The history that the merge is for, on every PostgreSQL release found on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from uuid import uuid4

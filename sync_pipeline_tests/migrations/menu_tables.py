@@ -1,7 +1,5 @@
 """The menu tables as they were before migration 0006, and the statements of programs that save items."""
 
-from __future__ import annotations
-
 from typing import Any, LiteralString
 
 from sync_pipeline.postgres.connect import connect

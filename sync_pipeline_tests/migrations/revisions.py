@@ -1,7 +1,5 @@
 """Migrates a database between revisions, and reads what that did."""
 
-from __future__ import annotations
-
 from typing import Any, LiteralString
 
 import sqlalchemy as sa

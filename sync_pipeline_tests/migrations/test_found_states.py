@@ -1,7 +1,5 @@
 """The stand-in products are broken in the ways, and the numbers, in which the real ones were found."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.postgres.connect import connect

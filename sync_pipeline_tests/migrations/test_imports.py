@@ -1,7 +1,5 @@
 """Migrations import only names that are kept for them, so that no rename changes what they do."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

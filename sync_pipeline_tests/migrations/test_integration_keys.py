@@ -4,8 +4,6 @@ The first tests are what the document on the sync error promises; those it canno
 happens here instead.
 """
 
-from __future__ import annotations
-
 from threading import Event, Thread
 from typing import LiteralString
 from uuid import uuid4

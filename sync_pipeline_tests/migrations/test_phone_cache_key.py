@@ -4,8 +4,6 @@ Its three queries are run as they stand. Where one of them, or a claim of safety
 what happens here instead.
 """
 
-from __future__ import annotations
-
 from typing import Any, LiteralString
 
 import psycopg

@@ -1,7 +1,5 @@
 """Unique indexes of the menu tables that are shorter than the key: when they go, stay, and come back."""
 
-from __future__ import annotations
-
 from typing import LiteralString
 
 import psycopg

@@ -1,7 +1,5 @@
 """Mistakes in one entity's declaration are named at import: which entity, which line, the repair."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Entities together: levels come from the links, and a link that cannot be is named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What a source value becomes, and what is refused rather than guessed at."""
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import math

@@ -1,7 +1,5 @@
 """Asset checks: each passes on clean data, and fails when what it looks for is really there."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """The IO manager: streams and DataFrames go in, DataFrames and lazy relations come out."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Run-status sensors: the history row of a run is closed however the run ends."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

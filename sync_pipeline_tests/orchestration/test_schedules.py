@@ -1,7 +1,5 @@
 """Schedules: when they launch a run and when they skip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """The sensor for `sync.request`: from a queued request to a run, and to its end."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

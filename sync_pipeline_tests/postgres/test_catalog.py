@@ -1,7 +1,5 @@
 """The reader of pg_catalog, on one table with everything that it describes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import psycopg

@@ -1,7 +1,5 @@
 """Sessions and connection strings: what people write in a variable, and the messages for malformed ones."""
 
-from __future__ import annotations
-
 import re
 import traceback
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The plugin that keeps the connections of Dagster's storage."""
 
-from __future__ import annotations
-
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool

@@ -1,7 +1,5 @@
 """Armed faults: which calls a fault hits, and how often."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.simulators.faults import Call, Fault, Faults

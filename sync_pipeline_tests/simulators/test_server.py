@@ -1,7 +1,5 @@
 """Serving an app in the background, and stopping at once whatever is under way."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time

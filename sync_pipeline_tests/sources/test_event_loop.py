@@ -1,7 +1,5 @@
 """The bridge from synchronous code to an event loop in a thread."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -1,7 +1,5 @@
 """`up`: Dagster's web server and daemon until Ctrl-C."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

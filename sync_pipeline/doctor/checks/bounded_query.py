@@ -1,7 +1,5 @@
 """Queries that read rows, with a time limit; one that is not permitted or too slow returns nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

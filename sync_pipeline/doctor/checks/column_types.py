@@ -1,7 +1,5 @@
 """Columns whose types differ from their fields', and the values that do not fit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import LiteralString, cast
 

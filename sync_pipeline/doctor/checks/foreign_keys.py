@@ -1,7 +1,5 @@
 """Foreign keys that contradict the order of the sync, are not valid, or cascade."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """Whether the key is unique on the target: by an index that ON CONFLICT can use, and in the rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Privileges, row security, rules and triggers of the tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sync_pipeline.doctor.findings import EntityCheck, Finding, listed

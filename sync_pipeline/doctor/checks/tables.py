@@ -1,7 +1,5 @@
 """Whether the target is a table that a merge can write, with all columns that it writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sync_pipeline.doctor.findings import EntityCheck, Finding, Fix, listed

@@ -1,7 +1,5 @@
 """Unique indexes beside the one on the key: those that refuse rows, and those that are redundant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from psycopg import sql

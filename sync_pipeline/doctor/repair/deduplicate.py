@@ -4,8 +4,6 @@ All in one transaction in which writers of the table wait, so that no duplicate 
 and the index, and no write is lost. Readers go on until the index is built.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """Indexes of a repaired table: judged by definition, never by name; created, dropped, renamed and logged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from psycopg import sql

@@ -3,8 +3,6 @@
 This comes before the removal, which would delete them by a foreign key with ON DELETE CASCADE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from uuid import UUID
 

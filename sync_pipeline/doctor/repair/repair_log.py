@@ -1,7 +1,5 @@
 """The log of repairs in `sync.repair`: what was done to indexes, and the order of repairs."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from uuid import UUID, uuid4
 

@@ -1,7 +1,5 @@
 """What a repair did, in plain words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal

@@ -3,8 +3,6 @@
 Only what still holds what the repair wrote is put back. The rest is reported and stays in the log.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from uuid import UUID
 

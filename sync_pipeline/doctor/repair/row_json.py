@@ -4,8 +4,6 @@
 without its repeated members. The text of such values is added under the empty name, which no column has.
 """
 
-from __future__ import annotations
-
 from psycopg import sql
 
 from sync_pipeline.postgres.catalog import Column, Table

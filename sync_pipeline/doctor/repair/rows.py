@@ -3,8 +3,6 @@
 Every count is compared with the expected one, because a trigger may suppress or alter a write.
 """
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from psycopg import sql

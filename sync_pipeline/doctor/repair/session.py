@@ -1,7 +1,5 @@
 """How a repair runs its statements: transaction settings, table locks, errors that people can act on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta

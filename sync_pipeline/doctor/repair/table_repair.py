@@ -1,7 +1,5 @@
 """A system's own repair of a table, for keys that the general repair cannot restore by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Protocol
 

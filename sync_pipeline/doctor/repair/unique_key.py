@@ -1,7 +1,5 @@
 """A unique key that a table needs, and the values that complete the rows before it is checked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from psycopg import sql

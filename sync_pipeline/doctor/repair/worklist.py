@@ -4,8 +4,6 @@ One row for each such row of the table: its ctid, its group of duplicates, its r
 which survives), what it held before, and the values that it gets (`patch`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from psycopg import sql

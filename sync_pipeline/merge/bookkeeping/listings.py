@@ -1,7 +1,5 @@
 """Lists of runs, steps and of what waits for people: conflicts, rejected and parked records."""
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Plans that were not applied: of dry runs, and of runs that the guard stopped."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID

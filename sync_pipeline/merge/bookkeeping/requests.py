@@ -3,8 +3,6 @@
 A request stays open until a run succeeds; a failed run is retried a few times.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Conflicts by number, and what people decided of them."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import UUID
 

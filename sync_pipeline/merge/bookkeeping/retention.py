@@ -1,7 +1,5 @@
 """Retention: old bookkeeping is removed; unresolved conflicts, rejected and parked records stay."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import LiteralString
 

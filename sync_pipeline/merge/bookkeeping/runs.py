@@ -3,8 +3,6 @@
 A step is written in the transaction of the rows that it counts, so neither can be ahead of the other.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field

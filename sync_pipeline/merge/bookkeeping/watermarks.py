@@ -3,8 +3,6 @@
 Both are written in the transaction of the rows, so neither can be ahead of them.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Queries of the asset checks: dangling links, repeated keys, owners, count reconciliation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One row from all sides: local value, base value, who wrote it, and what is unresolved."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -3,8 +3,6 @@
 The merge keeps such values; counting and listing them makes kept local edits visible.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """Resolve a conflict for one side, as a run of its own that `undo` can take back."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 from uuid import UUID
 

@@ -5,8 +5,6 @@ sync keeps it until the source changes again, and `force` re-asserts the source.
 before-images of its own, so it can be undone too.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Production tables are older than this project. Unique indexes are created where 
 differences are reported and left. Running it again changes nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

@@ -3,8 +3,6 @@
 Migrations create them with SQL of their own; Alembic's check compares the two.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import sqlalchemy as sa

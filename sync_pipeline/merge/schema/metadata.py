@@ -4,8 +4,6 @@ Alembic compares it with the database, so a drift between model and migrations i
 Queries do not go through it; they are composed in `relations` and the modules beside it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 

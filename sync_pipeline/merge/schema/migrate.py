@@ -4,8 +4,6 @@ Migrations import `adopt_declared` and `add_notes` from here. They are run on ol
 keep the names and what they do, whatever else moves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import cast
 

@@ -1,7 +1,5 @@
 """The queries on pg_catalog. Each takes the oids of many tables and answers for all of them at once."""
 
-from __future__ import annotations
-
 # By name and not by to_regclass, which fails where the role may not use the schema. A name that begins with
 # pg_ stays qualified: pg_catalog is searched before public.
 TABLES = """

@@ -1,7 +1,5 @@
 """Functions that read pg_catalog, whatever the row factory of the connection."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, LiteralString, TypeVar

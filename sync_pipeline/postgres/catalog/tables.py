@@ -1,7 +1,5 @@
 """Tables as pg_catalog describes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import LiteralString, NamedTuple

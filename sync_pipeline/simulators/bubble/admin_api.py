@@ -1,7 +1,5 @@
 """Bubble's part of the admin API: edit records and fields from another process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any

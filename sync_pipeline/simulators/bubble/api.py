@@ -3,8 +3,6 @@
 Every branch of the app shows the same data here. The admin API is in `admin_api`.
 """
 
-from __future__ import annotations
-
 import re
 from urllib.parse import unquote_plus
 

@@ -1,7 +1,5 @@
 """The log of changes to the app's data, for tests that compare it with what was read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

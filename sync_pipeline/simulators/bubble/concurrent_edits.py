@@ -1,7 +1,5 @@
 """Concurrent edits: changes by the app's users between two pages of a client's scan."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble.options import EditKind, Options
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.seeded_random import seeded_random

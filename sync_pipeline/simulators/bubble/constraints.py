@@ -4,8 +4,6 @@ All constraints of a search must hold; Bubble has no "or". Comparisons are stric
 come as text whatever the field's kind.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

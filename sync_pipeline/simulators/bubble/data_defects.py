@@ -3,8 +3,6 @@
 A sync must convert all of them, except for the three records of `plant_unconvertible`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random

@@ -4,8 +4,6 @@ Texts of that form sort like the instants, so the simulator compares texts and p
 comes in from outside.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The app's schema as `/meta` returns it, and the same as a Swagger 2.0 file."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sync_pipeline.simulators.bubble.records import APP

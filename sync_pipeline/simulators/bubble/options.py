@@ -4,8 +4,6 @@ Where Bubble's behaviour is not documented, an option selects the reading, and t
 likelier one; a client should work with either.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

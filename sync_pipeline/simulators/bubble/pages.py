@@ -1,7 +1,5 @@
 """Pages of a listing: the JSON envelope, its caps, and the content faults."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble.concurrent_edits import ConcurrentEdits
 from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.query_parameters import Listing

@@ -1,7 +1,5 @@
 """The parameters of a listing: cursor, limit, constraints and order, as the URL gives them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

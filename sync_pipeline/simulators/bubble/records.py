@@ -4,8 +4,6 @@ Types and values come from `catalogue`, defects from `data_defects`. A record is
 returns: display names, empty fields left out, links as ids.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from random import Random

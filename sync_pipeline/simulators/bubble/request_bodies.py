@@ -4,8 +4,6 @@ Bubble converts what it can: dates in several notations, numbers and yes/no as t
 own actions do not come through here.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import orjson

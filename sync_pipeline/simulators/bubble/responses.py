@@ -4,8 +4,6 @@ Most errors have the shape `{"statusCode", "body": {"status", "message"}}`; thos
 have another one, and clients must read both.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import orjson

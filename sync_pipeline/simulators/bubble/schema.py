@@ -4,8 +4,6 @@ Records are stored under the display names that fields had at first; those never
 editor may rename or hide a field later, and only what goes in and out of the API follows.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

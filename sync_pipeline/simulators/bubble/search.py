@@ -4,8 +4,6 @@ As in Bubble, the order among things that compare equal differs between two requ
 last thing to sort by is the id. A page therefore depends on the number of the request.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

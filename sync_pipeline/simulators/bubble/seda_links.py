@@ -5,8 +5,6 @@ the app most invoices lost their side and half of the registrations their custom
 a sync complete them. A few ambiguous cases, which a patch must not guess, are planted here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random

@@ -1,7 +1,5 @@
 """The Bubble simulator as one object that a test or the demo starts, controls and stops."""
 
-from __future__ import annotations
-
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.base import Simulator

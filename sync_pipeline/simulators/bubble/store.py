@@ -4,8 +4,6 @@ Safe to use from a test while the server answers: every method takes the lock. W
 from the API is checked in `request_bodies`; here any value may be stored, as the data defects need.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from threading import RLock

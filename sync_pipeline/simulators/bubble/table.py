@@ -4,8 +4,6 @@ The two differ for as long as the search index lags. Two sorted indexes, by crea
 modification, make the searches of a sync fast; they hold only what a search finds.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable

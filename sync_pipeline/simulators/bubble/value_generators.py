@@ -4,8 +4,6 @@ A generator takes a random number generator and the record's creation time in mi
 real: phone numbers, identity numbers and addresses are of forms that are not given out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 from typing import Any

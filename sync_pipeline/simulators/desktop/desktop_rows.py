@@ -4,8 +4,6 @@ The entry point to the desktop's data, which `master_data`, `jobs`, `reminders` 
 generate.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.desktop import jobs, master_data, reminders, value_generators
 from sync_pipeline.simulators.desktop.row_counts import RowCounts
 from sync_pipeline.simulators.desktop.schema import DESKTOP_TABLES

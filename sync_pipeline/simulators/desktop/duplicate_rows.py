@@ -1,7 +1,5 @@
 """Duplicate rows, as in any table that has no key."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 

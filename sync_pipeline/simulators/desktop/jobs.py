@@ -4,8 +4,6 @@ Their data defects are part of them: one row of a job per person, links to clien
 blanks for empty codes, and duplicate rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import time, timedelta
 from itertools import groupby, islice

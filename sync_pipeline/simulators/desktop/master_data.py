@@ -3,8 +3,6 @@
 Links are as in the real data: most clients and all staff name a contact that does not exist.
 """
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from random import Random
 

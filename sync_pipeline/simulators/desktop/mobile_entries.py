@@ -4,8 +4,6 @@ Their ids lie far from the desktop's, except for two reminders and one job whose
 gave to others.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, time, timedelta
 from random import Random
 

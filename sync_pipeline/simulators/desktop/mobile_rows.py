@@ -4,8 +4,6 @@ The entry point to the app's data. The earlier sync brought the master data only
 changed since on either side. What users entered is in `mobile_entries`.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, time, timedelta
 from random import Random
 

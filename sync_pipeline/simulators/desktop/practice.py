@@ -1,7 +1,5 @@
 """Fills databases with the invented practice: the desktop program's and the mobile app's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import LiteralString

@@ -1,7 +1,5 @@
 """Reminders, and what the staff answered to them; the desktop's and the mobile app's are alike."""
 
-from __future__ import annotations
-
 from datetime import time, timedelta
 from random import Random
 

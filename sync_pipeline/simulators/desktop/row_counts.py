@@ -1,7 +1,5 @@
 """How many rows a practice has. Only the tables that grow with it follow its scale."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

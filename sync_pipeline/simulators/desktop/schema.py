@@ -4,8 +4,6 @@ The desktop's are bare: no keys, no constraints, no timestamps. The mobile app's
 foreign keys that survived its migrations. Rows do not belong here.
 """
 
-from __future__ import annotations
-
 from typing import Final, LiteralString
 
 import psycopg

@@ -4,8 +4,6 @@ Nobody here is real: names are made of invented words, mail addresses are in a d
 for examples, and no phone number in India begins with 00000.
 """
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from random import Random
 from typing import Any, Final, TypeVar

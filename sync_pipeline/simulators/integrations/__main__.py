@@ -4,8 +4,6 @@ Prints one line of JSON with `url`, `client_id`, `client_secret`, `admin_url` an
 ends cleanly on SIGTERM or SIGINT.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

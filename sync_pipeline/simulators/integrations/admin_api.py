@@ -1,7 +1,5 @@
 """The admin API below `/_simulator`: edits menus and faults from another process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sync_pipeline.simulators.admin_api import Action, AdminApi

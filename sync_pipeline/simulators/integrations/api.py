@@ -1,7 +1,5 @@
 """The gateway: its token endpoint, its menus, and who may read them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from itertools import count

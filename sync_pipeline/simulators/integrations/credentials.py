@@ -1,7 +1,5 @@
 """The client and the establishments of the simulated gateway."""
 
-from __future__ import annotations
-
 CLIENT_ID = "signage-demo"
 CLIENT_SECRET = "not-a-secret-of-anybody"  # noqa: S105  invented
 BRAND = "382"

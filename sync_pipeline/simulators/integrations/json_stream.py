@@ -1,7 +1,5 @@
 """A menu as JSON in chunks; extra items are generated while it is sent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any

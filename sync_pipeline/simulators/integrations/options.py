@@ -1,7 +1,5 @@
 """Options of a running Qu simulator: names and defaults, no behaviour."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

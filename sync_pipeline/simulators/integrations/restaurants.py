@@ -3,8 +3,6 @@
 Every edit makes a new generation of the menu. Thread-safe.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 All establishments of the brand have the same items under the same paths, at prices of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal

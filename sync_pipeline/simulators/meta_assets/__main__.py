@@ -4,8 +4,6 @@ Prints one line of JSON with `url`, `token`, `admin_url` and `pid` when it liste
 SIGTERM or SIGINT.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """The admin API below `/_simulator`: edits accounts and errors from another process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

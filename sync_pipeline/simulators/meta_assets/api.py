@@ -1,7 +1,5 @@
 """The Graph API: routes, authorization and replies. Every version is the same."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The WhatsApp Business accounts and tokens of the simulated customers."""
 
-from __future__ import annotations
-
 TOKENS: dict[str, str] = {
     "102290129340398": "EAAGdemoNorthToken7f1c",
     "104996122399160": "EAAGdemoSouthToken52ab",

@@ -1,7 +1,5 @@
 """Pages of a listing with Graph's cursors, and the oddities of its paging."""
 
-from __future__ import annotations
-
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The Graph simulator: start, control and stop it from a test or the demo."""
 
-from __future__ import annotations
-
 from starlette.applications import Starlette
 
 from sync_pipeline.simulators.base import Simulator

@@ -1,7 +1,5 @@
 """Receiving the body of a response: whole, only its beginning, or into a file."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import BinaryIO

@@ -3,8 +3,6 @@
 What a source is asked and what its responses mean belongs to the client of its system.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractAsyncContextManager
 from typing import Self
 

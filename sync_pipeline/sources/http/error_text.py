@@ -3,8 +3,6 @@
 Bodies are JSON of several dialects, the HTML page of a proxy, or plain text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser

@@ -1,7 +1,5 @@
 """One HTTP request within the remaining time budget; each transport failure mapped to an error."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from contextlib import aclosing
 

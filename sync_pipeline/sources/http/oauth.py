@@ -5,8 +5,6 @@ until shortly before it expires, concurrent calls wait for one token request, an
 sent once more with a new token.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping

@@ -1,7 +1,5 @@
 """Redaction of secrets from messages and logs."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -1,7 +1,5 @@
 """Base of the Dagster resources that read HTTP sources: one client per run, and its traffic."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """An HTTP response, not yet interpreted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 The loop is stamina's; the transport and the source's client decide what counts as a failure.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import time

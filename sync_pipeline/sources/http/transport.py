@@ -6,8 +6,6 @@ what to check, and counts of the traffic. The client of a source passes the func
 A body that is cut short or is not JSON is an error, never an end of data.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial

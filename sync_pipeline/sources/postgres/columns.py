@@ -1,7 +1,5 @@
 """The columns of a source table: how each is selected, compared as a key, and decoded."""
 
-from __future__ import annotations
-
 import codecs
 import hashlib
 import json

@@ -4,8 +4,6 @@ COPY sends the server's own encoding: were the server to convert it, one invalid
 COPY. Decoded here it costs one record, which the merge rejects with the bytes in its reason.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

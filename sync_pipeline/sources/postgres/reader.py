@@ -1,7 +1,5 @@
 """A Postgres database as a source: reads any table that an entity describes."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import logging

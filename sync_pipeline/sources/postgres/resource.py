@@ -1,7 +1,5 @@
 """A Postgres database as a Dagster resource that reads."""
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import Field, PrivateAttr
 

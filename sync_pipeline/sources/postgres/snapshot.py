@@ -4,8 +4,6 @@ Tables that refer to each other are read as of one moment. The transaction is re
 affect the text of values are pinned, so that an unchanged row has the same text in every run.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 from collections.abc import Iterator

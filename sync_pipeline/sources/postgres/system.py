@@ -3,8 +3,6 @@
 All jobs run in one process, because only one process can read all tables in one snapshot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

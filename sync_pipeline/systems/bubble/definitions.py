@@ -1,7 +1,5 @@
 """Everything that Dagster runs of the Bubble system."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.bubble import assets, jobs, schedules, sensors

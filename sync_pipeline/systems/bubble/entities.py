@@ -4,8 +4,6 @@ Field names are the Data API's own: case, spaces and punctuation count, and they
 Bubble leaves empty fields out of complete records, so an absent field has been cleared.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Serial, Stamp

@@ -1,7 +1,5 @@
 """The Bubble system's jobs: those of every system, and two that sync packages of invoices."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.jobs import table_job
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.orchestration.resources import SyncScope

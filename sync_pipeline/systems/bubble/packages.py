@@ -5,8 +5,6 @@ from both sides, by the ids that the invoice lists and by records that link to i
 fills only one of the two. A relation that cannot be fetched is recorded as a problem and skipped.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Repairs of the two links that the Bubble app leaves incomplete."""
 
-from __future__ import annotations
-
 from sync_pipeline.model.patch import BackLink, CopyThrough, Patch
 
 INVOICE_SEDA_LINKS = BackLink(

@@ -1,7 +1,5 @@
 """The Bubble app as a Dagster resource: reads any entity within any scope."""
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator, Mapping

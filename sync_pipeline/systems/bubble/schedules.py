@@ -1,7 +1,5 @@
 """The Bubble system's schedules: changes every hour, everything every night."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.schedules import skipping_schedule, unnamed_source
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.bubble.jobs import bubble_full, bubble_sync

@@ -1,7 +1,5 @@
 """How the Bubble app is named in the environment, and what simulates it."""
 
-from __future__ import annotations
-
 from sync_pipeline.model.source_settings import SimulatedApi, SourceSettings
 from sync_pipeline.settings import Variable
 

@@ -1,7 +1,5 @@
 """Sessions on the desktop database, for merging into it and for reading its bookkeeping."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA

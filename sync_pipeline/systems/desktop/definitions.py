@@ -4,8 +4,6 @@ The asset graph has no cycle although rows go both ways: the desktop's tables as
 and as targets of the reverse sync they are assets of their own.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from sync_pipeline.model.entity import Entity

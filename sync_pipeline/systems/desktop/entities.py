@@ -9,8 +9,6 @@ Rows with `source` D or null belong to the desktop, those with M to the mobile u
 `source` column marks the copies of mobile rows that the reverse sync has inserted there.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sync_pipeline.model.entity import Column, Entity, Field, Link, Local, Lookup, Owner, Serial

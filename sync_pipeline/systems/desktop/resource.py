@@ -1,7 +1,5 @@
 """The desktop database as the target of the reverse sync."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sync_pipeline.orchestration.resources import TargetDatabase

@@ -6,8 +6,6 @@ tables have no unique index and belong to another program, so the merge locks th
 before it inserts.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from sync_pipeline.model.entity import Entity, Field, Link, Local, Owner

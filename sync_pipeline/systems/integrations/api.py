@@ -3,8 +3,6 @@
 The format of a menu is in `menu/formats`; what HTTP sources have in common is in `sources/http`.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO

@@ -7,8 +7,6 @@ key. Nulls are not distinct in the key, because rows of earlier syncs lack some 
 The three are merged in one transaction: a menu is written as a whole or not at all.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sync_pipeline.model.entity import Budget, Column, Entity, Field, Limit, Local, Serial, Stamp

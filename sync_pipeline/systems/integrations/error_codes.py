@@ -1,7 +1,5 @@
 """The product's error codes, and which error gets which."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from sync_pipeline.errors import (

@@ -1,7 +1,5 @@
 """The menus' jobs. Each runs for one partition, a source configuration, or for all of them without one."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.jobs import table_job
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS

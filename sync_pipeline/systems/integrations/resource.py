@@ -1,7 +1,5 @@
 """The point of sale as a Dagster resource: reads the menu of one source configuration at a time."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Source configurations: the rows of the target that name the menus to sync. No Dagster here."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from collections.abc import Mapping

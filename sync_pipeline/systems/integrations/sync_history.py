@@ -3,8 +3,6 @@
 A success is committed with the rows of its menu; a failure in a transaction of its own.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager

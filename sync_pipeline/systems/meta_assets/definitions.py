@@ -1,7 +1,5 @@
 """The system of the phone cache: everything that runs it."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.io_manager import merge_io_manager
 from sync_pipeline.orchestration.system_definitions import SystemDefinitions
 from sync_pipeline.systems.meta_assets import assets, jobs, schedules

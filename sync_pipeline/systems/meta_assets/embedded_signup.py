@@ -3,8 +3,6 @@
 The popup of the sign-up posts the message to the page that opened it, which passes it on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID

@@ -4,8 +4,6 @@ Other programs write it too: an embedded sign-up, a webhook, and a business look
 a phone number. Those rows belong to it, because no record of the source has a null key.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.model.entity import Entity, Field, Local, Serial, Stamp
 from sync_pipeline.model.system import System
 from sync_pipeline.model.types import text, timestamptz, uuid

@@ -1,7 +1,5 @@
 """The phone cache's jobs."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.jobs import table_job
 from sync_pipeline.orchestration.launch import SystemRuns
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS

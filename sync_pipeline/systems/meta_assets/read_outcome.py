@@ -4,8 +4,6 @@ A workspace is complete only if each of its accounts was read to the end. Record
 are merged, but none is concluded to be missing.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.merge.stream import SourceOutcome
 from sync_pipeline.systems.meta_assets.api.client import ReadRequest, ReadResult
 from sync_pipeline.systems.meta_assets.api.errors import ErrorKind, GraphError

@@ -1,7 +1,5 @@
 """The Graph API as a Dagster resource: reads the phone numbers of every connected workspace."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any

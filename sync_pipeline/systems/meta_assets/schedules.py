@@ -1,7 +1,5 @@
 """The phone cache's schedules."""
 
-from __future__ import annotations
-
 from sync_pipeline.orchestration.schedules import skipping_schedule, unnamed_source
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 from sync_pipeline.systems.meta_assets.jobs import meta_assets_full, meta_assets_sync

@@ -4,8 +4,6 @@ Nothing is taken from the event itself. It has a warning where the list has a ra
 has a formatted number, and often no id; written as they are, they would erase what the list brings.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, LiteralString

@@ -4,8 +4,6 @@ The app's own tables are read and never written: `meta_whatsapp_connections`, `m
 itself, which has numbers that no connection names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import LiteralString

@@ -1,7 +1,5 @@
 """Embedded servers for tests, and what tests ask them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Server programs: the variable, the wheel, the system's packages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

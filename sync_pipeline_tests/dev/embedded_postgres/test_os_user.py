@@ -1,7 +1,5 @@
 """The operating-system user of the embedded server: root hands it to another, anybody else runs it."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

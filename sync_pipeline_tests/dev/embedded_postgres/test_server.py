@@ -1,7 +1,5 @@
 """The embedded server, always the real one: what people, crashes and other processes do to it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

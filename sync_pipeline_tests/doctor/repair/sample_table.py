@@ -1,7 +1,5 @@
 """A small table that begins broken, and the log of repairs, for the tests here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString

@@ -1,7 +1,5 @@
 """Programs that write while a table is repaired, and sessions that die: nothing slips in, nothing is lost."""
 
-from __future__ import annotations
-
 import itertools
 from threading import Event, Thread
 

@@ -1,7 +1,5 @@
 """Restoring a unique key: what becomes of duplicates, references and indexes, and what stops it."""
 
-from __future__ import annotations
-
 import pytest
 from psycopg import sql
 

@@ -1,7 +1,5 @@
 """Restoring a repair: all of it, or all but what people have changed since."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 import pytest

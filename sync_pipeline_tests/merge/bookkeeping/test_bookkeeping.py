@@ -1,7 +1,5 @@
 """What a run leaves behind beside the rows: images, steps and history; and how that is tidied up."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs that are going and runs whose process is gone, as the history tells them apart."""
 
-from __future__ import annotations
-
 from uuid import UUID, uuid4
 
 from sync_pipeline.merge.bookkeeping import run_lock, runs

@@ -1,7 +1,5 @@
 """How far the watermark moves: what was seen, never past what the source may still hide, never back."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Looking at one row from all sides, and settling what is disputed."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4

@@ -1,7 +1,5 @@
 """Taking a run back: what it wrote and nobody has touched since; the rest is kept and reported."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Production has the tables long before us: what is missing is added, what is there is left as it is."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Queries of a simulated Bubble app."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx2

@@ -1,7 +1,5 @@
 """The admin API over HTTP, and the editor's actions that it offers."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

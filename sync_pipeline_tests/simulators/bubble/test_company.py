@@ -1,7 +1,5 @@
 """The invented data: the same for a seed, of the size and with the dirt of the real company."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess

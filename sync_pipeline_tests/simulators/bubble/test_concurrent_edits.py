@@ -1,7 +1,5 @@
 """Edits between the pages of a scan, and the change log that lists them."""
 
-from __future__ import annotations
-
 import httpx2
 
 from sync_pipeline.simulators.bubble.company import Company

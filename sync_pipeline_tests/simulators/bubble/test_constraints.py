@@ -1,7 +1,5 @@
 """Constraints: every type of them, the three spellings of keys, and what is refused."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx2

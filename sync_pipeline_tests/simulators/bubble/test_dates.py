@@ -1,7 +1,5 @@
 """Instants as texts: what Bubble accepts, and what it writes."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.simulators.bubble.dates import iso, midnight, read_moment

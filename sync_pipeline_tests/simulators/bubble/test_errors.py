@@ -1,7 +1,5 @@
 """Refusals before anything is read: tokens, types, lengths and limits."""
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime
 

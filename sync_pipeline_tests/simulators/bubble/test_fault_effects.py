@@ -1,7 +1,5 @@
 """What a client sees of each fault, down to the connection."""
 
-from __future__ import annotations
-
 import time
 
 import httpx2

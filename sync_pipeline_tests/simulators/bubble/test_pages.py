@@ -1,7 +1,5 @@
 """Reading pages: the envelope, the cursor and its cap, and the order."""
 
-from __future__ import annotations
-
 import httpx2
 import pytest
 

@@ -1,7 +1,5 @@
 """Creating, changing and deleting through the API."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import httpx2

@@ -1,7 +1,5 @@
 """The full practice, made once for all tests of this package."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from uuid import uuid4
 

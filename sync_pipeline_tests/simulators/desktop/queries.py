@@ -1,7 +1,5 @@
 """Questions to a database that holds both databases of the practice as schemas."""
 
-from __future__ import annotations
-
 from typing import Any, LiteralString
 
 import psycopg

@@ -1,7 +1,5 @@
 """The desktop's database: of the size and with the dirt of the real one."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 from psycopg import sql

@@ -1,7 +1,5 @@
 """The mobile app's database: what it holds already, and what of the desktop fits into it."""
 
-from __future__ import annotations
-
 from typing import LiteralString
 
 import psycopg

@@ -1,7 +1,5 @@
 """Making the practice: the same rows for a seed, at any scale, and only where there are none."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """The simulated gateway as a client meets it: tokens, menus, permissions, and edits."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Errors, rate headers, and the calls of an embedded sign-up."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx2

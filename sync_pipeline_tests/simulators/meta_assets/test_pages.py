@@ -1,7 +1,5 @@
 """How numbers are listed: fields, pages, cursors, and what is odd about them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx2

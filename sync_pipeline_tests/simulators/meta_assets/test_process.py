@@ -1,7 +1,5 @@
 """The simulator as a process of its own, steered from another."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

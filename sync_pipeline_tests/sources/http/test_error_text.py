@@ -1,7 +1,5 @@
 """The source's own words, out of whatever it wraps them in."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.sources.http.error_text import MAX_LENGTH, error_message

@@ -1,7 +1,5 @@
 """Secrets in texts, in every form that an echo may give them."""
 
-from __future__ import annotations
-
 import html
 import json
 from urllib.parse import quote, quote_plus

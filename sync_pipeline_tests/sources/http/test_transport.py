@@ -1,7 +1,5 @@
 """The transport over real HTTP: what is retried, what is final, what is counted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A source database of its own for each test, and logins that may do nothing there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4

@@ -1,7 +1,5 @@
 """Tables and reads of the tests of range digests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from sync_pipeline.model.entity import Field

@@ -1,7 +1,5 @@
 """A process of its own that syncs the source's items, to be killed: python -m ... SOURCE TARGET."""
 
-from __future__ import annotations
-
 import sys
 
 from sync_pipeline.model.system import System

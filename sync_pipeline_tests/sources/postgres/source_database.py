@@ -1,7 +1,5 @@
 """A source database as those who own it see it, and reads and syncs of its tables."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any

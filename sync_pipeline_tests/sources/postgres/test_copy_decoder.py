@@ -1,7 +1,5 @@
 """Values as COPY sends them arrive as they are stored, in any encoding; what is no text costs one record."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """When a run keeps the digests that it read, so that a delta makes what a full read would."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """A delta reads the ranges of a table that moved, all of them and little else, whatever moved them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

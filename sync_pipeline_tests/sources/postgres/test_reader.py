@@ -1,7 +1,5 @@
 """Tables of a Postgres database as a source: what arrives, under which names, and which rows of it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from contextlib import closing

@@ -1,7 +1,5 @@
 """All tables of a run as of one moment, nothing written there, and one line when the source refuses."""
 
-from __future__ import annotations
-
 import datetime as dt
 import socket
 import threading

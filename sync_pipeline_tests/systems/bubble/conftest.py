@@ -1,7 +1,5 @@
 """Small apps whose links a test has to repair."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline_tests.fixtures.bubble_system import (

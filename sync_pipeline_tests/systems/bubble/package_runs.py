@@ -1,7 +1,5 @@
 """Runs that sync packages of invoices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sync_pipeline_tests.fixtures.bubble_system import (

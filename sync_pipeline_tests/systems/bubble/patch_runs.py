@@ -1,7 +1,5 @@
 """Runs of the patches on a small app, and what they left in the target."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Simulated apps whose records a test lays out itself, and clients that talk to them in haste."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

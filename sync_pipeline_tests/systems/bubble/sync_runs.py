@@ -1,7 +1,5 @@
 """Helpers of the tests of whole runs."""
 
-from __future__ import annotations
-
 from sync_pipeline.merge.schema.metadata import base_name
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline_tests.fixtures.bubble_system import (

@@ -1,7 +1,5 @@
 """The traps in the app's data, each taken through a real run into a real table."""
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Sources that refuse, fail, lose a field or end early: nothing is written, nothing counts as missing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

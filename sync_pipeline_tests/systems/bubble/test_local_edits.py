@@ -1,7 +1,5 @@
 """Local edits, local-only columns and triggers of the target through every kind of run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

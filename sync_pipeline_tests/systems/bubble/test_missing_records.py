@@ -1,7 +1,5 @@
 """Records that go missing from the app or change while it is read."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 from sync_pipeline.merge.schema.metadata import base_name

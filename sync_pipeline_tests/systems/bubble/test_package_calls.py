@@ -1,7 +1,5 @@
 """How many calls the package of an invoice costs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

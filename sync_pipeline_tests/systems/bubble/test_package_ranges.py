@@ -1,7 +1,5 @@
 """Packages of the invoices that were modified in a range of time."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

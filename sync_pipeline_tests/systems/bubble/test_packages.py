@@ -1,7 +1,5 @@
 """Packages: what belongs to an invoice is current after its resync, at a price counted at the server."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Which rows the patches of a run look at, and how patches meet the source, undo and dry runs."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 from sync_pipeline.merge.review import undo

@@ -1,7 +1,5 @@
 """Patches: what they set, what they leave, and that both can be told apart afterwards."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 import pytest

@@ -1,7 +1,5 @@
 """The sensor for changes in Bubble: requests exactly what changed since the last sync or tick."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

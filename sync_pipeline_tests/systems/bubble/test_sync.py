@@ -1,7 +1,5 @@
 """The sync of the whole system: what it brings, what it leaves alone, and what makes it stop."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any

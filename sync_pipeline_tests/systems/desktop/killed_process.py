@@ -1,7 +1,5 @@
 """A process of its own that runs one way, to be killed: python -m ... DESKTOP MOBILE WAY [source]."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterable, Iterator

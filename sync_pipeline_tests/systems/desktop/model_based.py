@@ -5,8 +5,6 @@ mobile users own, byte for byte, and the values that people entered into the syn
 no part of staging, plans or bases; the checks read the bookkeeping only to explain a difference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial

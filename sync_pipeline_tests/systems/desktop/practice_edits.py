@@ -1,7 +1,5 @@
 """What people do to rows of the practice on either side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, LiteralString
 from uuid import uuid4

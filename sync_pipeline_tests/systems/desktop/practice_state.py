@@ -1,7 +1,5 @@
 """Both databases of the practice as they stand: rows, bases and bookkeeping."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

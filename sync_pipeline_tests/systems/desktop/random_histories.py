@@ -4,8 +4,6 @@ A step is a tuple that names an event of `PracticeModel` and its arguments. Keys
 meet on them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

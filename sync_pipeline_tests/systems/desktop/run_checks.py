@@ -1,7 +1,5 @@
 """What must hold of both databases after every run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any

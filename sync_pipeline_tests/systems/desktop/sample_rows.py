@@ -1,7 +1,5 @@
 """Rows that the tests enter on either side; columns that they do not care about have a value that fits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 Row = dict[str, Any]

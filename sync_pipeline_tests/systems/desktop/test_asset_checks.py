@@ -1,7 +1,5 @@
 """The alert list of the source document as asset checks: each fails when it should, and only then."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """Both ways as Dagster runs them over the simulated practice, small: everything there, back, there again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any

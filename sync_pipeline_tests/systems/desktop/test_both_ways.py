@@ -1,7 +1,5 @@
 """Random histories of the practice, both ways: nobody's rows are lost, doubled, re-owned or overwritten."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

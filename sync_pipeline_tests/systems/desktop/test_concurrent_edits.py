@@ -1,7 +1,5 @@
 """People who enter rows while a run is at work: they are seen before anything of theirs is overwritten."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Keys that the desktop repeats: one of the rows counts, always the same one, and the others are named."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.systems.desktop.entities import DESKTOP

@@ -1,7 +1,5 @@
 """A desktop database in another encoding, or in none: letters arrive, and what is no text is rejected."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import LiteralString

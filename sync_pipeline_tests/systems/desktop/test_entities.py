@@ -1,7 +1,5 @@
 """Columns that only one side has, or that changed their name: everything else syncs."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 import pytest

@@ -3,8 +3,6 @@
 All tests look at one practice that has been synced once, so they are kept on one worker.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

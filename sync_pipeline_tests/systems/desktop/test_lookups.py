@@ -1,7 +1,5 @@
 """The client of a task, which the desktop does not keep: it is the client of the task's job on mobile."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

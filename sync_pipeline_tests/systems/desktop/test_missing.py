@@ -1,7 +1,5 @@
 """Rows and tables that vanish from the desktop, or never were there: nothing on mobile is deleted for it."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.errors import StoppedByGuard

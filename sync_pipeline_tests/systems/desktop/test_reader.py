@@ -1,7 +1,5 @@
 """What an incremental run reads of the desktop, and that no forward run can write it."""
 
-from __future__ import annotations
-
 import pytest
 
 from sync_pipeline.errors import SourceBroken

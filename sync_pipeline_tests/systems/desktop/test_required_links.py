@@ -1,7 +1,5 @@
 """Rows whose parents are not there: held back where the mobile database insists, loaded where it does not."""
 
-from __future__ import annotations
-
 from sync_pipeline.merge.review import audit
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline_tests.fixtures.desktop import Practice, counted

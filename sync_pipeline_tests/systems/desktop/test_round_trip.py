@@ -1,7 +1,5 @@
 """Forward and back, again and again: nothing doubles, nothing is echoed, everybody's edits stay."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

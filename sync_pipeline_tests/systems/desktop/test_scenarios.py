@@ -4,8 +4,6 @@ The document's preservation test writes a text into `job_status`, a char(1), and
 must be there; so it could never run. Its job here is the same, with values that fit.
 """
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import UUID, uuid4
 

@@ -1,7 +1,5 @@
 """What starts and closes runs of the desktop system: requests, the history of both databases, retention."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import UUID, uuid4
 

@@ -1,7 +1,5 @@
 """`_sync_metadata` as earlier programs made it on a target becomes the one that we write."""
 
-from __future__ import annotations
-
 import datetime as dt
 from contextlib import closing
 from typing import LiteralString

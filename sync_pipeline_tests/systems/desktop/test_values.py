@@ -1,7 +1,5 @@
 """Values on their way from one database to the other: the same value, or the row alone is rejected."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

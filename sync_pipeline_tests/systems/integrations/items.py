@@ -1,7 +1,5 @@
 """The menus' tables, as tests look at them."""
 
-from __future__ import annotations
-
 from sync_pipeline_tests.fixtures.integrations_system import Menus
 
 TABLES = ("integration_products", "integration_modifiers", "integration_discounts")

@@ -1,7 +1,5 @@
 """The client of the point of sale against its simulator, over real HTTP."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Bodies too large for memory or for a time budget, from a server of a given speed."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,7 +1,5 @@
 """Tokens of the client credentials flow, from the simulated gateway's token endpoint."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """One transaction and one partition for each source configuration; none affects another."""
 
-from __future__ import annotations
-
 import dataclasses
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """What makes menus sync by themselves: configurations' frequencies, new generations, requests of apps."""
 
-from __future__ import annotations
-
 import datetime as dt
 from pathlib import Path
 

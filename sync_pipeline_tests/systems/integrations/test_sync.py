@@ -1,7 +1,5 @@
 """One menu into the product's three tables: counts, missing items, unchanged menus."""
 
-from __future__ import annotations
-
 from sync_pipeline.cli import source_record
 from sync_pipeline.simulators.integrations.node import CATEGORY
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS, PRODUCT

@@ -1,7 +1,5 @@
 """Runs that fail or write nothing, and what history, configuration and report say of each run."""
 
-from __future__ import annotations
-
 import datetime as dt
 from io import StringIO
 

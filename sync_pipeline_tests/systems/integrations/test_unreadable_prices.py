@@ -1,7 +1,5 @@
 """A menu with prices that are not numbers, all the way into the product's tables."""
 
-from __future__ import annotations
-
 import datetime as dt
 import io
 import json

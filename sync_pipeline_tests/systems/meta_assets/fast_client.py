@@ -1,7 +1,5 @@
 """Clients that talk to a simulated Graph API in haste, and short words for what they ask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

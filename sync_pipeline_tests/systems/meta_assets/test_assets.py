@@ -1,7 +1,5 @@
 """The phone cache under Dagster: a run over all workspaces, and the questions that its checks ask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import dagster as dg

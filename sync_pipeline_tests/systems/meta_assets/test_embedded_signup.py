@@ -1,7 +1,5 @@
 """An embedded sign-up, from the posted message to the synced row."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

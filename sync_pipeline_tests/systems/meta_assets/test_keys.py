@@ -1,7 +1,5 @@
 """Partial resyncs: single numbers and single workspaces."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, SYSTEM_TOKEN, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.resource import MetaSource

@@ -1,7 +1,5 @@
 """Tokens show in nothing that is written down: not in logs, errors, reprs or outcomes."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reading the numbers of connected workspaces: whose, with which token, and what the outcome says."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest

@@ -1,7 +1,5 @@
 """What the numbers that were read, and the failures, do to the cache."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.meta_assets.credentials import PHONES, TOKENS
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
 from sync_pipeline.systems.meta_assets.resource import MetaSource

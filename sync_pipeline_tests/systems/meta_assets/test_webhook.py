@@ -1,7 +1,5 @@
 """Webhooks about numbers request a resync; nothing of their own content is written."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

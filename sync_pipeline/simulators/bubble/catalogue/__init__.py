@@ -6,8 +6,6 @@ by `records`, which has the records around it. Names are the app's own, with the
 case and punctuation; some of them are deliberately not declared by the sync.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble.catalogue.people import AGENT, CUSTOMER, USER
 from sync_pipeline.simulators.bubble.catalogue.registrations import SEDA_REGISTRATION
 from sync_pipeline.simulators.bubble.catalogue.sales import (

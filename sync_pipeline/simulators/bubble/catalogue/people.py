@@ -1,7 +1,5 @@
 """Agents, their logins, and customers. Data only."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble import value_generators as a
 from sync_pipeline.simulators.bubble.catalogue.types import FieldType, ThingType
 

@@ -1,7 +1,5 @@
 """Registrations of solar systems with the energy authority. Data only."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble import value_generators as a
 from sync_pipeline.simulators.bubble.catalogue.types import FieldType, ThingType
 

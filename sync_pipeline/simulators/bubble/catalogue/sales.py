@@ -1,7 +1,5 @@
 """Invoices, what is on them, and what was paid. Data only."""
 
-from __future__ import annotations
-
 from sync_pipeline.simulators.bubble import value_generators as a
 from sync_pipeline.simulators.bubble.catalogue.types import FieldType, ThingType
 

@@ -1,7 +1,5 @@
 """How the catalogue describes a type of thing and its fields. The types are beside this module."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from sync_pipeline.simulators.bubble.value_generators import ValueGenerator

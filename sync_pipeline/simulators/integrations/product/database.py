@@ -1,7 +1,5 @@
 """Fills a database with the signage product's tables."""
 
-from __future__ import annotations
-
 import psycopg
 
 from sync_pipeline.simulators.insert_rows import insert

@@ -5,8 +5,6 @@ one with `wand_source_id`, because nulls never conflict and the next release ins
 One item in four is still on the menu; the others are from past menus.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any

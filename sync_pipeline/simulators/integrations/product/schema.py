@@ -8,8 +8,6 @@ Three states of the item tables, each found in some database:
 - `landed`: the script worked; now two sites of one source overwrite each other.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal, LiteralString
 
 import psycopg

@@ -1,7 +1,5 @@
 """Rows of the product's points of sale, configured sites, and sync history."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5

@@ -1,7 +1,5 @@
 """Fills a database with the messaging product's tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import psycopg

@@ -1,7 +1,5 @@
 """The product's customers: a workspace for each account of the Graph API, and one whose token is bad."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5

@@ -8,8 +8,6 @@ What guards the cache of phone numbers against duplicates, by database:
 - `twice`: that, and an index that does the same.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal, LiteralString
 
 import psycopg

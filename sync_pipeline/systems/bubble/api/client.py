@@ -1,7 +1,5 @@
 """Synchronous client of the Bubble Data API; records are raw, as Bubble sends them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial

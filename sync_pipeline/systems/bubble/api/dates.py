@@ -4,8 +4,6 @@ Keyset reading compares and steps in whole milliseconds, so they are the working
 of mapped fields are converted by their field types, not here.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

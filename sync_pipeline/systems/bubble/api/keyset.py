@@ -5,8 +5,6 @@ Bubble has only a strict “greater than”, and bulk creation gives hundreds of
 each page begins with the last record that was read; if it is there, no record was skipped.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

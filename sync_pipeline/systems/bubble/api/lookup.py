@@ -1,7 +1,5 @@
 """Lookup of records by lists of values; bisects a list that fails, to isolate the values that cause it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial

@@ -3,8 +3,6 @@
 The order of pages, and what a sequence of them proves, belongs to `keyset` and `scan`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime

@@ -5,8 +5,6 @@ concurrently. A scan by Modified Date is not divided: should the source end it e
 greatest date seen was missed.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from datetime import UTC, datetime

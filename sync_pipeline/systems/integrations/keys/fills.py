@@ -1,7 +1,5 @@
 """Values that rows of the menu tables lack, from the registry of sources or from the row itself."""
 
-from __future__ import annotations
-
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.session import read_plain_table

@@ -1,7 +1,5 @@
 """The repair of a menu table's key: drops short indexes, fills values, merges duplicates."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from sync_pipeline.doctor.repair import deduplicate

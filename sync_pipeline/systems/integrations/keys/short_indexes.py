@@ -4,8 +4,6 @@ Earlier repairs created them. One without `source_config_id` serves while each s
 one without `wand_source_id`, until a configuration is moved to another source. Then they reject whole menus.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from psycopg import sql

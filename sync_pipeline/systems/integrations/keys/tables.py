@@ -4,8 +4,6 @@ A row belongs to one configuration of a source: two sites sell the same item at 
 key therefore has `source_config_id`, and nulls are equal in it, because rows of earlier syncs lack values.
 """
 
-from __future__ import annotations
-
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.postgres.catalog import TableName
 

@@ -3,8 +3,6 @@
 The rules are in `formats`, the fields of a node in `fields`.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

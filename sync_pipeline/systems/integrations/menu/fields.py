@@ -4,8 +4,6 @@ Decides what counts as empty and what is a number. A price that is not a number 
 because any number in its place would be a price that nobody has set.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation

@@ -7,8 +7,6 @@ such as `prices.prices.0.price` goes through objects by key and through lists by
 Another point of sale is another literal here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

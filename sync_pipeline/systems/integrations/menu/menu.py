@@ -1,7 +1,5 @@
 """One menu as records for the merge: products, modifiers and discounts in batches, from a spool on disk."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ The keys of an object may come in any order, so a node is complete only after ev
 are numbered as they begin and emitted as they end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 

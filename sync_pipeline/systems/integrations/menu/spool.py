@@ -3,8 +3,6 @@
 The database is deleted with its connection, however that ends, and keeps only a few megabytes in memory.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ An error of one workspace is a result of that workspace and never ends the other
 interpret responses, `pages` reads listings.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack

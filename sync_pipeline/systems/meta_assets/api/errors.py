@@ -3,8 +3,6 @@
 The code of the error decides, not the HTTP status: most errors have status 400, rate limits among them.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from enum import Enum

@@ -4,8 +4,6 @@ A page may be empty and still have a next one; only a page without `next` is the
 for one listing only and are not stored.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote

@@ -4,8 +4,6 @@ X-App-Usage has per cent of the app's limit, X-Business-Use-Case-Usage per cent 
 the minutes until a used-up limit is reset.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 

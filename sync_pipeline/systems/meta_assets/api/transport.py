@@ -4,8 +4,6 @@ The token is sent in the Authorization header only. Graph writes it into the lin
 are never followed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The client as a whole: single records, searches, refusals, counts and discretion."""
 
-from __future__ import annotations
-
 import logging
 from datetime import UTC, datetime
 

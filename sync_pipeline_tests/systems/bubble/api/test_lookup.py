@@ -1,7 +1,5 @@
 """Lookups: lists of ids, ids without a record, and ids on which the source chokes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from datetime import timedelta

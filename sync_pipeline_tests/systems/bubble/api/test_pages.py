@@ -1,7 +1,5 @@
 """Which answers of a listing are believed, and how a walk and its dates treat odd ones."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Scans: what they see, what they prove, and what they do when the source or the reader stops."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time

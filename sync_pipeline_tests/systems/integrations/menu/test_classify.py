@@ -1,7 +1,5 @@
 """From the JSON of a point of sale to records: where items are found, what they are, what is left out."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Sequence

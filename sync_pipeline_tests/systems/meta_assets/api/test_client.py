@@ -1,7 +1,5 @@
 """Listing numbers: pages and their traps, the traffic of many workspaces, and a host that fails."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """What follows from an error: its code decides, not the HTTP status."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 

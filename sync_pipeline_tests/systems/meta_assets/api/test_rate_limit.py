@@ -1,7 +1,5 @@
 """Going slower as the rate limit is used up, and stopping before it is."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
