@@ -35,7 +35,7 @@ DISTINCT FROM. Ours: response bodies of 100 records decoded and merged, with pla
 before-images and accounting.
 
 Part desktop: the practice's two databases, 92,000 rows in fifteen tables at scale 1. First load, all of it
-again, a delta with twelve changed rows and one with none, and the way back with and without rows.
+again, a delta with twelve changed rows and one with none, and reverse runs with and without rows.
 
 Floor: COPY of every row of every table out of one database into a temporary table of the other, and one
 guarded MERGE each. Ours: a run of all tables; once more through Dagster, with its assets and checks.

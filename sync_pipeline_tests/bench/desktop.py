@@ -130,7 +130,7 @@ def _desktop(repeat: int) -> str:
 
 
 def _job(server: EmbeddedServer, scene: Scene, side: str, repeat: int) -> Job:
-    """A side's own mobile database, and on the way back a desktop of its own too."""
+    """A side's own mobile database, and for reverse runs a desktop of its own too."""
     desktop, mobile = _desktop(repeat), server.dsn(f"mobile_{side}_{repeat}")
     written = scene.written
     if scene.system is DESKTOP:

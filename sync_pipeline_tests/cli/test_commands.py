@@ -177,7 +177,7 @@ def test_doctor_is_content_with_a_migrated_target(migrated_command: Command) -> 
     assert "not mapped: Slug (slug)" in finished.words()
 
 
-def test_doctor_says_how_to_mend_an_empty_target(fresh_command: Command) -> None:
+def test_doctor_says_how_to_fix_an_empty_target(fresh_command: Command) -> None:
     errors = [f for f in doctor(fresh_command, code=1) if f["severity"] == "error"]
     assert {f["where"] for f in errors} == {
         "target", *(f"{s.name}/{e.name}" for s in SYSTEMS for e in s.entities)
@@ -323,7 +323,7 @@ def test_history_before_the_first_run_says_how_to_begin(migrated_command: Comman
     assert "Nothing is rejected." in migrated_command("rejected").out
 
 
-def test_conflicts_are_settled_for_either_side(
+def test_conflicts_are_resolved_for_either_side(
     command: Command, app: BubbleSimulator, clock: ManualClock
 ) -> None:
     invoice = command.value(INVOICE)
@@ -367,7 +367,7 @@ def test_explain_shows_a_row_from_all_sides(command: Command, app: BubbleSimulat
     assert fields["amount"]["written_by"] == run_id(command)
 
 
-def test_explain_knows_deleted_rejected_and_unknown_rows(command: Command) -> None:
+def test_explain_covers_deleted_rejected_and_unknown_rows(command: Command) -> None:
     payment = command.value("select bubble_id from payment limit 1")
     command.run("delete from payment where bubble_id = %s", payment)
     assert "deleted locally" in command("explain", "payment", payment, "--no-source").out
@@ -409,7 +409,7 @@ def test_undo_takes_a_run_back_and_can_be_undone(command: Command) -> None:
     assert "no run begins with 'abcd'" in command("undo", "abcd", code=1).error
 
 
-def test_purge_removes_what_is_old_and_settled(command: Command) -> None:
+def test_purge_removes_what_is_old_and_resolved(command: Command) -> None:
     command.run("update sync_history set created_at = now() - interval '100 days'")
     command.run("update sync.change set changed_at = now() - interval '100 days'")
     removed = command("purge", "--json").json["removed"]

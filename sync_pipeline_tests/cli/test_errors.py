@@ -100,7 +100,7 @@ def test_a_refused_token_says_what_to_check_at_once(command: Command, app: Bubbl
 # -- a source that falters
 
 
-def test_passing_troubles_of_the_source_are_overcome(
+def test_transient_faults_of_the_source_are_retried(
     migrated_command: Command, app: BubbleSimulator
 ) -> None:
     app.faults.add(
@@ -265,7 +265,7 @@ def own_server(directory: Path, app: BubbleSimulator) -> Iterator[tuple[Embedded
         yield server, command
 
 
-def test_a_target_that_crashes_costs_no_second_question_to_the_source(
+def test_a_target_that_crashes_costs_no_second_read_of_the_source(
     directory: Path, app: BubbleSimulator
 ) -> None:
     app.options.page_limit = 50

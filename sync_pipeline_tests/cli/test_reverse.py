@@ -1,4 +1,4 @@
-"""Commands about the way back: they look at and act on the desktop database, and say how to go on there."""
+"""Commands with `--reverse`: they read and write the desktop database, and name the next command there."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def practice(
         yield practice
 
 
-def test_a_run_back_reports_every_entity_balanced(synced: Synced) -> None:
+def test_a_reverse_run_reports_every_entity_balanced(synced: Synced) -> None:
     assert synced.report["status"] == "completed"
     entities = synced.report["entities"]
     assert len(entities) == len(TABLES)
@@ -88,7 +88,7 @@ def test_a_run_back_reports_every_entity_balanced(synced: Synced) -> None:
 # -- what was done
 
 
-def test_history_shows_each_databases_own_runs_and_tells_of_the_others(
+def test_history_lists_each_databases_own_runs_and_names_the_others(
     practice: Practice, invoke: Invoke, synced: Synced
 ) -> None:
     back = invoke("history", "--reverse")
@@ -154,7 +154,7 @@ def newest(practice: Practice) -> str:
     return practice.desktop.value(query)
 
 
-def test_purge_clears_the_account_in_the_desktop_database(
+def test_purge_clears_the_bookkeeping_in_the_desktop_database(
     practice: Practice, invoke: Invoke
 ) -> None:
     for side, table in ((practice.desktop, "sync.sync_history"), (practice.mobile, "sync_history")):
@@ -169,7 +169,7 @@ def test_purge_clears_the_account_in_the_desktop_database(
 # -- what waits for people
 
 
-def test_conflicts_of_the_way_back_are_listed_and_settled_there(
+def test_conflicts_of_the_reverse_run_are_listed_and_resolved_there(
     practice: Practice, invoke: Invoke
 ) -> None:
     assert invoke("conflicts", "--json").json == {"conflicts": []}
@@ -246,7 +246,7 @@ def test_explain_takes_keys_of_several_parts_of_which_one_may_be_null(
 
 
 @pytest.mark.parametrize("arguments", [["history"], ["conflicts"], ["sync", "desktop"], ["purge"]])
-def test_a_desktop_database_without_an_account_says_what_to_run(
+def test_a_desktop_database_without_bookkeeping_says_what_to_run(
     practice: Practice,
     invoke: Invoke,
     server: EmbeddedServer,
@@ -277,7 +277,7 @@ def test_a_plan_that_the_guard_stops_is_approved_on_the_same_way() -> None:
 # -- preparing and examining it
 
 
-def test_migrate_opens_the_account_in_the_desktop_database(
+def test_migrate_creates_the_bookkeeping_in_the_desktop_database(
     practice: Practice, invoke: Invoke
 ) -> None:
     practice.desktop.run("drop schema sync, sync_base cascade")
@@ -316,7 +316,7 @@ def doctor(invoke: Invoke, *, code: int = 0) -> dict[tuple[str, str], Row]:
     return {(f["severity"], f["where"]): f for f in found}
 
 
-def test_doctor_knows_a_desktop_that_lacks_what_runs_need(
+def test_doctor_finds_a_desktop_that_lacks_what_runs_need(
     practice: Practice, invoke: Invoke
 ) -> None:
     assert doctor(invoke)["note", "desktop/jobshead"]["problem"] == "not mapped: jctincharge"
@@ -331,7 +331,7 @@ def test_doctor_knows_a_desktop_that_lacks_what_runs_need(
     assert found["error", "desktop/learequest"]["problem"] == "the source has no table learequest"
 
 
-def test_doctor_notes_a_desktop_without_an_account_and_one_that_nobody_named(
+def test_doctor_notes_a_desktop_without_bookkeeping_and_one_that_nobody_named(
     practice: Practice, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     practice.desktop.run("drop schema sync cascade")

@@ -93,7 +93,7 @@ def written(home: Path) -> dict[str, int]:
         return {name: tuples_written(server.dsn(name)) for name in ("sync", "desktop")}
 
 
-# Not the bases: the first run forward after the way back learns of its rows. Nor the phone cache, of which a
+# Not the bases: the first forward run after a reverse one learns of its rows. Nor the phone cache, of which a
 # check tries an upsert and takes it back.
 TUPLES = (
     "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname = 'public'"

@@ -62,7 +62,7 @@ def test_other_values_arrive_as_they_were(database: str) -> None:
     assert through(database, [row], types) == [row]
 
 
-def test_what_json_cannot_say_is_written_as_text(database: str) -> None:
+def test_what_json_cannot_hold_is_written_as_text(database: str) -> None:
     zone = dt.timezone(dt.timedelta(hours=8))
     sent = [(1, 2**80, dt.time(9, 30, tzinfo=zone), None)]
     assert through(database, sent, "i int, n numeric, t time, x text") == [

@@ -215,7 +215,7 @@ def test_a_dry_run_plans_it_and_writes_nothing(office: Office) -> None:
     assert office.task()["client"] == "Shah"
 
 
-def test_a_run_that_followed_can_be_taken_back(office: Office) -> None:
+def test_a_run_that_followed_can_be_undone(office: Office) -> None:
     run = uuid4()
     office.jobs(job(client="Rao"))
     office.tasks(run_id=run)
@@ -385,7 +385,7 @@ def test_a_parked_record_goes_on_waiting_although_its_row_follows(bench_of: Make
     assert office.bench.parked() == []
 
 
-def test_a_row_whose_required_parent_has_gone_follows_all_the_same(bench_of: Maker) -> None:
+def test_a_row_whose_required_parent_was_deleted_follows_all_the_same(bench_of: Maker) -> None:
     linked = Field("boss", integer, "boss", link=Link("task", required=True))
     office = Office(bench_of(JOB, task_of(CLIENT, CITY, linked)))
     office.jobs(job())

@@ -132,7 +132,7 @@ def test_a_newer_conflict_about_a_field_takes_the_place_of_the_older(bench: Work
     }
 
 
-def test_a_local_edit_taken_back_lets_the_source_through_again(bench: Workbench) -> None:
+def test_a_reverted_local_edit_lets_the_source_through_again(bench: Workbench) -> None:
     bench.sync(shop(Rent=10))
     bench.edit(rent=11)
     bench.sync(shop(day=2, Rent=12))

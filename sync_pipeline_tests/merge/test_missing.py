@@ -23,7 +23,7 @@ def scan(bench: Workbench, *keys: str, entity: Entity = SHOP, day: int = 1) -> d
     return counted(result) | {"missing": result.metadata["missing"]}
 
 
-def test_a_row_gone_from_the_source_stays_and_its_base_says_so(bench: Workbench) -> None:
+def test_a_row_missing_at_the_source_stays_and_its_base_is_marked(bench: Workbench) -> None:
     scan(bench, "s1", "s2")
 
     counts = scan(bench, "s1")
@@ -34,7 +34,7 @@ def test_a_row_gone_from_the_source_stays_and_its_base_says_so(bench: Workbench)
     assert missing_since(bench, "s1") is None
 
 
-def test_only_a_scan_proven_complete_concludes_that_a_row_is_gone(bench: Workbench) -> None:
+def test_only_a_scan_proven_complete_marks_a_row_missing(bench: Workbench) -> None:
     scan(bench, "s1", "s2")
 
     bench.sync(shop("s1"), mode="full")
@@ -55,7 +55,7 @@ def test_a_row_is_found_missing_once(bench: Workbench) -> None:
     assert bench.writes(*bench.co_owned) == before
 
 
-def test_a_row_that_comes_back_unchanged_is_no_longer_missing(bench: Workbench) -> None:
+def test_a_row_that_reappears_unchanged_is_no_longer_missing(bench: Workbench) -> None:
     scan(bench, "s1", "s2")
     scan(bench, "s1")
 
@@ -99,7 +99,7 @@ def test_a_missing_row_is_deleted_with_its_image_where_the_entity_says_so(
     assert (change["before"]["id"], change["before"]["rank"]) == (image["id"], 7)
 
 
-def test_a_deleted_row_that_comes_back_is_inserted(bench: Workbench) -> None:
+def test_a_deleted_row_that_reappears_is_inserted(bench: Workbench) -> None:
     scan(bench, "s1", "s2", entity=DELETING)
     scan(bench, "s1", entity=DELETING)
 
@@ -173,7 +173,7 @@ def test_a_missing_row_is_flagged_where_the_entity_says_so(bench: Workbench) -> 
     assert (change["before"], change["after"]) == ({"lost": None}, {"lost": True})
 
 
-def test_a_flagged_row_that_comes_back_loses_its_flag(bench: Workbench) -> None:
+def test_a_flagged_row_that_reappears_loses_its_flag(bench: Workbench) -> None:
     bench.run("alter table shop add column lost boolean")
     scan(bench, "s1", "s2", "s3", entity=FLAGGING)
     scan(bench, "s1", "s3", entity=FLAGGING)

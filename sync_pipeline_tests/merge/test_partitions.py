@@ -171,7 +171,7 @@ def test_an_empty_partition_that_the_source_confirms_is_empty(bench: Workbench) 
     assert lost(bench) == ["1"]
 
 
-def test_what_was_read_before_the_error_is_merged_and_told_too(bench: Workbench) -> None:
+def test_what_was_read_before_the_error_is_merged_and_reported_too(bench: Workbench) -> None:
     read(bench, *lines(SOUTH, "3", "4", label="old"))
 
     read(bench, *lines(SOUTH, "3", label="new"), partitions=(), errors={SOUTH: "cut off"})

@@ -168,7 +168,7 @@ def test_a_key_that_is_repeated_no_more_is_taken_up_by_the_next_read(notes: Work
     assert there(notes) == [(1, "a", "ours", "M")]
 
 
-def test_a_row_of_another_owner_speaks_for_all_of_its_key(notes: Workbench) -> None:
+def test_a_row_of_another_owner_decides_for_all_of_its_key(notes: Workbench) -> None:
     enter(notes, (1, "a", "ours", "M"), (1, "a", "theirs", "D"), (1, "a", "ours too", "M"))
     before = there(notes)
 
@@ -289,7 +289,7 @@ def await_waiting(bench: Workbench, what: str = "%") -> None:
 # -- undo
 
 
-def test_rows_that_a_run_inserted_are_taken_back(notes: Workbench) -> None:
+def test_rows_that_a_run_inserted_are_deleted_by_undo(notes: Workbench) -> None:
     run = uuid4()
     enter(notes, (1, "a", "theirs", "D"))
     sync(notes, note(1), note(2), note(3), run_id=run)

@@ -75,7 +75,7 @@ SECONDARY = {
 }
 
 
-def test_the_error_is_gone_and_the_first_sync_creates_and_the_second_updates(
+def test_the_error_is_fixed_and_the_first_sync_creates_and_the_second_updates(
     every_server: EmbeddedServer,
 ) -> None:
     dsn = every_server.create_database("swallowed")

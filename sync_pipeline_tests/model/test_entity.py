@@ -164,7 +164,7 @@ def test_the_line_named_is_that_of_the_literal() -> None:
     assert entity.where == entity.bound_to("shops").where == f"{__file__}:{line}"
 
 
-def test_a_good_declaration_says_nothing_and_names_its_table_after_itself() -> None:
+def test_a_good_declaration_reports_nothing_and_names_its_table_after_itself() -> None:
     entity = declared(modified="changed")
 
     assert entity.table == "shop"

@@ -144,7 +144,7 @@ def test_dangling_links_of_a_whole_company_are_counted_as_they_are(synced: Bubbl
     assert value(links, "dangling") == expected
 
 
-def test_a_table_without_its_unique_index_is_told_how_to_mend_it(tiny: BubbleSystem) -> None:
+def test_a_table_without_its_unique_index_comes_with_the_fix(tiny: BubbleSystem) -> None:
     drop_index(tiny, "agent")
 
     index = check(tiny, "agent")["unique_index"]

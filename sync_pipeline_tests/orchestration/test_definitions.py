@@ -147,7 +147,7 @@ def test_every_column_of_a_table_is_in_its_schema_with_its_origin(entity: Entity
     assert {
         d.asset_key for name, deps in lineage.items() if name not in looked_up for d in deps
     } == {
-        # The way back begins where the way there has ended.
+        # The reverse run begins where the forward run ended.
         asset_key(DESKTOP[entity.name]) if entity.system == REVERSE.name else source_key(entity)
     }
 

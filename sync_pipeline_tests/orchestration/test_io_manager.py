@@ -283,7 +283,7 @@ def read_downstream(bubble_system: BubbleSystem, report: Callable[..., None]) ->
     assert result.success, failure(result)
 
 
-def test_metadata_tell_what_a_merge_did(synced: BubbleSystem) -> None:
+def test_metadata_hold_what_a_merge_did(synced: BubbleSystem) -> None:
     [one, other, *_] = synced.usable("customer", having=["Name", "State"])
     synced.edit_here("customer", other["_id"], name="Edited here")
     synced.edit_there("customer", one["_id"], State="Atlantis")

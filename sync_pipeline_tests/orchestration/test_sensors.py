@@ -188,7 +188,7 @@ def test_a_request_that_fails_once_and_then_succeeds_is_done(tiny: BubbleSystem)
     assert (done["attempts"], done["error"]) == (2, None)
 
 
-def test_a_request_whose_run_ended_unnoticed_is_settled_by_the_next_tick(
+def test_a_request_whose_run_ended_unnoticed_is_closed_by_the_next_tick(
     tiny: BubbleSystem,
 ) -> None:
     number = queue(tiny, "customer", CUSTOMER)

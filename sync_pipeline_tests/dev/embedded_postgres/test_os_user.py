@@ -42,7 +42,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @as_root
-def test_root_runs_it_as_an_unprivileged_account(server: EmbeddedServer) -> None:
+def test_root_runs_it_as_an_unprivileged_user(server: EmbeddedServer) -> None:
     owner = server._cluster.path.stat()
     assert owner.st_uid != 0
     assert owner.st_mode & 0o777 == 0o700

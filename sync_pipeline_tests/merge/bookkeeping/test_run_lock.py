@@ -1,4 +1,4 @@
-"""Runs that are going and runs whose process is gone, as the history tells them apart."""
+"""Run locks: which runs of the history live, and which are orphaned because their process died."""
 
 from uuid import UUID, uuid4
 
@@ -14,7 +14,7 @@ def is_orphaned(bench: Workbench, run_id: UUID) -> None:
     until(lambda: run_lock.orphaned(bench.connection) == [run_id], "the lock to be free")
 
 
-def test_a_run_is_abandoned_when_its_sign_is_gone(bench: Workbench) -> None:
+def test_a_run_is_orphaned_when_its_lock_is_released(bench: Workbench) -> None:
     run_id = uuid4()
     with RunLock(lambda: connect(bench.dsn)) as lock:
         lock.acquire(run_id, "full", system="shops")
@@ -23,7 +23,7 @@ def test_a_run_is_abandoned_when_its_sign_is_gone(bench: Workbench) -> None:
     is_orphaned(bench, run_id)
 
 
-def test_a_sign_is_shown_again_after_its_connection_was_lost(bench: Workbench) -> None:
+def test_a_run_lock_is_acquired_again_after_its_connection_was_lost(bench: Workbench) -> None:
     run_id = uuid4()
     with RunLock(lambda: connect(bench.dsn, application_name="lock")) as lock:
         lock.acquire(run_id, "full")
@@ -35,7 +35,7 @@ def test_a_sign_is_shown_again_after_its_connection_was_lost(bench: Workbench) -
         assert run_lock.orphaned(bench.connection) == []
 
 
-def test_a_run_that_lost_its_sign_lives_while_it_merges(bench: Workbench) -> None:
+def test_a_run_that_lost_its_lock_lives_while_it_merges(bench: Workbench) -> None:
     run_id = uuid4()
     with RunLock(lambda: connect(bench.dsn)) as lock:
         lock.acquire(run_id, "full")
@@ -45,12 +45,12 @@ def test_a_run_that_lost_its_sign_lives_while_it_merges(bench: Workbench) -> Non
     is_orphaned(bench, run_id)
 
 
-def test_a_run_that_never_gave_a_sign_is_left_to_whoever_entered_it(bench: Workbench) -> None:
+def test_a_run_that_never_held_a_lock_is_left_to_whoever_entered_it(bench: Workbench) -> None:
     runs.open_run(bench.connection, uuid4(), "patch")
     assert run_lock.orphaned(bench.connection) == []
 
 
-def test_an_abandoned_run_ends_with_its_last_step(bench: Workbench) -> None:
+def test_an_orphaned_run_ends_with_its_last_step(bench: Workbench) -> None:
     run_id = uuid4()
     with RunLock(lambda: connect(bench.dsn)) as lock:
         lock.acquire(run_id, "full")

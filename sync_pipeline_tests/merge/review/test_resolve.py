@@ -1,4 +1,4 @@
-"""Looking at one row from all sides, and settling what is disputed."""
+"""One row explained from all sides, and conflicts resolved."""
 
 from decimal import Decimal
 from typing import Any
@@ -88,11 +88,11 @@ def test_a_key_of_several_columns_is_found_by_its_parts(bench: Workbench) -> Non
     assert field(found, "number")["local"] == 2
 
 
-def test_open_conflicts_of_the_row_are_shown_and_settled_ones_are_not(bench: Workbench) -> None:
+def test_open_conflicts_of_the_row_are_shown_and_resolved_ones_are_not(bench: Workbench) -> None:
     number = conflicting_field(bench)
     assert [c["id"] for c in explained(bench, "s1").conflicts] == [number]
 
-    settle(bench, number, "source")
+    resolved_for(bench, number, "source")
 
     assert explained(bench, "s1").conflicts == []
 
@@ -107,7 +107,7 @@ def test_why_the_last_record_was_rejected_is_shown(bench: Workbench) -> None:
 # -- resolve
 
 
-def settle(bench: Workbench, number: int, side: Side) -> UUID:
+def resolved_for(bench: Workbench, number: int, side: Side) -> UUID:
     run = uuid4()
     resolve.resolve(bench.connection, bench.system, number, side, run_id=run)
     return run
@@ -117,7 +117,7 @@ def only_conflict(bench: Workbench) -> int:
     return bench.row("select id from sync.conflict where resolved_at is null")["id"]
 
 
-def take_back(bench: Workbench, run: UUID) -> None:
+def undone(bench: Workbench, run: UUID) -> None:
     undo.undo(bench.connection, bench.system, run, undo_id=uuid4())
 
 
@@ -134,13 +134,13 @@ def test_a_field_that_went_to_the_source_can_be_given_back_to_the_local_side(
 ) -> None:
     number = conflicting_field(bench)
 
-    run = settle(bench, number, "local")
+    run = resolved_for(bench, number, "local")
 
     assert bench.shop()["name"] == "Local"
     assert bench.conflicts() == []
     assert counted(bench.sync(shop(day=2, Name="Source"))) == {"read": 1, "unchanged": 1}
     assert bench.shop()["name"] == "Local"
-    take_back(bench, run)
+    undone(bench, run)
     assert bench.shop()["name"] == "Source"
 
 
@@ -159,7 +159,7 @@ def test_confirming_what_was_kept_does_not_bring_an_older_value_back(bench: Work
     number = conflicting_field(bench)
     bench.sync(shop(day=3, Name="Source, later"))
 
-    settle(bench, number, "source")
+    resolved_for(bench, number, "source")
 
     assert bench.shop()["name"] == "Source, later"
 
@@ -170,10 +170,10 @@ def test_a_field_that_stayed_local_can_be_given_to_the_source(bench: Workbench) 
     bench.sync(shop(day=2, Rent="12.50"))
     number = only_conflict(bench)
 
-    run = settle(bench, number, "source")
+    run = resolved_for(bench, number, "source")
 
     assert bench.shop()["rent"] == Decimal("12.50")
-    take_back(bench, run)
+    undone(bench, run)
     assert bench.shop()["rent"] == Decimal(11)
 
 
@@ -183,7 +183,7 @@ def test_a_number_that_is_given_to_the_source_keeps_its_last_digit(bench: Workbe
     bench.edit(rent=11)
     bench.sync(shop(day=2, Rent=precise))
 
-    settle(bench, only_conflict(bench), "source")
+    resolved_for(bench, only_conflict(bench), "source")
 
     assert bench.shop()["rent"] == Decimal(precise)
 
@@ -197,7 +197,7 @@ def test_a_field_about_which_a_person_was_asked_goes_where_the_person_says(
     bench.sync(shop(day=2, Owner="Source"))
     assert bench.conflicts()[0]["kept"] == "ask"
 
-    settle(bench, only_conflict(bench), side)
+    resolved_for(bench, only_conflict(bench), side)
 
     assert bench.shop()["owner_name"] == name
     assert counted(bench.sync(shop(day=2, Owner="Source"))) == {"read": 1, "unchanged": 1}
@@ -209,7 +209,7 @@ def test_a_field_can_be_given_to_a_source_that_has_emptied_it(bench: Workbench) 
     bench.edit(rent=11)
     bench.sync(shop(day=2))
 
-    settle(bench, only_conflict(bench), "source")
+    resolved_for(bench, only_conflict(bench), "source")
 
     assert bench.shop()["rent"] is None
 
@@ -230,7 +230,7 @@ def test_a_row_of_another_owner_goes_where_a_person_says_and_keeps_its_owner(
 ) -> None:
     number = foreign_row(bench)
 
-    settle(bench, number, side)
+    resolved_for(bench, number, side)
 
     row = bench.desk()
     assert (row["label"], row["width"], row["source"]) == (label, width, "M")
@@ -241,7 +241,7 @@ def test_leaving_a_row_to_its_owner_keeps_what_the_owner_did_since(bench: Workbe
     number = foreign_row(bench)
     bench.run("update desk set label = 'Theirs, later'")
 
-    settle(bench, number, "local")
+    resolved_for(bench, number, "local")
 
     assert bench.desk()["label"] == "Theirs, later"
 
@@ -257,20 +257,20 @@ def deleted_row(bench: Workbench) -> int:
 def test_a_row_that_was_deleted_here_can_be_brought_back(bench: Workbench) -> None:
     number = deleted_row(bench)
 
-    run = settle(bench, number, "source")
+    run = resolved_for(bench, number, "source")
 
     row = bench.shop()
     assert (row["size"], row["rank"]) == (4, 7)
     assert row["updated_at"] == row["modified"]
     assert counted(bench.sync(shop(day=2, Size=4))) == {"read": 1, "unchanged": 1}
-    take_back(bench, run)
+    undone(bench, run)
     assert bench.rows("select * from shop") == []
 
 
 def test_a_row_that_was_deleted_here_can_stay_away(bench: Workbench) -> None:
     number = deleted_row(bench)
 
-    settle(bench, number, "local")
+    resolved_for(bench, number, "local")
 
     assert bench.rows("select * from shop") == []
     assert bench.conflicts() == []
@@ -284,7 +284,7 @@ def test_a_row_that_was_brought_back_by_hand_meanwhile_is_not_overwritten(
     number = deleted_row(bench)
     bench.run("insert into shop (shop_id, name) values ('s1', 'By hand')")
 
-    settle(bench, number, "source")
+    resolved_for(bench, number, "source")
 
     assert bench.shop()["name"] == "By hand"
 
@@ -301,7 +301,7 @@ def missing_row(bench: Workbench) -> int:
 def test_a_row_that_the_source_dropped_can_be_kept(bench: Workbench) -> None:
     number = missing_row(bench)
 
-    settle(bench, number, "local")
+    resolved_for(bench, number, "local")
 
     assert bench.shop("s1")["name"] == "Edited"
     assert bench.conflicts() == []
@@ -311,31 +311,31 @@ def test_a_row_that_the_source_dropped_can_be_deleted_and_brought_back(bench: Wo
     number = missing_row(bench)
     before = bench.shop("s1")
 
-    run = settle(bench, number, "source")
+    run = resolved_for(bench, number, "source")
 
     assert [r["shop_id"] for r in bench.rows("select shop_id from shop")] == ["s2"]
-    take_back(bench, run)
+    undone(bench, run)
     assert bench.shop("s1") == before
 
 
 @pytest.mark.parametrize("side", ["source", "local"])
-def test_a_conflict_is_settled_once(bench: Workbench, side: Side) -> None:
+def test_a_conflict_is_resolved_once(bench: Workbench, side: Side) -> None:
     number = conflicting_field(bench)
-    settle(bench, number, side)
+    resolved_for(bench, number, side)
 
     with pytest.raises(LookupError, match=f"conflict {number} does not exist or is resolved"):
-        settle(bench, number, side)
+        resolved_for(bench, number, side)
 
 
 def test_a_conflict_that_does_not_exist_is_said_not_to(bench: Workbench) -> None:
     with pytest.raises(LookupError, match="conflict 4711 does not exist"):
-        settle(bench, 4711, "source")
+        resolved_for(bench, 4711, "source")
 
 
-def test_settling_is_a_run_in_the_history_that_is_over(bench: Workbench) -> None:
+def test_a_resolution_is_a_run_in_the_history_that_is_over(bench: Workbench) -> None:
     number = conflicting_field(bench)
 
-    run = settle(bench, number, "local")
+    run = resolved_for(bench, number, "local")
 
     entry = bench.row("select * from sync_history where id = %s", run)
     assert (entry["sync_type"], entry["status"]) == ("resolve", "completed")

@@ -294,7 +294,7 @@ def test_a_column_that_cannot_hold_its_field_is_named_before_anything_is_read(
     assert f"column {column} is {type_}" in str(caught.value)
 
 
-def test_a_table_without_the_column_that_tells_owners_is_not_ready(bench: Workbench) -> None:
+def test_a_table_without_the_owner_column_is_not_ready(bench: Workbench) -> None:
     bench.sync(shop())
     bench.run("alter table desk drop column source")
 
@@ -394,7 +394,7 @@ def test_a_whole_number_as_a_key_is_not_numbered_by_the_database(database: str) 
     bench.connection.close()
 
 
-def test_a_fresh_target_is_what_the_model_says(database: str) -> None:
+def test_a_fresh_target_is_what_the_model_declares(database: str) -> None:
     migrate.migrate(database, metadata(SYSTEMS))
 
     with engine_of(database).begin() as connection:

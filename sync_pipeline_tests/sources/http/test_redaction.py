@@ -87,7 +87,7 @@ def test_a_reply_is_quoted_without_the_secret_that_it_echoes(body: str) -> None:
     assert not any(part in said for part in ("q7", "Zk", "9d", "TTn0", "==", "%3D"))
 
 
-def test_a_redirection_is_told_without_credentials() -> None:
+def test_a_redirection_is_reported_without_credentials() -> None:
     target = f"https://me:pass@host.example/in/{quote(SECRET, safe='')}/x#token=other"
     reply = Response(302, {"location": target}, b"", "/", secrets=(SECRET,))
     assert reply.redirection == "https://host.example/in/***/x"

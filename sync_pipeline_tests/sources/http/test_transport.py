@@ -156,7 +156,9 @@ def test_a_redirection_is_not_followed_because_the_token_is_for_this_host_only(
         with_transport(bubble, ask)
 
 
-def test_a_redirection_that_repeats_the_token_is_told_without_it(bubble: BubbleSimulator) -> None:
+def test_a_redirection_that_repeats_the_token_is_reported_without_it(
+    bubble: BubbleSimulator,
+) -> None:
     headers = {"Location": f"https://elsewhere.example.com/{bubble.token}/x#access={bubble.token}"}
     bubble.faults.add(Fault(kind="status", status=302, headers=headers))
     with pytest.raises(SourceRefused, match=r"to https://elsewhere.example.com/\*\*\*/x\. Check"):

@@ -194,7 +194,7 @@ def test_numbers_of_any_length_divide_evenly(origin: Origin) -> None:
     assert largest(origin.read()) < 2 * RANGE
 
 
-def test_of_several_key_columns_the_one_that_tells_rows_apart_best_divides(origin: Origin) -> None:
+def test_of_several_key_columns_the_most_selective_one_divides(origin: Origin) -> None:
     origin.run(
         "create table item as select 1 as id, 'part ' || n as part, 'one' as name"
         " from generate_series(1, 1000) n"

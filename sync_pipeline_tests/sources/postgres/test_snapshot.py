@@ -106,7 +106,7 @@ def test_the_source_cannot_be_written_by_what_is_read(shop: Origin) -> None:
     assert shop.rows("select * from log") == []
 
 
-def test_a_stream_that_is_abandoned_leaves_the_snapshot_to_the_next_table(shop: Origin) -> None:
+def test_a_stream_that_is_closed_early_leaves_the_snapshot_to_the_next_table(shop: Origin) -> None:
     shop.run("insert into item select n, repeat('x', 200) from generate_series(301, 50000) n")
 
     with closing(shop.source()) as source:
@@ -170,7 +170,7 @@ def test_a_schema_that_the_login_may_not_use_is_named_with_the_remedy(
     assert len(shop.read(item(source="shop.item"), dsn=visitor).records) == 300
 
 
-def test_rows_that_a_policy_would_hide_are_refused_and_not_taken_for_gone(
+def test_rows_that_a_policy_would_hide_are_refused_and_not_taken_for_missing(
     shop: Origin, visitor: str
 ) -> None:
     granted(shop, visitor, "select on item")

@@ -15,7 +15,7 @@ from sync_pipeline_tests.systems.bubble.sync_runs import missing
 # -- what makes it stop
 
 
-def test_a_field_that_vanishes_from_every_record_is_stopped_with_nothing_written(
+def test_a_field_missing_from_every_record_is_stopped_with_nothing_written(
     synced: BubbleSystem,
 ) -> None:
     synced.bubble.store.hide_field("invoice", "Type")

@@ -15,7 +15,7 @@ from sync_pipeline_tests.fixtures.bubble_system import (
 from sync_pipeline_tests.systems.bubble.sync_runs import missing
 
 
-def test_a_record_that_vanished_is_marked_by_a_full_scan_alone_and_its_row_stays(
+def test_a_missing_record_is_marked_by_a_full_scan_alone_and_its_row_stays(
     synced: BubbleSystem,
 ) -> None:
     customer = synced.ids("customer")[0]

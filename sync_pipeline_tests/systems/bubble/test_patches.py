@@ -93,7 +93,7 @@ def test_a_conflict_is_recorded_once_however_often_it_is_found(tiny: BubbleSyste
     assert len(link_conflicts(tiny)) == 1
 
 
-def test_a_conflict_that_was_settled_does_not_come_back(tiny: BubbleSystem) -> None:
+def test_a_resolved_conflict_does_not_reopen(tiny: BubbleSystem) -> None:
     conflicting_registration(tiny)
     patch(tiny)
     tiny.db.run("update sync.conflict set resolved_at = now(), resolution = 'local'")

@@ -141,7 +141,7 @@ class PracticeModel(RunChecks):
             # The copies that the desktop has just got are read for the first time.
             order, rows = ("reverse", "forward"), self._rows()
             self._sync("forward", mode)
-            assert self._rows() == rows, "the way forward answered the way back"
+            assert self._rows() == rows, "the forward run wrote what the reverse run had delivered"
         self._quiet(*order, mode=mode)
         self._check_forward(mode)
         self._check_reverse(mode)

@@ -63,7 +63,7 @@ def test_letters_of_the_desktops_encoding_arrive_as_the_letters_that_they_are(
     assert office.mobile.value("select work_desc from jobshead") == text
 
 
-def test_bytes_that_are_no_text_cost_their_row_alone_until_they_are_mended(
+def test_bytes_that_are_no_text_cost_their_row_alone_until_they_are_repaired(
     unchecked: Practice,
 ) -> None:
     unchecked.desktop.insert("jobshead", **job(1, work_desc="Façade"))

@@ -1,4 +1,4 @@
-"""Rows and tables that vanish from the desktop, or never were there: nothing on mobile is deleted for it."""
+"""Rows and tables missing on the desktop: nothing on mobile is deleted for it."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_a_table_that_was_emptied_is_not_skipped_and_deletes_nothing(
     assert sixty_jobs.mobile.images("jobshead", "job_id < 25000") == before
 
 
-def test_a_row_that_vanished_stays_on_mobile_and_is_counted_as_missing(
+def test_a_missing_row_stays_on_mobile_and_is_counted_as_missing(
     sixty_jobs: Practice,
 ) -> None:
     before = sixty_jobs.mobile.images("jobshead")
@@ -58,7 +58,7 @@ def test_a_row_that_vanished_stays_on_mobile_and_is_counted_as_missing(
     assert sixty_jobs.mobile.images("jobshead") == before
 
 
-def test_a_table_of_which_too_much_vanished_is_stopped_and_the_others_go_on(
+def test_a_table_with_too_many_missing_rows_is_stopped_and_the_others_go_on(
     sixty_jobs: Practice,
 ) -> None:
     before = sixty_jobs.mobile.images("jobshead")

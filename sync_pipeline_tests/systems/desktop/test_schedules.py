@@ -198,7 +198,7 @@ def test_a_run_whose_source_is_gone_is_closed_in_the_database_that_it_would_have
 
 
 def killed(desktop: DesktopSystem, name: str, database: TargetDatabase) -> str:
-    """A run that has shown a sign of life, and shows no more."""
+    """A run that held its run lock and holds it no more."""
     run = desktop.instance.create_run_for_job(
         defs.resolve_job_def(name), status=dg.DagsterRunStatus.STARTED
     )

@@ -52,7 +52,7 @@ def test_a_moved_path_is_a_delete_and_an_insert_in_the_accounting(menus: Menus) 
     assert [(r["external_id"], r["is_missing"]) for r in rows] == [(moved, False), (path, True)]
 
 
-def test_what_comes_back_is_no_longer_missing(menus: Menus) -> None:
+def test_what_reappears_is_no_longer_missing(menus: Menus) -> None:
     menus.sync("1001")
     path = sellable(menus, "1001")
     menus.restaurants.mark_deleted("1001", path)

@@ -113,9 +113,7 @@ class TestWorkspaces:
         assert len(results) == 3
         assert meta.stats.total == 1
 
-    def test_a_token_that_was_mended_is_accepted_in_the_next_read(
-        self, meta: MetaSimulator
-    ) -> None:
+    def test_a_corrected_token_is_accepted_in_the_next_read(self, meta: MetaSimulator) -> None:
         meta.accounts.break_token(meta.token)
         with client_of(meta) as client:
             assert ids(client.read([request(NORTH, meta.token)])) == []
