@@ -1,16 +1,57 @@
 """Base class of the simulators: a server on a port of its own, with an admin API."""
 
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
-from sync_pipeline.simulators.middleware import ADMIN_PREFIX
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import Scope
+
+from sync_pipeline.simulators.clock import Clock
+from sync_pipeline.simulators.faults import Call, Faults
+from sync_pipeline.simulators.middleware import ADMIN_PREFIX, SimulatorMiddleware
+from sync_pipeline.simulators.options import SimulatorOptions
 from sync_pipeline.simulators.server import BackgroundServer
+from sync_pipeline.simulators.stats import Stats
+
+Options = TypeVar("Options", bound=SimulatorOptions)
 
 
-class Simulator:
-    """Listens from `start` to `stop`, or within a `with` block; a restart uses the same port."""
+class Simulator(Generic[Options]):
+    """Listens from `start` to `stop`, or within a `with` block; a restart uses the same port.
 
-    _server: BackgroundServer
+    Attributes:
+        options: assign to their attributes at any time.
+        faults: arm faults with `faults.add(Fault(...))`.
+        stats: counts calls since the start or the last `stats.reset()`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.faults = Faults()
+        self.stats = Stats()
+
+    def _serve(
+        self,
+        routes: Iterable[BaseRoute],
+        *,
+        classify: Callable[[Scope], Call],
+        clock: Clock,
+        host: str,
+        port: int,
+        **app: Any,
+    ) -> None:
+        """Put the protocol's routes behind the middleware; `app` goes to Starlette."""
+        middleware = SimulatorMiddleware(
+            Starlette(routes=list(routes), **app),
+            options=self.options,
+            faults=self.faults,
+            stats=self.stats,
+            clock=clock,
+            classify=classify,
+        )
+        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def admin_url(self) -> str:

@@ -3,16 +3,23 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 from types import FrameType
+from typing import Any
 
 import orjson
 
+from sync_pipeline.simulators.base import Simulator
 
-def stop_signals() -> Event:
-    """An event that SIGTERM and SIGINT set."""
+
+def serve(simulator: Simulator[Any], attributes: Iterable[str], ready_file: Path | None) -> None:
+    """Run a simulator until SIGTERM or SIGINT.
+
+    When it listens, the attributes and the process id are printed as one line of JSON, which is
+    written to `ready_file` too.
+    """
     stopped = Event()
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -20,11 +27,12 @@ def stop_signals() -> Event:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    return stopped
+    with simulator:
+        _announce({name: getattr(simulator, name) for name in attributes}, ready_file)
+        stopped.wait()
 
 
-def announce(ready: Mapping[str, str], ready_file: Path | None) -> None:
-    """Print a simulator's address and process id as one line of JSON, and write it to `ready_file`."""
+def _announce(ready: dict[str, str], ready_file: Path | None) -> None:
     line = orjson.dumps({**ready, "pid": os.getpid()}) + b"\n"
     if ready_file is not None:
         # Renamed into place, so that a reader never sees half of it.

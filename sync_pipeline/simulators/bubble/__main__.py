@@ -11,7 +11,7 @@ import click
 from sync_pipeline.simulators.bubble.company import make_company
 from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.simulator import DEFAULT_TOKEN, BubbleSimulator
-from sync_pipeline.simulators.process import announce, stop_signals
+from sync_pipeline.simulators.process import serve
 
 
 @click.command()
@@ -40,15 +40,11 @@ def main(
     options = Options()
     options.update(changes)
     company = make_company(seed, scale)
-    stopped = stop_signals()
-    with BubbleSimulator(company, options, token=token, host=host, port=port) as bubble:
-        ready = {
-            "url": bubble.url,
-            "token": bubble.token,
-            "admin_url": bubble.admin_url,
-        }
-        announce(ready, ready_file)
-        stopped.wait()
+    serve(
+        BubbleSimulator(company, options, token=token, host=host, port=port),
+        ["url", "token", "admin_url"],
+        ready_file,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The Bubble simulator as one object that a test or the demo starts, controls and stops."""
 
-from starlette.applications import Starlette
-
 from sync_pipeline.simulators.base import Simulator
 from sync_pipeline.simulators.bubble.admin_api import BubbleAdminApi
 from sync_pipeline.simulators.bubble.api import API_ROOT, DataAPI, classify
@@ -10,15 +8,11 @@ from sync_pipeline.simulators.bubble.options import Options
 from sync_pipeline.simulators.bubble.responses import ErrorResponse, send_error
 from sync_pipeline.simulators.bubble.store import Store
 from sync_pipeline.simulators.clock import Clock, system_clock
-from sync_pipeline.simulators.faults import Faults
-from sync_pipeline.simulators.middleware import SimulatorMiddleware
-from sync_pipeline.simulators.server import BackgroundServer
-from sync_pipeline.simulators.stats import Stats
 
 DEFAULT_TOKEN = "invented-bubble-token-0000"  # noqa: S105 - an invented token for an invented app
 
 
-class BubbleSimulator(Simulator):
+class BubbleSimulator(Simulator[Options]):
     """A Bubble app that listens on a port of its own.
 
         with BubbleSimulator(make_company(scale=0.02)) as bubble:
@@ -46,27 +40,21 @@ class BubbleSimulator(Simulator):
         port: int = 0,
         clock: Clock = system_clock,
     ) -> None:
+        super().__init__(options if options is not None else Options())
         self.token = token
-        self.options = options if options is not None else Options()
-        self.faults = Faults()
-        self.stats = Stats()
         self.store = Store(company, options=self.options, clock=clock)
         api = DataAPI(self.store, self.options, token=token)
         admin = BubbleAdminApi(
             store=self.store, options=self.options, faults=self.faults, stats=self.stats
         )
-        app = Starlette(
-            routes=[*api.routes(), *admin.routes()], exception_handlers={ErrorResponse: send_error}
-        )
-        middleware = SimulatorMiddleware(
-            app,
-            options=self.options,
-            faults=self.faults,
-            stats=self.stats,
-            clock=clock,
+        self._serve(
+            [*api.routes(), *admin.routes()],
             classify=classify,
+            clock=clock,
+            host=host,
+            port=port,
+            exception_handlers={ErrorResponse: send_error},
         )
-        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:

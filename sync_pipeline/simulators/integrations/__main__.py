@@ -11,7 +11,7 @@ import click
 from sync_pipeline.simulators.integrations.options import Options
 from sync_pipeline.simulators.integrations.restaurants import Restaurants
 from sync_pipeline.simulators.integrations.simulator import QuSimulator
-from sync_pipeline.simulators.process import announce, stop_signals
+from sync_pipeline.simulators.process import serve
 
 
 @click.command()
@@ -36,16 +36,11 @@ def main(
     """Serve invented restaurants as Qu's gateway until a signal stops it."""
     options = Options()
     options.update(changes)
-    stopped = stop_signals()
-    with QuSimulator(Restaurants(seed, scale), options, host=host, port=port) as qu:
-        ready = {
-            "url": qu.url,
-            "client_id": qu.client_id,
-            "client_secret": qu.client_secret,
-            "admin_url": qu.admin_url,
-        }
-        announce(ready, ready_file)
-        stopped.wait()
+    serve(
+        QuSimulator(Restaurants(seed, scale), options, host=host, port=port),
+        ["url", "client_id", "client_secret", "admin_url"],
+        ready_file,
+    )
 
 
 if __name__ == "__main__":

@@ -1,21 +1,15 @@
 """The Qu simulator: start, control and stop it from a test or the demo."""
 
-from starlette.applications import Starlette
-
 from sync_pipeline.simulators.base import Simulator
 from sync_pipeline.simulators.clock import Clock, system_clock
-from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.integrations.admin_api import Admin
 from sync_pipeline.simulators.integrations.api import ErrorResponse, Gateway, classify, send_error
 from sync_pipeline.simulators.integrations.credentials import CLIENT_ID, CLIENT_SECRET
 from sync_pipeline.simulators.integrations.options import Options
 from sync_pipeline.simulators.integrations.restaurants import Restaurants
-from sync_pipeline.simulators.middleware import SimulatorMiddleware
-from sync_pipeline.simulators.server import BackgroundServer
-from sync_pipeline.simulators.stats import Stats
 
 
-class QuSimulator(Simulator):
+class QuSimulator(Simulator[Options]):
     """A gateway that listens on a port of its own.
 
         with QuSimulator(Restaurants(scale=0.05)) as qu:
@@ -44,11 +38,9 @@ class QuSimulator(Simulator):
         port: int = 0,
         clock: Clock = system_clock,
     ) -> None:
+        super().__init__(options if options is not None else Options())
         self.client_id, self.client_secret = credentials
         self.restaurants = restaurants
-        self.options = options if options is not None else Options()
-        self.faults = Faults()
-        self.stats = Stats()
         self.gateway = Gateway(restaurants, self.options, credentials=credentials, clock=clock)
         admin = Admin(
             restaurants=restaurants,
@@ -57,19 +49,14 @@ class QuSimulator(Simulator):
             faults=self.faults,
             stats=self.stats,
         )
-        app = Starlette(
-            routes=[*self.gateway.routes(), *admin.routes()],
+        self._serve(
+            [*self.gateway.routes(), *admin.routes()],
+            classify=classify,
+            clock=clock,
+            host=host,
+            port=port,
             exception_handlers={ErrorResponse: send_error},
         )
-        middleware = SimulatorMiddleware(
-            app,
-            options=self.options,
-            faults=self.faults,
-            stats=self.stats,
-            clock=clock,
-            classify=classify,
-        )
-        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ import click
 
 from sync_pipeline.simulators.meta_assets.options import Options
 from sync_pipeline.simulators.meta_assets.simulator import MetaSimulator
-from sync_pipeline.simulators.process import announce, stop_signals
+from sync_pipeline.simulators.process import serve
 
 
 @click.command()
@@ -24,15 +24,7 @@ def main(*, host: str, port: int, ready_file: Path | None, **changes: float | No
     """Serve invented WhatsApp Business accounts as the Graph API until a signal stops it."""
     options = Options()
     options.update(changes)
-    stopped = stop_signals()
-    with MetaSimulator(options, host=host, port=port) as meta:
-        ready = {
-            "url": meta.url,
-            "token": meta.token,
-            "admin_url": meta.admin_url,
-        }
-        announce(ready, ready_file)
-        stopped.wait()
+    serve(MetaSimulator(options, host=host, port=port), ["url", "token", "admin_url"], ready_file)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,16 @@
 """The Graph simulator: start, control and stop it from a test or the demo."""
 
-from starlette.applications import Starlette
-
 from sync_pipeline.simulators.base import Simulator
 from sync_pipeline.simulators.clock import Clock, system_clock
-from sync_pipeline.simulators.faults import Faults
 from sync_pipeline.simulators.meta_assets.accounts import Accounts
 from sync_pipeline.simulators.meta_assets.admin_api import Admin
 from sync_pipeline.simulators.meta_assets.api import VERSION, GraphAPI, classify
 from sync_pipeline.simulators.meta_assets.credentials import SYSTEM_TOKEN
 from sync_pipeline.simulators.meta_assets.errors import ArmedErrors
 from sync_pipeline.simulators.meta_assets.options import Options
-from sync_pipeline.simulators.middleware import SimulatorMiddleware
-from sync_pipeline.simulators.server import BackgroundServer
-from sync_pipeline.simulators.stats import Stats
 
 
-class MetaSimulator(Simulator):
+class MetaSimulator(Simulator[Options]):
     """A Graph API that listens on a port of its own.
 
         with MetaSimulator() as meta:
@@ -42,11 +36,9 @@ class MetaSimulator(Simulator):
         port: int = 0,
         clock: Clock = system_clock,
     ) -> None:
+        super().__init__(options if options is not None else Options())
         self.token = SYSTEM_TOKEN
-        self.options = options if options is not None else Options()
         self.errors = ArmedErrors()
-        self.faults = Faults()
-        self.stats = Stats()
         self.accounts = accounts if accounts is not None else Accounts.sample()
         api = GraphAPI(self.accounts, self.options, self.errors, clock=clock)
         admin = Admin(
@@ -56,15 +48,13 @@ class MetaSimulator(Simulator):
             faults=self.faults,
             stats=self.stats,
         )
-        middleware = SimulatorMiddleware(
-            Starlette(routes=[*api.routes(), *admin.routes()]),
-            options=self.options,
-            faults=self.faults,
-            stats=self.stats,
-            clock=clock,
+        self._serve(
+            [*api.routes(), *admin.routes()],
             classify=classify,
+            clock=clock,
+            host=host,
+            port=port,
         )
-        self._server = BackgroundServer(middleware, host=host, port=port)
 
     @property
     def url(self) -> str:

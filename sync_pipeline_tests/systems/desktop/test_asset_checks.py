@@ -330,7 +330,7 @@ def test_between_two_reads_of_everything_the_explanation_still_adds_up(
     }
 
 
-def test_on_the_way_back_the_rows_of_the_desktop_are_the_difference(
+def test_in_a_reverse_run_the_rows_of_the_desktop_are_the_difference(
     desktop: DesktopSystem,
 ) -> None:
     enter_jobs(desktop, 3)

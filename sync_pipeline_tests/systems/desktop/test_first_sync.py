@@ -207,7 +207,7 @@ def test_every_mobile_row_went_back_except_those_whose_keys_the_desktop_has_itse
     assert kinds == [("jobshead", "owner"), ("reminder", "owner"), ("reminder", "owner")]
 
 
-def test_the_way_back_changes_no_row_of_the_desktops_own(synced: Synced) -> None:
+def test_a_reverse_run_changes_no_row_of_the_desktops_own(synced: Synced) -> None:
     own = images_of_desktop(synced.practice, "source is distinct from 'M'")
 
     assert own == synced.desktop[0]
