@@ -32,19 +32,12 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 @dataclass
 class Rejection:
-    """A record that cannot be merged, with its reason.
+    """A record that cannot be merged, with its reason."""
 
-    Attributes:
-        reason: names the field, the value and the rule.
-        record: the raw record.
-        seq: its number in `seen`, when its key could be read.
-        constraint: the constraint or index that refused it.
-    """
-
-    reason: str
-    record: Any
-    seq: int | None = None
-    constraint: str | None = None
+    reason: str  # names the field, the value and the rule
+    record: Any  # the raw record
+    seq: int | None = None  # its number in `seen`, when its key could be read
+    constraint: str | None = None  # the constraint or index that refused it
 
 
 @dataclass

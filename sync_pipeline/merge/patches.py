@@ -17,15 +17,10 @@ from sync_pipeline.postgres.connect import Connection
 
 @dataclass
 class PatchResult:
-    """What a patch did.
+    """What a patch did."""
 
-    Attributes:
-        counts: candidates by outcome; `set` is what was written.
-        reports: ties and conflicts as text, a few of each.
-    """
-
-    counts: dict[str, int]
-    reports: list[str] = field(default_factory=list)
+    counts: dict[str, int]  # candidates by outcome; `set` is what was written
+    reports: list[str] = field(default_factory=list)  # ties and conflicts as text, a few of each
 
 
 def run(

@@ -22,19 +22,12 @@ from sync_pipeline.remedies import FIX, MIGRATE, command_line
 
 @dataclass(frozen=True)
 class Finding:
-    """A reason why a run cannot start on this target.
+    """A reason why a run cannot start on this target."""
 
-    Attributes:
-        entity: its system and name.
-        problem: what is wrong with the target.
-        remedy: how people repair it.
-        fixable: whether `doctor --fix` repairs it.
-    """
-
-    entity: str
-    problem: str
-    remedy: str
-    fixable: bool = False
+    entity: str  # its system and name
+    problem: str  # what is wrong with the target
+    remedy: str  # how people repair it
+    fixable: bool = False  # whether `doctor --fix` repairs it
 
 
 _INDEX = f"{MIGRATE}, or {command_line('doctor --fix')} where rows repeat the key"

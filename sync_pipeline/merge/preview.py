@@ -14,14 +14,10 @@ SHOWN = 48  # characters of a value; enough to recognise it
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One field of one row, before and after; values already shortened.
-
-    Attributes:
-        state: of the row in the plan: updated, or conflicted when another field was withheld.
-    """
+    """One field of one row, before and after; values already shortened."""
 
     key: str
-    state: str
+    state: str  # of the row in the plan: updated, or conflicted when another field was withheld
     column: str
     old: str
     new: str

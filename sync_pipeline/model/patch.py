@@ -7,33 +7,31 @@ alone, and it is undone like any other write.
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class BackLink:
-    """Fill a link from the other side's list: a child names its parents, the parent lacks the child.
+@dataclass(frozen=True, kw_only=True)
+class _LinkPatch:
+    """Fills an empty link of one entity by the rows of another."""
 
-    Not found is counted; the same is left; empty is set; another value is a conflict and kept.
-
-    Attributes:
-        name: the patch's asset.
-        entity: whose link is restored.
-        column: the link.
-        other: the entity whose list names rows of `entity`.
-        back: that list's column.
-        oldest: column of `other` that orders rows which claim the same row; the first one wins.
-    """
-
-    name: str
-    entity: str
-    column: str
+    name: str  # the patch's asset
+    entity: str  # whose link is filled
+    column: str  # the link
     other: str
-    back: str
-    oldest: str
+    oldest: str  # column of `other` that decides between several of its rows: the first one wins
     description: str = ""
 
     @property
-    def ends(self) -> tuple[str, ...]:
+    def ends(self) -> tuple[str, str]:
         """The entities that must be synced first."""
         return (self.entity, self.other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackLink(_LinkPatch):
+    """Fill a link from the other side's list: a child names its parents, the parent lacks the child.
+
+    Not found is counted; the same is left; empty is set; another value is a conflict and kept.
+    """
+
+    back: str  # column of `other`: the list that names rows of `entity`
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -41,36 +39,16 @@ class BackLink:
         return ((self.entity, self.column), (self.other, self.back), (self.other, self.oldest))
 
 
-@dataclass(frozen=True)
-class CopyThrough:
+@dataclass(frozen=True, kw_only=True)
+class CopyThrough(_LinkPatch):
     """Fill a link with what a related row holds: a child takes its parent's value.
 
     Of several candidates the oldest related row decides, and the tie is reported.
-
-    Attributes:
-        name: the patch's asset.
-        entity: whose empty link is filled.
-        column: the link.
-        other: the related entity.
-        through: its column that points at `entity`.
-        take: its column whose value is taken.
-        oldest: its column that decides between several.
     """
 
-    name: str
-    entity: str
-    column: str
-    other: str
-    through: str
-    take: str
-    oldest: str
+    through: str  # column of `other` that points at `entity`
+    take: str  # column of `other` whose value is taken
     after: tuple[str, ...] = ()
-    description: str = ""
-
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """The entities that must be synced first."""
-        return (self.entity, self.other)
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:

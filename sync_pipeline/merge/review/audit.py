@@ -15,17 +15,12 @@ from sync_pipeline.postgres.connect import Connection, scalar
 
 @dataclass(frozen=True)
 class Dangling:
-    """Values of one link that point at nothing.
-
-    Attributes:
-        values: how many, counting every row.
-        examples: some of them, as `row → value`.
-    """
+    """Values of one link that point at nothing."""
 
     column: str
     parents: tuple[str, ...]
-    values: int
-    examples: list[str]
+    values: int  # how many, counting every row
+    examples: list[str]  # some of them, as `row → value`
 
 
 def dangling_links(connection: Connection, system: System, entity: Entity) -> list[Dangling]:

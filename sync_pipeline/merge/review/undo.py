@@ -24,21 +24,13 @@ from sync_pipeline.postgres.connect import Connection
 
 @dataclass
 class Undone:
-    """What undoing did to one entity.
+    """What undoing did to one entity."""
 
-    Attributes:
-        restored: rows of which at least one field was put back.
-        deleted: rows that the run had inserted and nobody has touched since.
-        reinserted: rows that the run had deleted.
-        kept: rows that were left, wholly or in part, because they hold something newer.
-        examples: some of the kept ones.
-    """
-
-    restored: int = 0
-    deleted: int = 0
-    reinserted: int = 0
-    kept: int = 0
-    examples: list[str] = field(default_factory=list)
+    restored: int = 0  # rows of which at least one field was put back
+    deleted: int = 0  # rows that the run had inserted and nobody has touched since
+    reinserted: int = 0  # rows that the run had deleted
+    kept: int = 0  # rows that were left, wholly or in part, because they hold something newer
+    examples: list[str] = field(default_factory=list)  # some of the kept ones
 
 
 def undo(

@@ -25,54 +25,31 @@ class TableName(NamedTuple):
 
 
 class ColumnType(NamedTuple):
-    """A column's type as Postgres spells it; a domain by its own name.
+    """A column's type as Postgres spells it; a domain by its own name."""
 
-    Attributes:
-        full: with its length, such as `numeric(10,2)`.
-        bare: without it.
-    """
-
-    full: LiteralString
-    bare: LiteralString
+    full: LiteralString  # with its length, such as `numeric(10,2)`
+    bare: LiteralString  # without it
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        name: its name.
-        type: its type with its length; a domain by its own name.
-        domain_of: the type of a domain, with its length; empty where the type is no domain.
-        base_type: its type without a length; of a domain, the type that it is over.
-        length: of a text type; None without a limit.
-        precision: decimal digits of a numeric; None without a limit.
-        scale: decimal places of a numeric, or of the seconds of a time; None without a limit.
-        not_null: no row holds null.
-        has_default: the database supplies a value when an insert names none.
-        identity: `a` generated always, `d` by default; empty for no identity column.
-        generated: it is computed from other columns.
-        comment: its description.
-        missing_privileges: which of SELECT, INSERT and UPDATE the role lacks.
-        sequence: the sequence of its default; empty if there is none.
-        sequence_usable: the role has USAGE on that sequence.
-    """
+    """A column of a table."""
 
     name: str
-    type: str
-    domain_of: str
-    base_type: str
-    length: int | None
-    precision: int | None
-    scale: int | None
-    not_null: bool
-    has_default: bool
-    identity: str
-    generated: bool
+    type: str  # its type with its length; a domain by its own name
+    domain_of: str  # the type of a domain, with its length; empty where the type is no domain
+    base_type: str  # its type without a length; of a domain, the type that it is over
+    length: int | None  # of a text type; None without a limit
+    precision: int | None  # decimal digits of a numeric; None without a limit
+    scale: int | None  # decimal places of a numeric, or of a time's seconds; None without a limit
+    not_null: bool  # no row holds null
+    has_default: bool  # the database supplies a value when an insert names none
+    identity: str  # `a` generated always, `d` by default; empty for no identity column
+    generated: bool  # it is computed from other columns
     comment: str
-    missing_privileges: tuple[str, ...]
-    sequence: str
-    sequence_usable: bool
+    missing_privileges: tuple[str, ...]  # which of SELECT, INSERT and UPDATE the role lacks
+    sequence: str  # the sequence of its default; empty if there is none
+    sequence_usable: bool  # the role has USAGE on that sequence
 
     @property
     def accepts_no_value(self) -> bool:
@@ -87,41 +64,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """An index, as it is defined.
+    """An index, as it is defined."""
 
-    Attributes:
-        name: its name, without a schema.
-        columns: its key columns, in order; expressions are not among them.
-        included: columns that it only includes.
-        referenced: every column that its keys, expressions and condition name.
-        unique: no two rows have the same key.
-        valid: its build has completed.
-        immediate: it is checked at once; a deferrable constraint is not.
-        condition: of a partial index; empty for all rows.
-        has_expressions: a key is an expression and not a column.
-        exclusion: it belongs to an exclusion constraint.
-        primary: it is the primary key.
-        nulls_not_distinct: two nulls are equal.
-        constraint: it belongs to a constraint of the same name.
-        required: a constraint or a foreign key depends on it.
-        definition: the statement that creates it, or its constraint, again.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    included: tuple[str, ...]
-    referenced: tuple[str, ...]
-    unique: bool
-    valid: bool
-    immediate: bool
-    condition: str
-    has_expressions: bool
-    exclusion: bool
+    name: str  # its name, without a schema
+    columns: tuple[str, ...]  # its key columns, in order; expressions are not among them
+    included: tuple[str, ...]  # columns that it only includes
+    referenced: tuple[str, ...]  # every column that its keys, expressions and condition name
+    unique: bool  # no two rows have the same key
+    valid: bool  # its build has completed
+    immediate: bool  # it is checked at once; a deferrable constraint is not
+    condition: str  # of a partial index; empty for all rows
+    has_expressions: bool  # a key is an expression and not a column
+    exclusion: bool  # it belongs to an exclusion constraint
     primary: bool
-    nulls_not_distinct: bool
-    constraint: bool
-    required: bool
-    definition: str
+    nulls_not_distinct: bool  # two nulls are equal
+    constraint: bool  # it belongs to a constraint of the same name
+    required: bool  # a constraint or a foreign key depends on it
+    definition: str  # the statement that creates it, or its constraint, again
 
     @property
     def is_plain(self) -> bool:
@@ -131,27 +90,16 @@ class Index:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key.
-
-    Attributes:
-        name: of the constraint.
-        child: the referencing table.
-        columns: the referencing columns.
-        parent: the referenced table.
-        parent_columns: the referenced columns, in the order of `columns`.
-        on_delete: `a` no action, `r` restrict, `c` cascade, `n` set null, `d` set default.
-        valid: it holds for every row; one that is NOT VALID or NOT ENFORCED may not.
-        deferred: it is checked when the transaction ends.
-    """
+    """A foreign key."""
 
     name: str
-    child: TableName
+    child: TableName  # the referencing table
     columns: tuple[str, ...]
-    parent: TableName
-    parent_columns: tuple[str, ...]
-    on_delete: str
-    valid: bool
-    deferred: bool
+    parent: TableName  # the referenced table
+    parent_columns: tuple[str, ...]  # in the order of `columns`
+    on_delete: str  # `a` no action, `r` restrict, `c` cascade, `n` set null, `d` set default
+    valid: bool  # it holds for every row; one that is NOT VALID or NOT ENFORCED may not
+    deferred: bool  # it is checked when the transaction ends
 
     @property
     def column(self) -> str:
@@ -161,58 +109,33 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A row trigger that runs before a write.
-
-    Attributes:
-        name: its name.
-        function: what it calls.
-        events: the writes that it precedes, such as `INSERT or UPDATE`.
-    """
+    """A row trigger that runs before a write."""
 
     name: str
     function: str
-    events: str
+    events: str  # the writes that it precedes, such as `INSERT or UPDATE`
 
 
 @dataclass(frozen=True)
 class Table:
-    """A relation with rows: a table, partitioned table, view or foreign table.
-
-    Attributes:
-        schema: its schema.
-        name: its name.
-        oid: its number in this database.
-        sql: how SQL names it, quoted where it must be, when `public` is searched.
-        kind: `r` table, `p` partitioned, `v` view, `m` materialized view, `f` foreign table.
-        has_children: other tables inherit from it, or are its partitions.
-        unlogged: a crash of the server empties it.
-        row_security: policies apply to the role.
-        missing_privileges: on the table or its schema, that no column grants.
-        rules: names of rewrite rules on INSERT or UPDATE.
-        comment: its description.
-        columns: by name, in the table's order.
-        indexes: by name.
-        foreign_keys: from it, by name.
-        referrers: foreign keys to it, its own included, by name.
-        triggers: those that run before a write.
-    """
+    """A relation with rows: a table, partitioned table, view or foreign table."""
 
     schema: str
     name: str
     oid: int
-    sql: str
-    kind: str
-    has_children: bool
-    unlogged: bool
-    row_security: bool
-    missing_privileges: tuple[str, ...]
-    rules: tuple[str, ...]
+    sql: str  # how SQL names it, quoted where it must be, when `public` is searched
+    kind: str  # `r` table, `p` partitioned, `v` view, `m` materialized view, `f` foreign table
+    has_children: bool  # other tables inherit from it, or are its partitions
+    unlogged: bool  # a crash of the server empties it
+    row_security: bool  # policies apply to the role
+    missing_privileges: tuple[str, ...]  # on the table or its schema, that no column grants
+    rules: tuple[str, ...]  # names of rewrite rules on INSERT or UPDATE
     comment: str
-    columns: Mapping[str, Column]
-    indexes: tuple[Index, ...]
-    foreign_keys: tuple[ForeignKey, ...]
-    referrers: tuple[ForeignKey, ...]
-    triggers: tuple[Trigger, ...]
+    columns: Mapping[str, Column]  # by name, in the table's order
+    indexes: tuple[Index, ...]  # by name
+    foreign_keys: tuple[ForeignKey, ...]  # from it, by name
+    referrers: tuple[ForeignKey, ...]  # foreign keys to it, its own included, by name
+    triggers: tuple[Trigger, ...]  # those that run before a write
 
     @property
     def table_name(self) -> TableName:
