@@ -15,7 +15,7 @@ import uuid as _uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -28,6 +28,7 @@ _FALSE = frozenset({"false", "no", "n", "f", "0"})
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _EPOCH_MS = re.compile(r"-?\d{11,14}")
 _WORDY_FORMATS = ("%b %d, %Y %I:%M %p", "%b %d, %Y")
+T = TypeVar("T")
 INT4 = range(-(2**31), 2**31)
 INT8 = range(-(2**63), 2**63)
 
@@ -247,50 +248,27 @@ def _moment(zone: ZoneInfo | None) -> Callable[[Any], dt.datetime | None]:
     return convert
 
 
-def to_wall_clock(value: Any) -> dt.datetime | None:
-    """A timestamp without zone, kept as the source wrote it."""
-    if isinstance(value, dt.datetime):
-        return value.replace(tzinfo=None)
+def _read(value: Any, ready: type[T], parse: Callable[[str], T], what: str) -> T | None:
+    """A value of the class `ready` as it is, text as `parse` reads it; blank text is empty."""
+    if isinstance(value, ready):
+        return value
     text = str(value).strip()
     try:
-        return dt.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+        return parse(text) if text else None
     except ValueError:
-        raise ConversionError(f"{shown(value)} is not a date and time") from None
+        raise ConversionError(f"{shown(value)} is not {what}") from None
+
+
+def to_wall_clock(value: Any) -> dt.datetime | None:
+    """A timestamp without zone, kept as the source wrote it."""
+    moment = _read(value, dt.datetime, dt.datetime.fromisoformat, "a date and time")
+    return moment.replace(tzinfo=None) if moment else None
 
 
 def to_date(value: Any) -> dt.date | None:
-    """A calendar date in ISO form."""
-    if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
-        return value
-    text = str(value).strip()
-    try:
-        # A date and time loses its time of day, and nothing else may follow the date.
-        return dt.datetime.fromisoformat(text).date() if text else None
-    except ValueError:
-        raise ConversionError(f"{shown(value)} is not a date") from None
-
-
-def to_time(value: Any) -> dt.time | None:
-    """A time of day in ISO form."""
-    if isinstance(value, dt.time):
-        return value
-    text = str(value).strip()
-    try:
-        return dt.time.fromisoformat(text) if text else None
-    except ValueError:
-        raise ConversionError(f"{shown(value)} is not a time of day") from None
-
-
-def to_uuid(value: Any) -> _uuid.UUID | None:
-    """A UUID in any of its usual spellings."""
-    if isinstance(value, _uuid.UUID):
-        return value
-    try:
-        return _uuid.UUID(str(value).strip()) if str(value).strip() else None
-    except ValueError:
-        raise ConversionError(f"{shown(value)} is not a UUID") from None
+    """A calendar date in ISO form; a date and time loses its time of day."""
+    day = _read(value, dt.date, dt.datetime.fromisoformat, "a date")
+    return day.date() if isinstance(day, dt.datetime) else day
 
 
 def to_text_list(value: Any) -> list[str] | None:
@@ -330,8 +308,8 @@ boolean = Type("boolean", to_boolean, bool)
 timestamptz = Type("timestamptz", _moment(None))
 timestamp = Type("timestamp", to_wall_clock)
 date = Type("date", to_date)
-time = Type("time", to_time)
-uuid = Type("uuid", to_uuid)
+time = Type("time", lambda v: _read(v, dt.time, dt.time.fromisoformat, "a time of day"))
+uuid = Type("uuid", lambda v: _read(v, _uuid.UUID, _uuid.UUID, "a UUID"))
 text_list = Type("text[]", to_text_list)
 jsonb = Type("jsonb", to_json)
 
