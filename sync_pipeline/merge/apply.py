@@ -6,6 +6,7 @@ constraint.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -125,8 +126,7 @@ class Writer:
 
     def _run_range(self, statement: sql.Composed, low: int, high: int) -> int:
         with self._connection.transaction():
-            row = self._connection.execute(statement, {"low": low, "high": high}).fetchone()
-        return row[0] if row else 0
+            return self._connection.execute(statement, {"low": low, "high": high}).rowcount
 
     def _split(self, statement: sql.Composed, low: int, high: int, refused: list[_Refused]) -> int:
         """Run a range of sequence numbers; on a row's error halve it until the failing row is alone."""
@@ -195,12 +195,9 @@ class Writer:
             for i, column in taken
         ]
         sets += [self._stamped(stamp, "t") for stamp in entity.stamps if not stamp.insert_only]
-        return rel.bind(
-            sets=listed(sets),
-            before=_image(taken, "t"),
-            after=_image(taken, "r"),
-        ).compose("""
-            with written as (
+        names = rel.bind(sets=listed(sets), before=_image(taken, "t"), after=_image(taken, "r"))
+        return names.compose("""
+            with updated as (
                 update {target} t
                 -- One statement for all rows: a field that a row does not take is set to what it holds.
                 set {sets}
@@ -210,16 +207,15 @@ class Writer:
                 where {same_key(t, p)} and p._writes and p._seq between %(low)s and %(high)s
                 returning p._seq
             ),
-            image as (
-                insert into sync.change (run_id, system, entity, key, action, before, after)
-                select {run}, {system}, {entity}, {key_json(p)}, 'update', {before}, {after}
-                from written
+            written as (
+                select {key_json(p)} as key, {before} as before, {after} as after
+                from updated
                 join {plan} p using (_seq)
                 join {rows} r using (_seq)
                 -- All parts of the statement share its snapshot: t is the row as it was before the update.
                 join {target} t on {same_key(t, p)}
             )
-            select count(*) from written
+            {record(update)}
         """)
 
     def _stamped(self, stamp: Stamp, alias: str) -> sql.Composed:
@@ -230,36 +226,21 @@ class Writer:
         )
 
     def _insert(self) -> sql.Composed:
-        rel, entity = self._rel, self._rel.entity
-        names = list(rel.mapped_columns)
-        values: list[sql.Composable] = [columns(entity.key, "p")]
-        values += [ident("r", c) for c in rel.value_columns]
-        for stamp in entity.stamps:
-            names.append(stamp.column)
-            copied = ident("r", stamp.value) if stamp.value else sql.SQL("null")
-            values.append(sql.SQL("coalesce({}, now())").format(copied))
-        if entity.owner:
-            names.append(entity.owner.column)
-            values.append(sql.Literal(entity.owner.mark))
-        arbiter = sql.SQL("on conflict ({}) do nothing").format(columns(entity.key))
+        rel = self._rel
+        arbiter = rel.compose("on conflict ({keys}) do nothing")
         return rel.bind(
-            names=columns(names),
-            values=listed(values),
-            arbiter=arbiter if entity.unique_key else sql.SQL(""),
+            **inserted(rel, "p", "r"),
+            arbiter=arbiter if rel.entity.unique_key else sql.SQL(""),
         ).compose("""
-            with written as (
-                insert into {target} ({names})
-                select {values}
-                from {plan} p
-                join {rows} r on r._seq = p._seq
-                where p._state = 'inserted' and p._seq between %(low)s and %(high)s
-                -- Somebody may have committed the same key since our snapshot. Under repeatable read that
-                -- fails with 40001 and the whole plan is made again, so such a row is never overwritten
-                -- unseen. Without a unique index the table is locked instead.
-                {arbiter}
-                returning 1
-            )
-            select count(*) from written
+            insert into {target} ({names})
+            select {values}
+            from {plan} p
+            join {rows} r on r._seq = p._seq
+            where p._state = 'inserted' and p._seq between %(low)s and %(high)s
+            -- Somebody may have committed the same key since our snapshot. Under repeatable read that
+            -- fails with 40001 and the whole plan is made again, so such a row is never overwritten
+            -- unseen. Without a unique index the table is locked instead.
+            {arbiter}
         """)
 
     def _move_base(self) -> None:
@@ -311,6 +292,42 @@ class Writer:
             join {rows} r on r._seq = p._seq
             where not p._has_base and {moves}
         """)
+
+
+def set_column(
+    rel: Relations, column: str, chosen: sql.Composed, stamps: Iterable[sql.Composed] = ()
+) -> sql.Composed:
+    """Set one column of chosen rows: a query with their keys and the column's `before` and `after`."""
+    sets = listed([sql.SQL("{} = c.after").format(ident(column)), *stamps])
+    return rel.bind(chosen=chosen, sets=sets, name=column).compose("""
+        -- materialized: rows are locked and read once, before any of them is written.
+        with c as materialized ({chosen} for update of t),
+        written as (
+            update {target} t
+            set {sets}
+            from c
+            where {same_key(t, c)}
+            returning
+                {key_json(t)} as key,
+                jsonb_build_object({name}, c.before) as before,
+                jsonb_build_object({name}, c.after) as after
+        )
+        {record(update)}
+    """)
+
+
+def inserted(rel: Relations, key: str, source: str) -> dict[str, sql.Composed]:
+    """`names` and `values` of a row to insert: its key of one alias, the rest of another, stamps, owner."""
+    names = list(rel.mapped_columns)
+    values: list[sql.Composable] = [rel.keys(key), *(ident(source, c) for c in rel.value_columns)]
+    for stamp in rel.entity.stamps:
+        names.append(stamp.column)
+        copied = ident(source, stamp.value) if stamp.value else sql.SQL("null")
+        values.append(sql.SQL("coalesce({}, now())").format(copied))
+    if rel.entity.owner:
+        names.append(rel.entity.owner.column)
+        values.append(sql.Literal(rel.entity.owner.mark))
+    return {"names": columns(names), "values": listed(values)}
 
 
 def _delivered(column: str, *, partial: bool) -> sql.Composed:

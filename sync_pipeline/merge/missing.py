@@ -5,10 +5,10 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from sync_pipeline.merge.apply import is_row_error
+from sync_pipeline.merge.apply import is_row_error, set_column
 from sync_pipeline.merge.relations import AND, Relations, ident
 from sync_pipeline.model.entity import Local
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 
 def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
@@ -17,8 +17,8 @@ def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
     if rel.entity.missing == "flag":
         connection.execute(_flag(rel))
     elif rel.entity.missing == "delete":
-        row = connection.execute(sql.SQL("select max(_seq) from {}").format(rel.missing)).fetchone()
-        _delete_range(connection, _delete(rel), 1, row[0] if row else 0)
+        last = scalar(connection, sql.SQL("select max(_seq) from {}").format(rel.missing))
+        _delete_range(connection, _delete(rel), 1, last)
         connection.execute(_conflict_kept(rel))
     connection.execute(
         rel.compose("""
@@ -31,51 +31,34 @@ def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
 
 
 def _flag(rel: Relations) -> sql.Composed:
-    flag = rel.entity.missing_flag
-    assert flag
-    return rel.bind(flag=ident(flag), name=flag).compose("""
-        with written as (
-            update {target} t
-            set {flag} = true
-            from {missing} m
-            where {same_key(t, m)} and {ours(t)} and t.{flag} is distinct from true
-            returning {key_json(t)} as key
-        )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select
-            {run}, {system}, {entity}, w.key, 'update',
-            -- The statement's snapshot: t is the row before the update.
-            jsonb_build_object({name}, t.{flag}), jsonb_build_object({name}, true)
-        from written w
-        join {target} t on {key_json(t)} = w.key
+    assert rel.entity.missing_flag
+    chosen = rel.bind(flag=ident(rel.entity.missing_flag)).compose("""
+        select {keys(t)}, t.{flag} as before, true as after
+        from {target} t
+        join {missing} m on {same_key(t, m)}
+        where {ours(t)} and t.{flag} is distinct from true
     """)
+    return set_column(rel, rel.entity.missing_flag, chosen)
 
 
 def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None:
     """Clear the missing mark of rows that reappeared. Call before the base is updated."""
     if rel.entity.missing == "delete":
         connection.execute(_resolve_returned(rel))
-    if rel.entity.missing != "flag":
-        return
-    flag = rel.entity.missing_flag
-    assert flag
-    statement = rel.bind(run=run_id, flag=ident(flag), name=flag).compose("""
-        with written as (
-            update {target} t
-            set {flag} = false
-            from {seen} s
-            join {base} b on {same_key(b, s)}
-            where s._state is null and b._missing_since is not null
-                and {same_key(t, s)} and {ours(t)} and t.{flag}
-            returning {key_json(t)} as key
-        )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select
-            {run}, {system}, {entity}, key, 'update',
-            jsonb_build_object({name}, true), jsonb_build_object({name}, false)
-        from written
+    if rel.entity.missing == "flag":
+        connection.execute(_unflag(rel.bind(run=run_id)))
+
+
+def _unflag(rel: Relations) -> sql.Composed:
+    assert rel.entity.missing_flag
+    chosen = rel.bind(flag=ident(rel.entity.missing_flag)).compose("""
+        select {keys(t)}, true as before, false as after
+        from {target} t
+        join {seen} s on {same_key(t, s)}
+        join {base} b on {same_key(b, s)}
+        where s._state is null and b._missing_since is not null and {ours(t)} and t.{flag}
     """)
-    connection.execute(statement)
+    return set_column(rel, rel.entity.missing_flag, chosen)
 
 
 def _resolve_returned(rel: Relations) -> sql.Composed:
@@ -137,20 +120,18 @@ def _delete_range(connection: Connection, statement: sql.Composed, low: int, hig
 def _delete(rel: Relations) -> sql.Composed:
     """Delete rows without local edits, keeping the whole row as its before-image."""
     return rel.bind(unedited=is_unedited(rel)).compose("""
-        with deleted as (
+        with written as (
             delete from {target} t
             using {missing} m, {base} b
             where {same_key(t, m)} and {same_key(b, m)} and {ours(t)} and {unedited}
                 and m._seq between %(low)s and %(high)s
-            returning {key_json(t)} as key, to_jsonb(t.*) as image
+            returning {key_json(t)} as key, to_jsonb(t.*) as before, '{{}}'::jsonb as after
         ),
         -- With its base: should the source deliver the key again, the row is inserted, not deleted_locally.
         forgotten as (
-            delete from {base} b using deleted where {key_json(b)} = deleted.key
+            delete from {base} b using written where {key_json(b)} = written.key
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select {run}, {system}, {entity}, key, 'delete', image, '{{}}'
-        from deleted
+        {record(delete)}
     """)
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from psycopg import sql
 
+from sync_pipeline.merge.apply import set_column
 from sync_pipeline.merge.relations import AND, Relations, ident, listed
 from sync_pipeline.postgres.connect import Connection
 
@@ -57,8 +58,7 @@ def write_errors(
         return {}
     # Rows without a whole key are left alone.
     whole = AND.join(sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key)
-    name = rel.entity.partition_error
-    rel = rel.bind(run=run_id, name=name, error=ident(name), whole=whole)
+    rel = rel.bind(run=run_id, error=ident(rel.entity.partition_error), whole=whole)
     cleared = connection.execute(_clear(rel, errors)).rowcount
     if read:
         cleared += connection.execute(_clear_rest(rel, read)).rowcount
@@ -81,9 +81,8 @@ def _set(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
         from {target} t
         join (values {pairs}) e(partition, message) on t.{partition} = e.partition
         where {whole} and {ours(t)} and t.{error} is distinct from e.message
-        for update of t
     """)
-    return _write(rel, chosen, stamps=False)
+    return set_column(rel, rel.entity.partition_error, chosen)
 
 
 def _clear(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
@@ -92,9 +91,14 @@ def _clear(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
         from {target} t
         join {seen} s on {same_key(t, s)}
         where s._state is null and {ours(t)} and t.{error} is not null and not {failed}
-        for update of t
     """)
-    return _write(rel, chosen, stamps=True)
+    # Rows that the run read are synced; a failed read is no sync, and sets no stamps.
+    stamps = [
+        sql.SQL("{} = now()").format(ident(s.column))
+        for s in rel.entity.stamps
+        if s.value is None and not s.insert_only
+    ]
+    return set_column(rel, rel.entity.partition_error, chosen, stamps)
 
 
 def _clear_rest(rel: Relations, read: Collection[str]) -> sql.Composed:
@@ -102,33 +106,5 @@ def _clear_rest(rel: Relations, read: Collection[str]) -> sql.Composed:
         select {keys(t)}, t.{error} as before, null as after
         from {target} t
         where {within} and {whole} and {ours(t)} and t.{error} is not null
-        for update of t
     """)
-    return _write(rel, chosen, stamps=False)
-
-
-def _write(rel: Relations, chosen: sql.Composed, *, stamps: bool) -> sql.Composed:
-    """Write the error column of chosen rows, with before-images. A failed read is no sync: no stamps."""
-    sets = [sql.SQL("{} = c.after").format(ident(rel.entity.partition_error))]
-    if stamps:
-        sets += [
-            sql.SQL("{} = now()").format(ident(s.column))
-            for s in rel.entity.stamps
-            if s.value is None and not s.insert_only
-        ]
-    return rel.bind(chosen=chosen, sets=listed(sets)).compose("""
-        -- materialized: rows are locked and read once, before any of them is written.
-        with c as materialized ({chosen}),
-        written as (
-            update {target} t
-            set {sets}
-            from c
-            where {same_key(t, c)}
-            returning {key_json(t)} as key, c.before, c.after
-        )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select
-            {run}, {system}, {entity}, key, 'update',
-            jsonb_build_object({name}, before), jsonb_build_object({name}, after)
-        from written
-    """)
+    return set_column(rel, rel.entity.partition_error, chosen)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
+from sync_pipeline.merge.apply import set_column
 from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.relations import Relations, ident
 from sync_pipeline.merge.session import atomically
@@ -61,7 +62,7 @@ def run(
             result = _back_link(connection, patch, rel)
         else:
             result = _copy_through(connection, patch, rel)
-        result.counts["set"] = _write(connection, rel)
+        result.counts["set"] = _write(connection, rel, patch.column)
         facts: dict[str, Any] = result.counts | {"reports": result.reports}
         step = runs.Step(system.name, patch.name, "patch", "completed", started_at, facts=facts)
         runs.add_step(connection, run_id, step)
@@ -192,30 +193,12 @@ def _outcomes(connection: Connection) -> dict[str, int]:
     }
 
 
-def _write(connection: Connection, rel: Relations) -> int:
-    """Fill the empty links of rows that are ours, with before-images.
-
-    Returns:
-        Rows written.
-    """
-    cursor = connection.execute(
-        rel.compose("""
-            with written as (
-                update {target} t
-                set {column} = c.other_key
-                from pg_temp.candidate c
-                where t.{key} = c.key and c.outcome = 'set'
-                    and coalesce(t.{column}, '') = '' and {ours(t)}
-                returning c.key, c.other_key
-            )
-            insert into sync.change (run_id, system, entity, key, action, before, after)
-            select
-                {run}, {system}, {entity}, jsonb_build_object({key_name}, w.key), 'update',
-                -- All parts of the statement share its snapshot: t is the row before the update.
-                jsonb_build_object({column_name}, t.{column}),
-                jsonb_build_object({column_name}, w.other_key)
-            from written w
-            join {target} t on t.{key} = w.key
-        """)
-    )
-    return cursor.rowcount
+def _write(connection: Connection, rel: Relations, column: str) -> int:
+    """Fill the empty links of rows that are ours, with before-images; returns how many."""
+    chosen = rel.compose("""
+        select {keys(t)}, t.{column} as before, c.other_key as after
+        from {target} t
+        join pg_temp.candidate c on c.key = t.{key} and c.outcome = 'set'
+        where coalesce(t.{column}, '') = '' and {ours(t)}
+    """)
+    return connection.execute(set_column(rel, column, chosen)).rowcount

@@ -191,6 +191,14 @@ class Relations:
         pairs = (sql.SQL("{}, {}").format(sql.Literal(c), ident(alias, c)) for c in self.entity.key)
         return sql.SQL("jsonb_build_object({})").format(listed(pairs))
 
+    def record(self, action: str) -> sql.Composed:
+        """The end of a write that keeps before-images: `written` has a row's `key`, `before` and `after`."""
+        return self.bind(action=action).compose("""
+            insert into sync.change (run_id, system, entity, key, action, before, after)
+            select {run}, {system}, {entity}, key, {action}, before, after
+            from written
+        """)
+
     def ours(self, alias: str) -> sql.Composable:
         """Whether the sync may write the row of that alias."""
         owner = self.entity.owner

@@ -7,9 +7,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from sync_pipeline.merge.apply import inserted
 from sync_pipeline.merge.bookkeeping import resolutions, runs
 from sync_pipeline.merge.preview import shortened
-from sync_pipeline.merge.relations import Relations, columns, ident, listed
+from sync_pipeline.merge.relations import Relations, ident, listed
 from sync_pipeline.merge.session import atomically
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import Connection
@@ -61,13 +62,7 @@ def _write_side(
     kept = "source" if conflict["kept"] == "source" else "local"
     if side == kept:
         return None  # the row may have moved on since, by a later run or an edit
-    names: dict[str, Any] = {
-        "conflict": conflict["id"],
-        "key": Jsonb(conflict["key"]),
-        "run": run_id,
-        "system": rel.entity.system,
-        "entity": rel.entity.name,
-    }
+    rel = rel.bind(run=run_id, conflict=conflict["id"], key=Jsonb(conflict["key"]))
     match conflict["kind"]:
         case "deleted":
             write, statement = "inserted", _insert_from_base(rel)
@@ -83,7 +78,7 @@ def _write_side(
             if not fields or not _still_in_conflict(connection, rel, conflict, fields, side):
                 return None
             write, statement = "updated", _write_values(rel, fields, side)
-    return write if connection.execute(statement, names).rowcount else None
+    return write if connection.execute(statement).rowcount else None
 
 
 def _still_in_conflict(
@@ -136,75 +131,60 @@ def _target_row(connection: Connection, rel: Relations, conflict: Row) -> Row:
 
 def _write_values(rel: Relations, fields: list[str], side: Side) -> sql.Composed:
     """Write fields as the conflict recorded them; the replaced values are the before-image."""
-    return rel.bind(
-        side=ident(side),
-        sets=listed(sql.SQL("{c} = v.{c}").format(c=ident(c)) for c in fields),
-        fields=fields,
-    ).compose("""
+    sets = listed(sql.SQL("{c} = v.{c}").format(c=ident(c)) for c in fields)
+    return rel.bind(side=ident(side), sets=sets, fields=fields).compose("""
         with chosen as (
             select case when c.field is null then c.{side} else jsonb_build_object(c.field, c.{side}) end
                 as image
             from sync.conflict c
-            where c.id = %(conflict)s
+            where c.id = {conflict}
         ),
-        written as (
+        updated as (
             update {target} t set {sets}
             from chosen, jsonb_populate_record(null::{target}, chosen.image) v
-            where {key_json(t)} = %(key)s
+            where {key_json(t)} = {key}
             returning chosen.image as after
+        ),
+        written as (
+            select {key} as key,
+                (select jsonb_object_agg(n, to_jsonb(t.*) -> n) from unnest({fields}::text[]) n) as before,
+                (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n) as after
+            from updated
+            -- All parts of a statement share its snapshot: this reads the row as it was before the update.
+            join {target} t on {key_json(t)} = {key}
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(run)s, %(system)s, %(entity)s, %(key)s, 'update',
-            (select jsonb_object_agg(n, to_jsonb(t.*) -> n) from unnest({fields}::text[]) n),
-            (select jsonb_object_agg(n, after -> n) from unnest({fields}::text[]) n)
-        from written
-        -- All parts of a statement share its snapshot: this reads the row as it was before the update.
-        join {target} t on {key_json(t)} = %(key)s
+        {record(update)}
     """)
 
 
 def _insert_from_base(rel: Relations) -> sql.Composed:
     """Insert a row that was deleted here, as the source last delivered it."""
-    names = list(rel.mapped_columns)
-    values: list[sql.Composable] = [columns(names, "b")]
-    for stamp in rel.entity.stamps:
-        names.append(stamp.column)
-        copied = ident("b", stamp.value) if stamp.value else sql.SQL("null")
-        values.append(sql.SQL("coalesce({}, now())").format(copied))
-    owner = rel.entity.owner
-    if owner:
-        names.append(owner.column)
-        values.append(sql.Literal(owner.mark))
-    return rel.bind(names=columns(names), values=listed(values)).compose("""
-        with inserted as (
+    return rel.bind(**inserted(rel, "b", "b")).compose("""
+        with written as (
             insert into {target} as t ({names})
             select {values}
             from {base} b
-            where {key_json(b)} = %(key)s
-                and not exists (select from {target} x where {key_json(x)} = %(key)s)
+            where {key_json(b)} = {key}
+                and not exists (select from {target} x where {key_json(x)} = {key})
             on conflict do nothing
-            returning to_jsonb(t.*) as image
+            returning {key} as key, '{{}}'::jsonb as before, to_jsonb(t.*) as after
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(run)s, %(system)s, %(entity)s, %(key)s, 'insert', '{{}}', image
-        from inserted
+        {record(insert)}
     """)
 
 
 def _delete(rel: Relations) -> sql.Composed:
     """Delete a row with local edits, as the source did; the whole row is its before-image."""
     return rel.compose("""
-        with deleted as (
+        with written as (
             delete from {target} t
-            where {key_json(t)} = %(key)s and {ours(t)}
-            returning to_jsonb(t.*) as image
+            where {key_json(t)} = {key} and {ours(t)}
+            returning {key} as key, to_jsonb(t.*) as before, '{{}}'::jsonb as after
         ),
         -- Without a base the next record of this key is an insert.
         base_deleted as (
             delete from {base} b
-            where {key_json(b)} = %(key)s and exists (select from deleted)
+            where {key_json(b)} = {key} and exists (select from written)
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(run)s, %(system)s, %(entity)s, %(key)s, 'delete', image, '{{}}'
-        from deleted
+        {record(delete)}
     """)

@@ -6,9 +6,8 @@ before-images of its own, so it can be undone too.
 """
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -57,14 +56,9 @@ def undo(
         results: dict[str, Undone] = {}
         accepted = resolutions.accepted_rows(connection, run_id)
         for entity in reversed(system.in_order()):
-            names = {
-                "run": run_id,
-                "undo": undo_id,
-                "system": entity.system,
-                "entity": entity.name,
-                "accepted": accepted.get((entity.system, entity.name)),
-            }
-            result = _undo_entity(connection, Relations(entity), names)
+            key = accepted.get((entity.system, entity.name))
+            rel = Relations(entity).bind(run=undo_id, undone=run_id, accepted=key)
+            result = _undo_entity(connection, rel)
             if result != Undone():
                 results[entity.name] = result
                 facts = {"undoes": str(run_id), **vars(result)}
@@ -80,14 +74,14 @@ def undo(
     return results
 
 
-def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any]) -> Undone:
-    connection.execute(_GATHER, names)
+def _undo_entity(connection: Connection, rel: Relations) -> Undone:
+    connection.execute(rel.compose(_GATHER))
     result = Undone()
     # Insert first: a row may have been updated and then deleted by the run, and its fields come after it.
-    result.reinserted = connection.execute(_reinsert(connection, rel), names).rowcount
-    result.restored = connection.execute(_restore(rel), names).rowcount
-    result.deleted = connection.execute(_delete(rel), names).rowcount
-    kept = connection.execute(_kept(rel), names).fetchall()
+    result.reinserted = connection.execute(_reinsert(connection, rel)).rowcount
+    result.restored = connection.execute(_restore(rel)).rowcount
+    result.deleted = connection.execute(_delete(rel)).rowcount
+    kept = connection.execute(_kept(rel)).fetchall()
     result.kept = len(kept)
     result.examples = [text for (text,) in kept[:5]]
     connection.execute("drop table pg_temp.image")
@@ -95,7 +89,7 @@ def _undo_entity(connection: Connection, rel: Relations, names: Mapping[str, Any
 
 
 # Fold the run's images of each row into one: `before` its first write, `after` its last.
-_GATHER = """
+_GATHER: LiteralString = """
     create temporary table image on commit drop as
     select x.key,
         max(x.action) as action,
@@ -103,7 +97,7 @@ _GATHER = """
         jsonb_object_agg(f.name, x.before -> f.name order by x.id desc) as before,
         jsonb_object_agg(f.name, coalesce(x.after -> f.name, 'null') order by x.id) as after
     from sync.change x, jsonb_object_keys(x.before) as f(name)
-    where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+    where x.run_id = {undone} and x.system = {system} and x.entity = {entity}
     group by x.key, x.action = 'delete'
 """
 
@@ -136,7 +130,7 @@ def _restore(rel: Relations) -> sql.Composed:
             join {target} t on x.key = {key_json(t)}
             where x.action <> 'delete'
                 -- Another owner's row only where a person let the run write it.
-                and ({ours(t)} or x.key = %(accepted)s::jsonb)
+                and ({ours(t)} or x.key = {accepted}::jsonb)
                 and {alone}
                 and ({any_field})
         ),
@@ -144,12 +138,11 @@ def _restore(rel: Relations) -> sql.Composed:
             update {target} t set {sets}
             from restorable x, jsonb_populate_record(null::{target}, x.before) was
             where x.key = {key_json(t)}
+            returning x.key,
+                (select jsonb_object_agg(n, x.after -> n) from unnest(x.fields) n) as before,
+                (select jsonb_object_agg(n, x.before -> n) from unnest(x.fields) n) as after
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(undo)s, %(system)s, %(entity)s, key, 'update',
-            (select jsonb_object_agg(n, after -> n) from unnest(fields) n),
-            (select jsonb_object_agg(n, before -> n) from unnest(fields) n)
-        from restorable
+        {record(update)}
     """)
 
 
@@ -168,16 +161,14 @@ def _reinsert(connection: Connection, rel: Relations) -> sql.Composed:
     table = catalog.read_table(connection, (rel.entity.schema, rel.entity.table))
     names = table.insertable if table else []
     return rel.bind(names=columns(names), values=columns(names, "was")).compose("""
-        with inserted as (
+        with written as (
             insert into {target} as t ({names}) overriding system value
             select {values}
             from pg_temp.image x, jsonb_populate_record(null::{target}, x.before) was
             where x.action = 'delete' and not exists (select from {target} t where x.key = {key_json(t)})
-            returning {key_json(t)} as key, to_jsonb(t.*) as image
+            returning {key_json(t)} as key, '{{}}'::jsonb as before, to_jsonb(t.*) as after
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(undo)s, %(system)s, %(entity)s, key, 'insert', '{{}}', image
-        from inserted
+        {record(insert)}
     """)
 
 
@@ -189,7 +180,7 @@ def _delete(rel: Relations) -> sql.Composed:
             delete from {target} t
             using {base} b
             where {same_key(t, b)}
-                and b._inserted_by = %(run)s and b._run = %(run)s
+                and b._inserted_by = {undone} and b._run = {undone}
                 and {ours(t)} and {alone} and {unedited}
             returning {key_json(t)} as key, to_jsonb(t.*) as image
         ),
@@ -197,45 +188,47 @@ def _delete(rel: Relations) -> sql.Composed:
         reinserted as (
             delete from {target} t
             using sync.change x
-            where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+            where x.run_id = {undone} and x.system = {system} and x.entity = {entity}
                 and x.action = 'insert' and x.key = {key_json(t)}
                 and {ours(t)} and {alone} and to_jsonb(t.*) = x.after
             returning {key_json(t)} as key, to_jsonb(t.*) as image
+        ),
+        written as (
+            select key, image as before, '{{}}'::jsonb as after
+            from (select * from merged union all select * from reinserted) x
         )
-        insert into sync.change (run_id, system, entity, key, action, before, after)
-        select %(undo)s, %(system)s, %(entity)s, key, 'delete', image, '{{}}'
-        from (select * from merged union all select * from reinserted) x
+        {record(delete)}
     """)
 
 
 def _kept(rel: Relations) -> sql.Composed:
     """Rows that still differ from how they were before the run, with what stands in the way."""
     return rel.compose("""
-        select format('%%s: %%s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))
+        select format('%s: %s holds something newer', x.key, string_agg(f.name, ', ' order by f.name))
         from pg_temp.image x
         join {target} t on x.key = {key_json(t)},
         jsonb_object_keys(x.before) f(name)
         where x.action <> 'delete' and coalesce(to_jsonb(t.*) -> f.name, 'null') <> x.before -> f.name
         group by x.key
         union all
-        select format('%%s: was inserted and has been edited since', {key_json(t)})
+        select format('%s: was inserted and has been edited since', {key_json(t)})
         from {target} t
         join {base} b on {same_key(t, b)}
-        where b._inserted_by = %(run)s
+        where b._inserted_by = {undone}
         union all
-        select format('%%s: was inserted and has been edited since', x.key)
+        select format('%s: was inserted and has been edited since', x.key)
         from sync.change x
         join {target} t on x.key = {key_json(t)}
-        where x.run_id = %(run)s and x.system = %(system)s and x.entity = %(entity)s
+        where x.run_id = {undone} and x.system = {system} and x.entity = {entity}
             and x.action = 'insert'
         union all
-        select format('%%s: was deleted and is there again', x.key)
+        select format('%s: was deleted and is there again', x.key)
         from pg_temp.image x
         join {target} t on x.key = {key_json(t)}
         where x.action = 'delete'
             and not exists (
                 select from sync.change c
-                where c.run_id = %(undo)s and c.system = %(system)s and c.entity = %(entity)s
+                where c.run_id = {run} and c.system = {system} and c.entity = {entity}
                     and c.action = 'insert' and c.key = x.key
             )
     """)
