@@ -6,7 +6,7 @@ An index is judged by its definition, never by its name: unique, valid, total, o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -114,42 +114,18 @@ def _index_findings(
     connection: Connection, entity: Entity, what: str, relation: str, remedy: str
 ) -> Iterator[Finding]:
     name = f"{entity.system}/{entity.name}"
-    rows: list[tuple[Any, ...]] = connection.execute(
-        """
-        select
-            array(
-                select a.attname::text
-                from unnest(i.indkey) with ordinality k(number, place)
-                join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
-                -- Columns that the index only includes do not matter to ON CONFLICT.
-                where k.place <= i.indnkeyatts
-            ),
-            i.indexrelid::regclass::text,
-            i.indimmediate,
-            -- Nulls are unique too: nulls not distinct (Postgres 15), or no column of the key admits one.
-            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
-            or not exists (
-                select from pg_attribute a
-                where a.attrelid = i.indrelid and a.attname = any(%s) and not a.attnotnull
-            )
-        from pg_index i
-        where i.indrelid = to_regclass(%s)
-            and i.indisunique
-            and i.indisvalid
-            and i.indpred is null
-            and i.indexprs is null
-        """,
-        [[f.column for f in entity.key_fields if f.nulls_not_distinct], relation],
-    ).fetchall()
     key = ", ".join(entity.key)
-    usable = [row for row in rows if set(row[0]) == set(entity.key)]
+    unique = catalog.unique_indexes(connection, relation)
+    usable = [index for index in unique if set(index.columns) == set(entity.key)]
+    # Null is a value of these columns, and so has to be unique too.
+    values = {f.column for f in entity.key_fields if f.nulls_not_distinct}
     if not usable:
         problem = f"{what} has no valid, total unique index on ({key})"
         yield Finding(name, problem, remedy, fixable=True)
-    elif not any(nulls for *_, nulls in usable):
+    elif all(values & set(index.nullable) for index in usable):
         problem = f"{what} has a unique index on ({key}) that lets a null repeat"
         yield Finding(name, problem, FIX, fixable=True)
-    for index in (index for _, index, immediate, _ in usable if not immediate):
+    for index in (index.name for index in usable if not index.immediate):
         yield Finding(
             name,
             f"{what} has the unique constraint {index} deferrable, which ON CONFLICT does not accept",

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from sync_pipeline.errors import SettingsError, TargetUnavailable
 from sync_pipeline.postgres.errors import connection_message
@@ -36,6 +36,16 @@ def scalar(
     """The first value of a query's first row; None when it has no row."""
     row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None
+
+
+def dicts(
+    connection: Connection,
+    query: Statement,
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a query by column, whatever the connection's row factory is."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()
 
 
 _SECRETS = frozenset(

@@ -6,7 +6,7 @@ differences are reported and left. Running it again changes nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
@@ -15,6 +15,13 @@ from sqlalchemy.schema import CreateColumn, CreateIndex
 from sqlalchemy.sql.elements import quoted_name
 
 from sync_pipeline.merge.schema.metadata import BASE_SCHEMA, unique_name
+from sync_pipeline.postgres import catalog
+from sync_pipeline.postgres.connect import Connection
+
+
+def driver_connection(connection: sa.Connection) -> Connection:
+    """The psycopg connection beneath one of SQLAlchemy."""
+    return cast("Connection", connection.connection.driver_connection)
 
 
 @dataclass(frozen=True)
@@ -196,22 +203,14 @@ def _has_index(
     connection: sa.Connection, table: sa.Table, names: set[str], *, unique: bool
 ) -> bool:
     """Whether a valid, total index on exactly these columns exists, under whatever name."""
-    rows = connection.execute(
-        sa.text("""
-            select array(
-                select a.attname::text
-                from unnest(i.indkey) k
-                join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k
-            )
-            from pg_index i
-            where i.indrelid = to_regclass(:table)
-                and i.indisvalid and i.indpred is null and i.indexprs is null
-                and i.indnkeyatts = i.indnatts
-                and (i.indisunique or not :unique)
-        """),
-        {"table": _quoted(connection, table), "unique": unique},
+    return any(
+        index.valid
+        and index.is_plain
+        and not index.included
+        and set(index.columns) == names
+        and (index.unique or not unique)
+        for index in catalog.indexes(driver_connection(connection), _quoted(connection, table))
     )
-    return any(set(found) == names for (found,) in rows)
 
 
 def _repeated(

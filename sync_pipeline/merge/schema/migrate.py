@@ -5,14 +5,13 @@ keep the names and what they do, whatever else moves.
 """
 
 from collections.abc import Callable, Iterable
-from typing import cast
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
 from sync_pipeline.merge.advisory_locks import MIGRATION, acquire
-from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
+from sync_pipeline.merge.schema.adopt import MigrationNote, adopt, driver_connection
 from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
 from sync_pipeline.settings import PROJECT
 
@@ -45,11 +44,7 @@ def migrate(
 
 def _lock(connection: sa.Connection) -> None:
     """Keep other migrations out until the transaction ends: two would race for the same names."""
-    acquire(_psycopg(connection), MIGRATION, "transaction")
-
-
-def _psycopg(connection: sa.Connection) -> Connection:
-    return cast("Connection", connection.connection.driver_connection)
+    acquire(driver_connection(connection), MIGRATION, "transaction")
 
 
 def bring_to_head(
@@ -61,7 +56,7 @@ def bring_to_head(
     settings.attributes["metadata"] = meta
     command.upgrade(settings, "head")
     for step in after:
-        add_notes(settings, step(_psycopg(connection)))
+        add_notes(settings, step(driver_connection(connection)))
     created = [
         MigrationNote("created", name, "table")
         for name in sorted(set(_tables(connection)) - before)

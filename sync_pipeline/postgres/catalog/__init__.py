@@ -8,8 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, LiteralString, TypeVar
 
-from psycopg.rows import dict_row
-
 from sync_pipeline.postgres.catalog import queries
 from sync_pipeline.postgres.catalog.tables import (
     Column,
@@ -19,8 +17,9 @@ from sync_pipeline.postgres.catalog.tables import (
     Table,
     TableName,
     Trigger,
+    UniqueIndex,
 )
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, dicts
 
 T = TypeVar("T")
 
@@ -64,6 +63,12 @@ def indexes(connection: Connection, relation: str) -> list[Index]:
     """
     oids = [row["oid"] for row in _rows(connection, _OID, {"relation": relation})]
     return _by_table(connection, queries.INDEXES, oids, Index)[oids[0]]
+
+
+def unique_indexes(connection: Connection, relation: str) -> list[UniqueIndex]:
+    """The valid unique indexes over all rows of one table, without locks, for what every run asks."""
+    rows = _rows(connection, queries.UNIQUE_INDEXES, {"relation": relation})
+    return [UniqueIndex(**row) for row in rows]
 
 
 def column_types(connection: Connection, relation: str) -> dict[str, ColumnType]:
@@ -112,9 +117,10 @@ _OID = "select to_regclass(%(relation)s)::oid as oid"
 def _rows(
     connection: Connection, query: LiteralString, parameters: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query, parameters).fetchall()
-    return [{name: _hashable(value) for name, value in row.items()} for row in rows]
+    return [
+        {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in dicts(connection, query, parameters)
+    ]
 
 
 def _names(
@@ -146,7 +152,3 @@ def _foreign_keys(
         outgoing[child].append(key)
         incoming[parent].append(key)
     return outgoing, incoming
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

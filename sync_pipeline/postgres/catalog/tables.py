@@ -88,6 +88,15 @@ class Index:
         return not (self.condition or self.has_expressions or self.exclusion)
 
 
+class UniqueIndex(NamedTuple):
+    """A valid unique index over all rows, whose keys are columns."""
+
+    name: str
+    columns: tuple[str, ...]  # of the key
+    immediate: bool  # it is checked at once; a deferrable constraint is not
+    nullable: tuple[str, ...]  # columns of the key in which a null may repeat
+
+
 @dataclass(frozen=True)
 class ForeignKey:
     """A foreign key."""
