@@ -15,7 +15,7 @@ from psycopg import errors, sql
 
 from sync_pipeline.errors import EntityBusy
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 MIGRATION = "sync_pipeline migrate"
 RUN_PREFIX = "sync_pipeline run "
@@ -145,5 +145,4 @@ def _holder(connection: Connection, name: str) -> str:
         join pg_stat_activity a using (pid)
         where {is_held}
     """).format(is_held=sql.SQL(IS_HELD).format(name=sql.Literal(name)))
-    row = connection.execute(query).fetchone()
-    return row[0] if row else "which has just ended"
+    return scalar(connection, query) or "which has just ended"

@@ -37,7 +37,7 @@ from sync_pipeline.merge.session import Session, Target
 from sync_pipeline.merge.stage import Stage
 from sync_pipeline.merge.stream import Batch, EntityBatches
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 from sync_pipeline.postgres.errors import message_with_detail
 
 log = logging.getLogger(__name__)
@@ -285,10 +285,7 @@ def _watermark(connection: Connection, one: EntityMerge) -> dt.datetime | None:
         return None
     if scope.mode == "full" and not outcome.complete:
         return None
-    row = connection.execute(
-        sql.SQL("select max(_modified) from {}").format(one.rel.seen)
-    ).fetchone()
-    highest = row[0] if row else None
+    highest = scalar(connection, sql.SQL("select max(_modified) from {}").format(one.rel.seen))
     if highest is None or outcome.read_started is None:
         return highest
     # A record that changed while the source was read may appear later with an earlier time.

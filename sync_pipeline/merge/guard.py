@@ -73,16 +73,12 @@ def plan_digest(connection: Connection, rel: Relations, summary: PlanSummary) ->
     return hashlib.blake2b(repr(hashed).encode(), digest_size=6).hexdigest()
 
 
-def _count(connection: Connection, query: sql.Composed) -> int:
-    return scalar(connection, query) or 0
-
-
 def _over_budget(
     connection: Connection, limit: Limit, count: int, of: sql.Composed, what: str
 ) -> Iterator[str]:
     if count <= limit.floor:  # within budget whatever the table's size: spare its count
         return
-    rows = _count(connection, of)
+    rows = scalar(connection, of)
     if limit.exceeded_by(count, rows):
         yield (
             f"{count:,} of {rows:,} rows {what}; the budget is {limit.percent:g} % and {limit.floor:,} rows."
@@ -133,7 +129,7 @@ def _blanked_lookups(
     for column in looked_up:
         blanked = summary.blanked[column]
         held = sql.SQL("select count({}) from {} b")
-        had = _count(connection, held.format(filled(rel.entity.field(column), "b"), rel.base))
+        had = scalar(connection, held.format(filled(rel.entity.field(column), "b"), rel.base))
         if limit.exceeded_by(blanked, had):
             yield (
                 f"{blanked:,} of {had:,} values of {column}, which are looked up, would be emptied because"

@@ -376,4 +376,4 @@ def moved_bases(connection: Connection, rel: Relations) -> int:
         where s._wide and s._state is null
             and not exists (select from {rows} r where r._seq = s._seq)
     """)
-    return scalar(connection, statement) or 0
+    return scalar(connection, statement)

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from sync_pipeline.merge.relations import Relations, columns, ident
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, dicts, scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,7 @@ class Relation:
 
     def count(self) -> int:
         """Rows of the table."""
-        row = self._connection.execute(
-            sql.SQL("select count(*) from {}").format(self._target)
-        ).fetchone()
-        return row[0] if row else 0
+        return scalar(self._connection, sql.SQL("select count(*) from {}").format(self._target))
 
     def iter(
         self, names: Sequence[str] | None = None, *, chunk: int = 10_000
@@ -69,8 +66,7 @@ class Relation:
             ident(column)
         )
         query = sql.SQL("select {} from {} where {}").format(columns(names), self._target, test)
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query, [list(values)]).fetchall()
+        return dicts(self._connection, query, [list(values)])
 
     def frame(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """The whole table, in memory."""

@@ -54,7 +54,7 @@ def conflicts(
     with database.session() as connection:
         if conflict_id is not None:
             return _resolve(database, connection, conflict_id, take, as_json=as_json)
-        rows = listings.conflicts(connection, limit, **chosen)
+        rows = listings.waiting(connection, "conflicts", limit, **chosen)
     if as_json:
         output.print_json({"conflicts": rows})
     else:

@@ -1,6 +1,7 @@
 """`rejected`: records that could not be merged, and why; also what it shares with `parked`."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import click
 
@@ -9,7 +10,13 @@ from sync_pipeline.cli.databases import Database, reverse_option
 
 
 def listing_command(
-    kind: str, names: Sequence[str], *, heading: int, empty: str, short: str, more: str
+    kind: Literal["rejected", "parked"],
+    names: Sequence[str],
+    *,
+    heading: int,
+    empty: str,
+    short: str,
+    more: str,
 ) -> None:
     """Register a command that lists open records."""
 
@@ -27,7 +34,7 @@ def listing_command(
 
         chosen = arguments.filters(database, entity)
         with database.session() as connection:
-            rows = getattr(listings, kind)(connection, limit, **chosen)
+            rows = listings.waiting(connection, kind, limit, **chosen)
         if as_json:
             output.print_json({kind: rows})
         else:

@@ -2,92 +2,82 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection, Statement
+from sync_pipeline.postgres.connect import Connection, dicts, scalar
 
 Row = dict[str, Any]
+Waiting = Literal["conflicts", "rejected", "parked"]
 
 
 def runs(connection: Connection, limit: int) -> list[Row]:
     """Recent runs, newest first."""
-    return _rows(
-        connection,
-        """
+    query = """
         select id as run_id, sync_type, status, items_processed, items_created, items_updated,
             items_failed, duration_ms, metadata, created_at
         from sync_history
         order by created_at desc, id
-        limit %(limit)s
-        """,
-        limit=limit,
-    )
+        limit %s
+    """
+    return dicts(connection, query, [limit])
 
 
 def steps(connection: Connection, run_id: UUID) -> list[Row]:
     """Steps of a run, in order."""
-    return _rows(
-        connection,
-        """
+    query = """
         select system, entity, part, action, status, error, counts, facts, started_at, finished_at
         from sync.step
-        where run_id = %(run)s
+        where run_id = %s
         order by id
-        """,
-        run=run_id,
-    )
+    """
+    return dicts(connection, query, [run_id])
 
 
-def conflicts(
-    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
+def waiting(
+    connection: Connection,
+    kind: Waiting,
+    limit: int,
+    entity: str | None = None,
+    system: str | None = None,
 ) -> list[Row]:
-    """Unresolved conflicts, newest first."""
-    query = _WAITING.format(
-        columns=sql.SQL("kind, field, base, local, source, kept, run_id, created_at"),
-        source=sql.SQL("sync.conflict where resolved_at is null"),
-        order=sql.SQL("id desc"),
+    """What waits for people: conflicts and rejected records newest first, parked records oldest first."""
+    names, condition, order = _WAITING[kind]
+    query = sql.SQL("""
+        select id, system, entity, key, {names}
+        from {table}
+        where {condition}
+            and (%(entity)s::text is null or entity = %(entity)s)
+            and (%(system)s::text is null or system = %(system)s)
+        order by {order}
+        limit %(limit)s
+    """).format(
+        names=sql.SQL(names),
+        table=sql.Identifier("sync", "conflict" if kind == "conflicts" else kind),
+        condition=sql.SQL(condition),
+        order=sql.SQL(order),
     )
-    return _rows(connection, query, limit=limit, entity=entity, system=system)
+    return dicts(connection, query, {"entity": entity, "system": system, "limit": limit})
 
 
-def rejected(
-    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
-) -> list[Row]:
-    """Rejected records, newest first."""
-    query = _WAITING.format(
-        columns=sql.SQL('reason, "constraint", payload, run_id, first_seen, last_seen'),
-        source=sql.SQL("sync.rejected where true"),
-        order=sql.SQL("last_seen desc, id"),
-    )
-    return _rows(connection, query, limit=limit, entity=entity, system=system)
-
-
-def parked(
-    connection: Connection, limit: int, entity: str | None = None, system: str | None = None
-) -> list[Row]:
-    """Parked records and the parents they wait for, oldest first."""
-    query = _WAITING.format(
-        columns=sql.SQL("parent, parent_column, parent_key, run_id, parked_at"),
-        source=sql.SQL("sync.parked where true"),
-        order=sql.SQL("parked_at, id"),
-    )
-    return _rows(connection, query, limit=limit, entity=entity, system=system)
-
-
-_WAITING = sql.SQL("""
-    select id, system, entity, key, {columns}
-    from {source}
-        and (%(entity)s::text is null or entity = %(entity)s)
-        and (%(system)s::text is null or system = %(system)s)
-    order by {order}
-    limit %(limit)s
-""")
+_WAITING: dict[Waiting, tuple[LiteralString, LiteralString, LiteralString]] = {
+    "conflicts": (
+        "kind, field, base, local, source, kept, run_id, created_at",
+        "resolved_at is null",
+        "id desc",
+    ),
+    "rejected": (
+        'reason, "constraint", payload, run_id, first_seen, last_seen',
+        "true",
+        "last_seen desc, id",
+    ),
+    "parked": ("parent, parent_column, parent_key, run_id, parked_at", "true", "parked_at, id"),
+}
+"""Of each kind the columns, the condition and the order."""
 
 
 # -- one row
@@ -95,27 +85,19 @@ _WAITING = sql.SQL("""
 
 def conflicts_of_row(connection: Connection, entity: Entity, key: Jsonb) -> list[Row]:
     """Unresolved conflicts of one row, oldest first."""
-    return _rows(
-        connection,
-        """
+    query = """
         select id, kind, field, base, local, source, kept, run_id, created_at
         from sync.conflict
-        where system = %(system)s and entity = %(entity)s and key = %(key)s and resolved_at is null
+        where system = %s and entity = %s and key = %s and resolved_at is null
         order by id
-        """,
-        system=entity.system,
-        entity=entity.name,
-        key=key,
-    )
+    """
+    return dicts(connection, query, [entity.system, entity.name, key])
 
 
 def rejection_of_row(connection: Connection, entity: Entity, key: Jsonb) -> str | None:
     """Why the row's last record was rejected; None when it was not."""
-    row = connection.execute(
-        "select reason from sync.rejected where system = %s and entity = %s and key = %s",
-        [entity.system, entity.name, key],
-    ).fetchone()
-    return row[0] if row else None
+    query = "select reason from sync.rejected where system = %s and entity = %s and key = %s"
+    return scalar(connection, query, [entity.system, entity.name, key])
 
 
 def writers_of_row(connection: Connection, entity: Entity, key: Jsonb) -> dict[str, str]:
@@ -183,16 +165,13 @@ def open_conflicts(connection: Connection, entity: Entity, kind: str) -> tuple[i
 
 def has_constraint_rejection(connection: Connection, system: str, column: str, value: str) -> bool:
     """Whether a constraint of the target rejected a record whose key has this value."""
-    row = connection.execute(
-        """
+    query = """
         select exists (
             select from sync.rejected
             where system = %s and "constraint" is not null and key ->> %s = %s
         )
-        """,
-        [system, column, value],
-    ).fetchone()
-    return bool(row and row[0])
+    """
+    return scalar(connection, query, [system, column, value])
 
 
 @dataclass(frozen=True)
@@ -200,10 +179,13 @@ class LastCounts:
     """What the last completed merges counted, for the difference between source and table.
 
     Attributes:
-        at_source: records at the source; None where the source does not report a count.
-        complete: whether the last merge read everything.
-        released, duplicates, held_back, undelivered: see `review.audit.Difference`; of the last merge
-            that read everything.
+        at_source: records, when they were last counted; None where the source reports no count.
+        complete: whether that was in a read of everything.
+        released: records that had been parked and were staged again beside the source's.
+        duplicates: records that lost to another of the same key.
+        held_back: records that were not accepted (parked, rejected, another owner's), while no other of
+            their key has ever landed.
+        undelivered: accepted records that were not delivered, which did not prove them missing.
     """
 
     at_source: int | None = None
@@ -243,8 +225,3 @@ select
 from last
 left join last_complete c on true
 """
-
-
-def _rows(connection: Connection, statement: Statement, **parameters: Any) -> list[Row]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, parameters).fetchall()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 MAX_ATTEMPTS = 3
 
@@ -28,17 +28,9 @@ class Request:
 def queue(
     connection: Connection, system: str, entity: str, keys: Sequence[str], reason: str
 ) -> int:
-    """Queue a partial resync.
-
-    Returns:
-        The request's number.
-    """
-    row = connection.execute(
-        "insert into sync.request (system, entity, keys, reason) values (%s, %s, %s, %s) returning id",
-        [system, entity, list(keys), reason],
-    ).fetchone()
-    assert row
-    return row[0]
+    """Queue a partial resync; returns the request's number."""
+    insert = "insert into sync.request (system, entity, keys, reason) values (%s, %s, %s, %s) returning id"
+    return scalar(connection, insert, [system, entity, list(keys), reason])
 
 
 def waiting(connection: Connection, limit: int) -> list[Request]:

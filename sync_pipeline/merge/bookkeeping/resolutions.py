@@ -3,18 +3,15 @@
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, dicts
 
 
 def unresolved(connection: Connection, conflict_id: int) -> dict[str, Any] | None:
     """An unresolved conflict; None when there is none of this number, or it is resolved."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            "select * from sync.conflict where id = %s and resolved_at is null", [conflict_id]
-        ).fetchone()
+    query = "select * from sync.conflict where id = %s and resolved_at is null"
+    return next(iter(dicts(connection, query, [conflict_id])), None)
 
 
 def mark_resolved(connection: Connection, conflict_id: int, side: str) -> None:

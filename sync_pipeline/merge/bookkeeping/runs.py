@@ -55,7 +55,7 @@ class HistoryRow:
 
 def has_bookkeeping(connection: Connection) -> bool:
     """Whether a database has the bookkeeping tables."""
-    return bool(scalar(connection, "select to_regclass('sync.step')"))
+    return scalar(connection, "select to_regclass('sync.step') is not null")
 
 
 def open_run(connection: Connection, run_id: UUID, sync_type: str, **facts: Any) -> None:
@@ -103,17 +103,14 @@ def has_step(connection: Connection, run_id: UUID, entity: Entity, started_at: d
 
     A run may merge an entity twice, as a retried step does; the start tells them apart.
     """
-    row = connection.execute(
-        """
+    query = """
         select exists (
             select from sync.step
             where run_id = %s and system = %s and entity = %s
                 and action = 'merge' and status = 'completed' and started_at = %s
         )
-        """,
-        [run_id, entity.system, entity.name, started_at],
-    ).fetchone()
-    return bool(row and row[0])
+    """
+    return scalar(connection, query, [run_id, entity.system, entity.name, started_at])
 
 
 def close_run(connection: Connection, run_id: UUID, *, failed: bool = False) -> RunStatus | None:
@@ -209,7 +206,7 @@ def find(connection: Connection, prefix: str) -> list[UUID]:
 
 def count(connection: Connection) -> int:
     """How many runs the history has."""
-    return scalar(connection, "select count(*) from sync_history") or 0
+    return scalar(connection, "select count(*) from sync_history")
 
 
 def systems(connection: Connection, run_id: UUID) -> set[str]:

@@ -12,7 +12,7 @@ from sync_pipeline.merge.accounting import Counts
 from sync_pipeline.merge.bookkeeping.runs import storable_text
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, scalar
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """The column's default, which stands for no watermark."""
@@ -20,19 +20,16 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 def current(connection: Connection, entity: Entity) -> dt.datetime | None:
     """The highest source modification time that is known to be merged; None before the first run."""
-    row = connection.execute(
-        "select last_sync_timestamp from _sync_metadata where table_name = %s", [entity.table]
-    ).fetchone()
-    return row[0] if row and row[0] > EPOCH else None
+    query = "select last_sync_timestamp from _sync_metadata where table_name = %s"
+    moment = scalar(connection, query, [entity.table])
+    return moment if moment and moment > EPOCH else None
 
 
 def progress(connection: Connection, entity: Entity, partition: str = "") -> Progress:
     """How far committed runs have read an entity, or one partition of it."""
-    row = connection.execute(
-        "select state from sync.cursor where system = %s and entity = %s and part = %s",
-        [entity.system, entity.name, partition],
-    ).fetchone()
-    return Progress(current(connection, entity), row[0] if row else None)
+    query = "select state from sync.cursor where system = %s and entity = %s and part = %s"
+    cursor = scalar(connection, query, [entity.system, entity.name, partition])
+    return Progress(current(connection, entity), cursor)
 
 
 def save_cursor(connection: Connection, entity: Entity, state: Any, partition: str = "") -> None:
@@ -58,7 +55,8 @@ def advance(
     Returns:
         The watermark as it now stands.
     """
-    row = connection.execute(
+    watermark = scalar(
+        connection,
         """
         insert into _sync_metadata as m (table_name, last_sync_timestamp, records_synced, sync_status)
         values (%s, coalesce(%s::timestamptz, %s), %s, 'success')
@@ -71,8 +69,8 @@ def advance(
         returning last_sync_timestamp
         """,
         [entity.table, moment, EPOCH, counts.read],
-    ).fetchone()
-    return row[0] if row and row[0] > EPOCH else None
+    )
+    return watermark if watermark > EPOCH else None
 
 
 def mark_failed(connection: Connection, entity: Entity, error: str) -> None:

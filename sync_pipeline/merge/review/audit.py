@@ -6,6 +6,7 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.merge.bookkeeping import listings
+from sync_pipeline.merge.bookkeeping.listings import LastCounts
 from sync_pipeline.merge.plan import parent_columns
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.model.entity import Entity, Field, Link
@@ -41,10 +42,7 @@ def _dangling(
         )
         for name in link.parents
     )
-    exempt = [
-        AND.join([sql.SQL("not starts_with(v.value, {})").format(sql.Literal(e))])
-        for e in link.exempt
-    ]
+    exempt = [sql.SQL("not starts_with(v.value, {})").format(e) for e in link.exempt]
     rel = Relations(entity)
     each = sql.SQL("unnest(t.{})" if f.type.is_list else "(select t.{})").format(ident(f.column))
     query = sql.SQL("""
@@ -68,14 +66,14 @@ def repeated_keys(connection: Connection, entity: Entity) -> int:
     query = sql.SQL(
         "select count(*) from (select from {} where {} group by {} having count(*) > 1) x"
     ).format(Relations(entity).target, whole, columns(entity.key))
-    return scalar(connection, query) or 0
+    return scalar(connection, query)
 
 
 def foreign_rows(connection: Connection, entity: Entity) -> int:
     """Rows that belong to another owner."""
     rel = Relations(entity)
     query = sql.SQL("select count(*) from {} t where not {}").format(rel.target, rel.ours("t"))
-    return scalar(connection, query) or 0
+    return scalar(connection, query)
 
 
 def unmarked_rows(connection: Connection, entity: Entity) -> int:
@@ -84,23 +82,16 @@ def unmarked_rows(connection: Connection, entity: Entity) -> int:
     query = sql.SQL("select count(*) from {} where coalesce(rtrim({}::text), '') = ''").format(
         Relations(entity).target, ident(entity.owner.column)
     )
-    return scalar(connection, query) or 0
+    return scalar(connection, query)
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True)
+class Difference(LastCounts):
     """Why the source's count and the table's differ.
 
     What became of records that were not accepted is known from the last read of everything.
 
     Attributes:
-        at_source: records, when they were last counted; None where the source reports no count.
-        complete: whether that was in a read of everything.
-        released: records that had been parked and were staged again beside the source's.
-        duplicates: records that lost to another of the same key.
-        held_back: records that were not accepted (parked, rejected, another owner's), while no other of
-            their key has ever landed.
-        undelivered: accepted records that were not delivered, which did not prove them missing.
         known: records that the sync has accepted, and that the source still had when last looked for.
         not_here: those of them without a row: deleted here, or another owner's that was deleted.
         others: rows of other owners, of which the sync has accepted no record.
@@ -109,12 +100,6 @@ class Difference:
         on_target: rows.
     """
 
-    at_source: int | None
-    complete: bool
-    released: int
-    duplicates: int
-    held_back: int
-    undelivered: int
     known: int
     not_here: int
     others: int
@@ -162,7 +147,6 @@ class Difference:
 
 def difference(connection: Connection, entity: Entity) -> Difference:
     """Reconcile the source's count with the table's."""
-    last = listings.last_counts(connection, entity)
     rel = Relations(entity)
     query = rel.compose("""
         with rows as (
@@ -185,12 +169,7 @@ def difference(connection: Connection, entity: Entity) -> Difference:
     counted: Any = connection.execute(query).fetchone()
     on_target, known, not_here, others, ours_alone = counted
     return Difference(
-        at_source=last.at_source,
-        complete=last.complete,
-        released=last.released,
-        duplicates=last.duplicates,
-        held_back=last.held_back,
-        undelivered=last.undelivered,
+        **vars(listings.last_counts(connection, entity)),
         known=known,
         not_here=not_here,
         others=others,

@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import sql
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.merge.relations import AND, Relations, ident, listed
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, dicts
 
 Row = dict[str, Any]
 
@@ -92,5 +91,4 @@ def _row(
             for c in rel.entity.key
         ),
     )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, key).fetchone()
+    return next(iter(dicts(connection, query, key)), None)

@@ -4,7 +4,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_pipeline.merge.apply import inserted
@@ -13,7 +12,7 @@ from sync_pipeline.merge.preview import shortened
 from sync_pipeline.merge.relations import Relations, ident, listed
 from sync_pipeline.merge.session import atomically
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection, dicts
 
 Row = dict[str, Any]
 Side = Literal["source", "local"]
@@ -115,8 +114,7 @@ def _target_row(connection: Connection, rel: Relations, conflict: Row) -> Row:
         from {target} t
         where {key_json(t)} = %s
     """)
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query, [Jsonb(conflict["key"])]).fetchall()
+    rows = dicts(connection, query, [Jsonb(conflict["key"])])
     if not rows:
         raise LookupError(
             f"conflict {conflict['id']}: its row is no longer there; sync the entity again"

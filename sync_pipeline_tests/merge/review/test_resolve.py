@@ -347,10 +347,10 @@ def test_lists_show_what_waits_newest_first_and_of_one_entity_if_asked(bench: Wo
     bench.sync(shop("s2", Size="many"))
     bench.sync({"shop_id": "nowhere", "number": 1}, entity=DESK)
 
-    assert [c["field"] for c in listings.conflicts(bench.connection, 10)] == ["name"]
-    assert listings.conflicts(bench.connection, 10, "desk") == []
-    [rejected] = listings.rejected(bench.connection, 10, "shop")
+    assert [c["field"] for c in listings.waiting(bench.connection, "conflicts", 10)] == ["name"]
+    assert listings.waiting(bench.connection, "conflicts", 10, "desk") == []
+    [rejected] = listings.waiting(bench.connection, "rejected", 10, "shop")
     assert "many" in rejected["reason"]
-    [parked] = listings.parked(bench.connection, 10)
+    [parked] = listings.waiting(bench.connection, "parked", 10)
     assert (parked["parent"], parked["parent_key"]) == ("shop", "nowhere")
-    assert listings.parked(bench.connection, 10, "shop") == []
+    assert listings.waiting(bench.connection, "parked", 10, "shop") == []
