@@ -7,7 +7,7 @@ process leaves none behind.
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, LiteralString
 from uuid import UUID
 
@@ -69,13 +69,11 @@ def lock_entity(connection: Connection, entity: Entity, wait: dt.timedelta) -> N
         EntityBusy: another run held it all the while.
     """
     name = entity_lock(entity)
-    try:
-        _wait(connection, name, wait)
-    except errors.LockNotAvailable:
+    if not _acquired(connection, name, wait):
         raise EntityBusy(
-            f"{entity.system}/{entity.name} is being synced by another run ({_holder(connection, name)});"
+            f"{entity.label} is being synced by another run ({_holder(connection, name)});"
             f" waited {wait.total_seconds():g} s. Run it again when that one is done."
-        ) from None
+        )
 
 
 def lock_system(connection: Connection, system: str, wait: dt.timedelta) -> None:
@@ -84,13 +82,11 @@ def lock_system(connection: Connection, system: str, wait: dt.timedelta) -> None
     Raises:
         EntityBusy: another run held it all the while.
     """
-    try:
-        _wait(connection, system_lock(system), wait)
-    except errors.LockNotAvailable:
+    if not _acquired(connection, system_lock(system), wait):
         raise EntityBusy(
             f"{system} is being synced by another run, whose snapshot of the source is an older one; waited"
             f" {wait.total_seconds():g} s. Run it again when that one is done."
-        ) from None
+        )
 
 
 @contextmanager
@@ -108,7 +104,7 @@ def entities_locked(connection: Connection, entities: Sequence[Entity]) -> Itera
                 acquire(connection, name)
             except errors.LockNotAvailable:
                 raise EntityBusy(
-                    f"{entity.system}/{entity.name} is being synced by another run"
+                    f"{entity.label} is being synced by another run"
                     f" ({_holder(connection, name)}). Nothing was written; try again when that one is done."
                 ) from None
             held.append(name)
@@ -129,13 +125,16 @@ def milliseconds(span: dt.timedelta) -> str:
     return str(max(1, int(span.total_seconds() * 1000)))
 
 
-def _wait(connection: Connection, name: str, wait: dt.timedelta) -> None:
+def _acquired(connection: Connection, name: str, wait: dt.timedelta) -> bool:
     # Waiting for a lock counts as running a statement, whose own timeout may be shorter.
     connection.execute(
         "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
         [milliseconds(wait)],
     )
-    acquire(connection, name)
+    with suppress(errors.LockNotAvailable):
+        acquire(connection, name)
+        return True
+    return False
 
 
 def _holder(connection: Connection, name: str) -> str:

@@ -27,9 +27,11 @@ def record(
     if summary.conflicting:
         found["field"] = _field_conflicts(rel, summary)
     if summary.states.get("owned_elsewhere"):
-        found["owner"] = _owner_conflicts(rel)
+        # The source may only hold a copy that lags behind the row. That cannot be distinguished from an edit
+        # of the copy, and an edit must not be lost: both are conflicts, and a lag closes when they agree.
+        found["owner"] = _row_conflicts(rel, "owner", "owned_elsewhere", "t")
     if summary.states.get("deleted_locally"):
-        found["deleted"] = _deleted_conflicts(rel)
+        found["deleted"] = _row_conflicts(rel, "deleted", "deleted_locally", "b")
     if summary.states.get("conflicted") and not rel.entity.unique_key:
         found["repeated"] = _repeated_conflicts(rel)
     if rel.entity.owner and _any_owner_conflict(connection, rel):
@@ -102,8 +104,8 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
     """)
 
 
-def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composable:
-    """Fields in which two aliases differ, as a jsonb object of one of them; null when none does.
+def _differing(rel: Relations, other: str, shown: str) -> sql.Composable:
+    """Fields in which the record and an alias differ, as a jsonb object of one; null when none does.
 
     Looked-up fields are left out: the source does not deliver them.
     """
@@ -115,7 +117,7 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composa
                 then to_json({name}::text)::text || ':' || coalesce(to_json({shown})::text, 'null')
             end
         """).format(
-            given=given(c), l=ident(left, c), r=ident(right, c), name=c, shown=ident(shown, c)
+            given=given(c), l=ident("r", c), r=ident(other, c), name=c, shown=ident(shown, c)
         )
         for c in rel.value_columns
         if c not in looked_up
@@ -125,24 +127,29 @@ def _differing(rel: Relations, left: str, right: str, shown: str) -> sql.Composa
     )
 
 
-def _owner_conflicts(rel: Relations) -> sql.Composed:
-    """Rows of another owner that differ from the source.
-
-    The source may only hold a copy that lags behind the row. That cannot be distinguished from an edit of
-    the copy, and an edit must not be lost: both are conflicts, and one that was a lag closes when they agree.
-    """
+def _row_conflicts(rel: Relations, kind: str, state: str, other: str) -> sql.Composed:
+    """Records of one state that differ from the row of alias `other`: `t` local row, `b` base row."""
+    null = sql.SQL("null::jsonb")
+    held = _differing(rel, other, other)
     return rel.bind(
-        local=_differing(rel, "r", "t", "t"), source=_differing(rel, "r", "t", "r")
+        kind=kind,
+        state=state,
+        before=held if other == "b" else null,
+        local=held if other == "t" else null,
+        source=_differing(rel, other, "r"),
+        table=rel.base if other == "b" else rel.held,
+        other=ident(other),
+        same_row=rel.same_key(other, "p"),
     ).compose("""
         select *
         from (
             select
-                {key_json(p)} as key, 'owner' as kind, null::text as field, null::jsonb as base,
+                {key_json(p)} as key, {kind} as kind, null::text as field, {before} as base,
                 {local} as local, {source} as source, 'local' as kept
             from {plan} p
             join {rows} r on r._seq = p._seq
-            join {held} t on {same_key(t, p)}
-            where p._state = 'owned_elsewhere' and not p._stale
+            join {table} {other} on {same_row}
+            where p._state = {state} and not p._stale
         ) x
         where source is not null
     """)
@@ -150,7 +157,7 @@ def _owner_conflicts(rel: Relations) -> sql.Composed:
 
 def _resolve_agreed(rel: Relations) -> sql.Composed:
     """Close owner conflicts of rows that now equal the source's record, or that have become ours."""
-    return rel.bind(differing=_differing(rel, "r", "t", "t")).compose("""
+    return rel.bind(differing=_differing(rel, "t", "t")).compose("""
         update sync.conflict c
         set resolved_at = now(), resolution = 'overtaken'
         from {plan} p
@@ -184,24 +191,6 @@ def _repeated_conflicts(rel: Relations) -> sql.Composed:
         join {rows} r on r._seq = p._seq
         join {held} t on {same_key(t, p)}
         where p._state = 'conflicted' and t._times > 1
-    """)
-
-
-def _deleted_conflicts(rel: Relations) -> sql.Composed:
-    return rel.bind(
-        before=_differing(rel, "r", "b", "b"), source=_differing(rel, "r", "b", "r")
-    ).compose("""
-        select *
-        from (
-            select
-                {key_json(p)} as key, 'deleted' as kind, null::text as field, {before} as base,
-                null::jsonb as local, {source} as source, 'local' as kept
-            from {plan} p
-            join {rows} r on r._seq = p._seq
-            join {base} b on {same_key(b, p)}
-            where p._state = 'deleted_locally' and not p._stale
-        ) x
-        where source is not null
     """)
 
 
@@ -240,22 +229,16 @@ def withdraw(connection: Connection, rel: Relations, run_id: UUID, refused: list
     """
     if not refused:
         return
-    rel = rel.bind(run=run_id, refused=refused)
-    rel = rel.bind(
-        of_refused=rel.compose("""
-            c.system = {system} and c.entity = {entity} and c.key = {key_json(s)} and s._seq = any({refused})
-        """)
-    )
-    connection.execute(
-        rel.compose("""
-            delete from sync.conflict c using {seen} s where {of_refused} and c.run_id = {run}
-        """)
-    )
-    connection.execute(
-        rel.compose("""
-            update sync.conflict c
-            set resolved_at = null, resolution = null
-            from {seen} s
-            where {of_refused} and c.resolution = 'overtaken' and c.resolved_at = now()
-        """)
-    )
+    of_refused = rel.bind(refused=refused).compose("""
+        c.system = {system} and c.entity = {entity} and c.key = {key_json(s)} and s._seq = any({refused})
+    """)
+    names = rel.bind(run=run_id, of_refused=of_refused)
+    recorded = "delete from sync.conflict c using {seen} s where {of_refused} and c.run_id = {run}"
+    connection.execute(names.compose(recorded))
+    replaced = names.compose("""
+        update sync.conflict c
+        set resolved_at = null, resolution = null
+        from {seen} s
+        where {of_refused} and c.resolution = 'overtaken' and c.resolved_at = now()
+    """)
+    connection.execute(replaced)

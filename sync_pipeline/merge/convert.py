@@ -60,21 +60,12 @@ class Keyed:
 
     def extend(self, other: Keyed) -> None:
         """Add the records of another chunk."""
-        self.records += other.records
-        self.keys += other.keys
-        self.digests += other.digests
-        self.modified += other.modified
-        self.elsewhere += other.elsewhere
+        for name, values in vars(self).items():
+            values.extend(getattr(other, name))
 
     def subset(self, which: slice) -> Keyed:
         """Some of the records."""
-        return Keyed(
-            self.records[which],
-            self.keys[which],
-            self.digests[which],
-            self.modified[which],
-            self.elsewhere[which],
-        )
+        return Keyed(*(values[which] for values in vars(self).values()))
 
 
 class Converter:
@@ -114,10 +105,8 @@ class Converter:
             usable = [i for i in range(len(records)) if i not in failures]
             records, keys = [records[i] for i in usable], [keys[i] for i in usable]
         digests = [self._digest(record) for record in records]
-        elsewhere = self._elsewhere(records)
-        return Keyed(
-            list(records), keys, digests, self._modified_times(records), elsewhere
-        ), rejections
+        modified, elsewhere = self._modified_times(records), self._elsewhere(records)
+        return Keyed(list(records), keys, digests, modified, elsewhere), rejections
 
     def _rest_of_key(self, record: Record, reason: str) -> str:
         """The usable columns of a key of several columns, to identify the record beside the reason."""
@@ -216,15 +205,11 @@ def _column_slowly(f: Field, raw: Sequence[Any], failures: dict[int, str]) -> li
     values = []
     for position, value in enumerate(raw):
         try:
-            values.append(_converted(f, value))
+            values.append(None if value is None else f.type.convert(value))
         except ConversionError as error:
             failures.setdefault(position, f"{f.sources[0]} → {f.column}: {error}")
             values.append(None)
     return values
-
-
-def _converted(f: Field, value: Any) -> Any:
-    return None if value is None else f.type.convert(value)
 
 
 def _canonical(value: Any) -> bytes:

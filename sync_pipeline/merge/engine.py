@@ -17,7 +17,6 @@ from psycopg import sql
 
 from sync_pipeline.errors import StoppedByGuard, TargetRefused
 from sync_pipeline.merge import (
-    completeness,
     conflicts,
     duplicates,
     guard,
@@ -90,7 +89,7 @@ def merge(
         Exception: whatever the source raises while it is read; nothing is written then.
     """
     entities = [s.entity for s in streams]
-    label = ", ".join(f"{e.system}/{e.name}" for e in entities)
+    label = ", ".join(e.label for e in entities)
     session = Session(target, entities, f"sync_pipeline {label} run {str(run_id)[:8]}"[:63])
     try:
         merges = [_read(session, stream, parents or {}) for stream in streams]
@@ -134,7 +133,7 @@ def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]
             stage.add(batch)
             if time.monotonic() - last > PROGRESS_EVERY:
                 last = time.monotonic()
-                log.info("%s: %s records read", one.label, f"{stage.read:,}")
+                log.info("%s: %s records read", one.entity.label, f"{stage.read:,}")
     stage.finish()
     return one
 
@@ -241,7 +240,7 @@ def _apply(connection: Connection, one: EntityMerge, run_id: UUID) -> MergeResul
     if summary.missing:
         missing.mark_missing(connection, rel, run_id)
     counts = one.count(writer)
-    counts.check(one.label)
+    counts.check(one.entity.label)
     result = one.conclude(counts, "completed")
     result.metadata |= {
         "rejected_examples": [r.reason for r in rejections[:EXAMPLES]],
@@ -266,7 +265,7 @@ def _apply(connection: Connection, one: EntityMerge, run_id: UUID) -> MergeResul
 def _completeness(connection: Connection, one: EntityMerge) -> dict[str, Any]:
     """Metadata of a complete scan: what it left unconfirmed in the base."""
     found: dict[str, Any] = dict(
-        completeness.leftovers(connection, one.rel, one.stream.outcome.partitions)
+        missing.leftovers(connection, one.rel, one.stream.outcome.partitions)
     )
     # A record without a usable key is not in `seen`.
     found["not_accepted"] += len(one.stage.unkeyed)

@@ -76,11 +76,6 @@ class EntityMerge:
         return self.stream.entity
 
     @property
-    def label(self) -> str:
-        """The entity as messages name it."""
-        return f"{self.entity.system}/{self.entity.name}"
-
-    @property
     def complete(self) -> bool:
         """Whether what was not seen is missing.
 

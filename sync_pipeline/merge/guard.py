@@ -43,7 +43,7 @@ def refusal(rel: Relations, found: list[str], digest: str) -> str:
         f"sync {entity.key_prefix[0]} {entity.name}", reverse=is_reverse(entity.key_prefix)
     )
     return (
-        f"{entity.system}/{entity.name}: stopped by the guard, nothing was written. {' '.join(found)}"
+        f"{entity.label}: stopped by the guard, nothing was written. {' '.join(found)}"
         f" If this is meant, approve exactly this plan: {again} with the same scope and --approve {digest}"
     )
 

@@ -48,7 +48,7 @@ def check(connection: Connection, rel: Relations) -> None:
         repairs = any(f.fixable for f in found)
         fix = f"; `{command_line('doctor --fix')}` repairs what it can" if repairs else ""
         raise TargetNotPrepared(
-            f"{rel.entity.system}/{rel.entity.name}: the target is not ready: {what}."
+            f"{rel.entity.label}: the target is not ready: {what}."
             f" `{command_line('doctor')}` shows all findings{fix}."
         )
 
@@ -56,7 +56,6 @@ def check(connection: Connection, rel: Relations) -> None:
 def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
     """Everything that prevents an entity from being synced into this target."""
     entity = rel.entity
-    name = f"{entity.system}/{entity.name}"
     types: list[dict[str, ColumnType]] = []
     for relation, what in ((rel.target, "table"), (rel.base, "base table")):
         text = relation.as_string(connection)
@@ -65,11 +64,13 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         remedy = MIGRATE if is_ours else _NOT_OURS
         types.append(catalog.column_types(connection, text))
         if not types[-1]:
-            yield Finding(name, f"{what} {text} does not exist", remedy, fixable=is_ours)
+            yield Finding(entity.label, f"{what} {text} does not exist", remedy, fixable=is_ours)
             continue
         needed = rel.mapped_columns if relation is rel.base else written(entity)
         for column in (c for c in needed if c not in types[-1]):
-            yield Finding(name, f"{what} {text} has no column {column}", remedy, fixable=is_ours)
+            yield Finding(
+                entity.label, f"{what} {text} has no column {column}", remedy, fixable=is_ours
+            )
         if is_ours:
             remedy = MIGRATE if relation is rel.base else _INDEX
             yield from _index_findings(connection, entity, f"{what} {text}", text, remedy)
@@ -77,7 +78,7 @@ def findings(connection: Connection, rel: Relations) -> Iterator[Finding]:
         found, declared = types[0].get(column), types[1].get(column)
         if found and declared and not comparable(connection, found.bare, declared.bare):
             yield Finding(
-                name,
+                entity.label,
                 f"column {column} is {found.bare}, which cannot be compared with {declared.bare}",
                 "change the column's type on the target, or the field's",
             )
@@ -113,7 +114,6 @@ def comparable(connection: Connection, one: LiteralString, other: LiteralString)
 def _index_findings(
     connection: Connection, entity: Entity, what: str, relation: str, remedy: str
 ) -> Iterator[Finding]:
-    name = f"{entity.system}/{entity.name}"
     key = ", ".join(entity.key)
     unique = catalog.unique_indexes(connection, relation)
     usable = [index for index in unique if set(index.columns) == set(entity.key)]
@@ -121,13 +121,13 @@ def _index_findings(
     values = {f.column for f in entity.key_fields if f.nulls_not_distinct}
     if not usable:
         problem = f"{what} has no valid, total unique index on ({key})"
-        yield Finding(name, problem, remedy, fixable=True)
+        yield Finding(entity.label, problem, remedy, fixable=True)
     elif all(values & set(index.nullable) for index in usable):
         problem = f"{what} has a unique index on ({key}) that lets a null repeat"
-        yield Finding(name, problem, FIX, fixable=True)
+        yield Finding(entity.label, problem, FIX, fixable=True)
     for index in (index.name for index in usable if not index.immediate):
         yield Finding(
-            name,
+            entity.label,
             f"{what} has the unique constraint {index} deferrable, which ON CONFLICT does not accept",
             "drop the constraint and add it again as not deferrable",
         )

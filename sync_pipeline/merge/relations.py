@@ -41,6 +41,11 @@ def given(column: str) -> sql.Composed:
     return sql.SQL("coalesce({} <> all(r._absent), true)").format(column)
 
 
+def _temporary(name: str) -> cached_property[sql.Identifier]:
+    """A temporary table of an entity."""
+    return cached_property(lambda rel: ident("pg_temp", f"{name}_{rel.entity.name}"[:63]))
+
+
 @dataclass(frozen=True)
 class Relations:
     """The tables that one entity's merge touches, and the statements on them."""
@@ -119,30 +124,11 @@ class Relations:
         """What the source last delivered."""
         return ident(BASE_SCHEMA, base_name(self.entity))
 
-    @cached_property
-    def seen(self) -> sql.Identifier:
-        """Temporary: every record of the run, by key and digest."""
-        return ident("pg_temp", f"seen_{self.entity.name}"[:63])
-
-    @cached_property
-    def rows(self) -> sql.Identifier:
-        """Temporary: converted values of the records that the base does not already hold."""
-        return ident("pg_temp", f"rows_{self.entity.name}"[:63])
-
-    @cached_property
-    def moved(self) -> sql.Identifier:
-        """Temporary: rows whose looked-up values have moved; numbered as in `seen`."""
-        return ident("pg_temp", f"moved_{self.entity.name}"[:63])
-
-    @cached_property
-    def missing(self) -> sql.Identifier:
-        """Temporary: keys that a complete scan no longer found."""
-        return ident("pg_temp", f"missing_{self.entity.name}"[:63])
-
-    @cached_property
-    def plan(self) -> sql.Identifier:
-        """Temporary: what the run would do, per record."""
-        return ident("pg_temp", f"plan_{self.entity.name}"[:63])
+    seen = _temporary("seen")  # every record of the run, by key and digest
+    rows = _temporary("rows")  # converted values of the records that the base does not already hold
+    moved = _temporary("moved")  # rows whose looked-up values have moved; numbered as in `seen`
+    missing = _temporary("missing")  # keys that a complete scan no longer found
+    plan = _temporary("plan")  # what the run would do, per record
 
     @cached_property
     def value_columns(self) -> tuple[str, ...]:

@@ -274,6 +274,11 @@ class Entity:
             raise DeclarationError(f"entity {self.name!r} ({self.where}): {problem}")
 
     @property
+    def label(self) -> str:
+        """The entity as messages name it."""
+        return f"{self.system}/{self.name}"
+
+    @property
     def fields(self) -> tuple[Field, ...]:
         """Mapped columns, in the table's order."""
         return tuple(c for c in self.columns if isinstance(c, Field))

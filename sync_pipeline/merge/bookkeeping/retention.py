@@ -1,27 +1,28 @@
 """Retention: old bookkeeping is removed; unresolved conflicts, rejected and parked records stay."""
 
 import datetime as dt
-from typing import LiteralString
+
+from psycopg import sql
 
 from sync_pipeline.postgres.connect import Connection
 
-_STATEMENTS: dict[str, LiteralString] = {
-    "sync.change": "delete from sync.change where changed_at < now() - %s::interval",
-    "sync.plan": "delete from sync.plan where created_at < now() - %s::interval",
-    "sync.step": "delete from sync.step where started_at < now() - %s::interval",
-    "sync.request": "delete from sync.request where finished_at < now() - %s::interval",
-    "sync.conflict": "delete from sync.conflict where resolved_at < now() - %s::interval",
-    "sync_history": "delete from sync_history where created_at < now() - %s::interval",
+_AGE = {
+    "sync.change": "changed_at",
+    "sync.plan": "created_at",
+    "sync.step": "started_at",
+    "sync.request": "finished_at",
+    "sync.conflict": "resolved_at",
+    "sync_history": "created_at",
 }
+"""The column that has a row's age; a row with null there stays."""
 
 
 def purge(connection: Connection, *, keep: dt.timedelta) -> dict[str, int]:
-    """Remove bookkeeping older than `keep`.
-
-    Returns:
-        Rows removed, by table.
-    """
+    """Remove bookkeeping older than `keep`; returns the rows removed, by table."""
+    delete = sql.SQL("delete from {} where {} < now() - %s::interval")
     return {
-        table: connection.execute(statement, [keep]).rowcount
-        for table, statement in _STATEMENTS.items()
+        table: connection.execute(
+            delete.format(sql.Identifier(*table.split(".")), sql.Identifier(column)), [keep]
+        ).rowcount
+        for table, column in _AGE.items()
     }

@@ -34,37 +34,27 @@ def add_bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
     _repair_tables(table)
 
 
-def _moment(name: str, *, nullable: bool = True, now: bool = False) -> sa.Column:
+def _moment(name: str, *, now: bool = False) -> sa.Column:
     default = sa.text("now()") if now else None
-    return sa.Column(
-        name, sa.DateTime(timezone=True), nullable=nullable and not now, server_default=default
-    )
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=not now, server_default=default)
 
 
-def _text(name: str, *, nullable: bool = True) -> sa.Column:
-    return sa.Column(name, sa.Text, nullable=nullable)
+def _identity(name: str = "id", *, key: bool = True) -> sa.Column:
+    number = sa.Identity(always=True)
+    return sa.Column(name, sa.BigInteger, number, primary_key=key, nullable=False)
 
 
-def _identity(name: str = "id") -> sa.Column:
-    return sa.Column(name, sa.BigInteger, sa.Identity(always=True), primary_key=True)
+def _json(*names: str, nullable: bool = False, default: bool = False) -> list[sa.Column]:
+    empty = sa.text("'{}'") if default else None
+    return [sa.Column(name, pg.JSONB, nullable=nullable, server_default=empty) for name in names]
 
 
-def _json(name: str, *, nullable: bool = False, default: bool = False) -> sa.Column:
-    return sa.Column(
-        name, pg.JSONB, nullable=nullable, server_default=sa.text("'{}'") if default else None
-    )
-
-
-def _run() -> sa.Column:
-    return sa.Column("run_id", sa.Uuid, nullable=False)
+def _id(name: str) -> sa.Column:
+    return sa.Column(name, sa.Uuid, nullable=False)
 
 
 def _texts(*names: str) -> list[sa.Column]:
-    return [_text(name, nullable=False) for name in names]
-
-
-def _entity() -> list[sa.Column]:
-    return _texts("system", "entity")
+    return [sa.Column(name, sa.Text, nullable=False) for name in names]
 
 
 def _partition() -> sa.Column:
@@ -88,7 +78,7 @@ def _public_tables(meta: sa.MetaData, schema: str | None) -> None:
         ),
         _count("records_synced"),
         sa.Column("sync_status", sa.String(50), server_default=sa.text("'pending'")),
-        _text("error_message"),
+        sa.Column("error_message", sa.Text),
         _moment("created_at", now=True),
         _moment("updated_at", now=True),
         schema=schema,
@@ -101,7 +91,7 @@ def _public_tables(meta: sa.MetaData, schema: str | None) -> None:
         *_texts("sync_type", "status"),
         *(_count(f"items_{what}") for what in ("processed", "created", "updated", "failed")),
         sa.Column("duration_ms", sa.Integer),
-        _json("metadata", default=True),
+        *_json("metadata", default=True),
         _moment("created_at", now=True),
         sa.CheckConstraint(
             "status in ('running', 'completed', 'failed', 'partial_success')",
@@ -116,12 +106,11 @@ def _step_table(table: _Table) -> None:
     table(
         "step",
         _identity(),
-        _run(),
-        *_entity(),
-        *_texts("action", "status"),
-        _text("error"),
-        _json("counts", nullable=True),
-        _json("facts", default=True),
+        _id("run_id"),
+        *_texts("system", "entity", "action", "status"),
+        sa.Column("error", sa.Text),
+        *_json("counts", nullable=True),
+        *_json("facts", default=True),
         _moment("started_at", now=True),
         _moment("finished_at"),
         _partition(),
@@ -133,13 +122,13 @@ def _record_tables(table: _Table) -> None:
     table(
         "rejected",
         _identity(),
-        *_entity(),
-        _json("key", nullable=True),
+        *_texts("system", "entity"),
+        *_json("key", nullable=True),
         *_texts("fingerprint", "reason"),
-        _text("constraint"),
-        _json("payload"),
+        sa.Column("constraint", sa.Text),
+        *_json("payload"),
         _moment("modified"),
-        _run(),
+        _id("run_id"),
         _moment("first_seen", now=True),
         _moment("last_seen", now=True),
         sa.Index("rejected_record_key", "system", "entity", "fingerprint", unique=True),
@@ -147,12 +136,12 @@ def _record_tables(table: _Table) -> None:
     table(
         "parked",
         _identity(),
-        *_entity(),
-        _json("key"),
+        *_texts("system", "entity"),
+        *_json("key"),
         *_texts("fingerprint", "parent", "parent_column", "parent_key"),
-        _json("record"),
+        *_json("record"),
         _moment("modified"),
-        _run(),
+        _id("run_id"),
         _moment("parked_at", now=True),
         sa.Index("parked_record_key", "system", "entity", "fingerprint", unique=True),
     )
@@ -162,12 +151,11 @@ def _change_tables(table: _Table) -> None:
     table(
         "change",
         _identity(),
-        _run(),
-        *_entity(),
-        _json("key"),
-        _text("action", nullable=False),
-        _json("before"),
-        _json("after"),
+        _id("run_id"),
+        *_texts("system", "entity"),
+        *_json("key"),
+        *_texts("action"),
+        *_json("before", "after"),
         _moment("changed_at", now=True),
         sa.Index("change_run_id_idx", "run_id", "entity"),
         sa.Index("change_row_idx", "key", postgresql_using="hash"),  # keys of any length
@@ -175,28 +163,24 @@ def _change_tables(table: _Table) -> None:
     table(
         "conflict",
         _identity(),
-        *_entity(),
-        _json("key"),
-        _text("kind", nullable=False),
-        _text("field"),
-        _json("base", nullable=True),
-        _json("local", nullable=True),
-        _json("source", nullable=True),
-        _text("kept", nullable=False),
-        _run(),
+        *_texts("system", "entity"),
+        *_json("key"),
+        *_texts("kind"),
+        sa.Column("field", sa.Text),
+        *_json("base", "local", "source", nullable=True),
+        *_texts("kept"),
+        _id("run_id"),
         _moment("created_at", now=True),
         _moment("resolved_at"),
-        _text("resolution"),
+        sa.Column("resolution", sa.Text),
         sa.Index("conflict_row_idx", "key", postgresql_using="hash"),
     )
     table(
         "plan",
-        _text("digest", nullable=False),
-        _run(),
-        *_entity(),
-        _text("verdict", nullable=False),
-        _json("counts"),
-        _json("rows"),
+        *_texts("digest"),
+        _id("run_id"),
+        *_texts("system", "entity", "verdict"),
+        *_json("counts", "rows"),
         _moment("created_at", now=True),
         _partition(),
         sa.PrimaryKeyConstraint("run_id", "entity", "part"),
@@ -208,15 +192,15 @@ def _request_table(table: _Table) -> None:
     table(
         "request",
         _identity(),
-        *_entity(),
+        *_texts("system", "entity"),
         sa.Column("keys", pg.ARRAY(sa.Text), nullable=False),
-        _text("reason", nullable=False),
+        *_texts("reason"),
         sa.Column("force", sa.Boolean, nullable=False, server_default=sa.text("false")),
-        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        _count("attempts"),
         _moment("requested_at", now=True),
         _moment("finished_at"),
         sa.Column("run_id", sa.Uuid),
-        _text("error"),
+        sa.Column("error", sa.Text),
         sa.Index(
             "request_waiting_idx", "requested_at", postgresql_where=sa.text("finished_at is null")
         ),
@@ -226,8 +210,8 @@ def _request_table(table: _Table) -> None:
 def _cursor_table(table: _Table) -> None:
     table(
         "cursor",
-        *_entity(),
-        _json("state"),
+        *_texts("system", "entity"),
+        *_json("state"),
         _moment("updated_at", now=True),
         _partition(),
         sa.PrimaryKeyConstraint("system", "entity", "part"),
@@ -239,31 +223,27 @@ def _repair_tables(table: _Table) -> None:
     table(
         "repair",
         sa.Column("id", sa.Uuid, primary_key=True),
-        _text("table_name", nullable=False),
-        _json("facts", default=True),
-        sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        *_texts("table_name"),
+        *_json("facts", default=True),
+        _identity("number", key=False),
         _moment("repaired_at", now=True),
         _moment("restored_at"),
     )
     table(
         "removed_row",
         _identity(),
-        sa.Column("repair_id", sa.Uuid, nullable=False),
+        _id("repair_id"),
         *_texts("table_name", "reason"),
-        _json("row"),
-        _json("survivor_key"),
-        _json("survivor_before"),
+        *_json("row", "survivor_key", "survivor_before"),
         _moment("removed_at", now=True),
         sa.Index("removed_row_repair_id_idx", "repair_id"),
     )
     table(
         "changed_row",
         _identity(),
-        sa.Column("repair_id", sa.Uuid, nullable=False),
+        _id("repair_id"),
         *_texts("table_name", "reason"),
-        _json("row_key"),
-        _json("before"),
-        _json("after"),
+        *_json("row_key", "before", "after"),
         _moment("changed_at", now=True),
         sa.Index("changed_row_repair_id_idx", "repair_id"),
     )

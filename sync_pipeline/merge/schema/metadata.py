@@ -65,7 +65,7 @@ def metadata(systems: Iterable[System]) -> sa.MetaData:
         other = known.setdefault((entity.schema, entity.table), entity)
         if other is not entity:
             raise DeclarationError(
-                f"{other.system}/{other.name} and {entity.system}/{entity.name} ({entity.where}) are both"
+                f"{other.label} and {entity.label} ({entity.where}) are both"
                 f" table {entity.schema}.{entity.table}; give one of them table=..."
             )
         target_table(entity, meta)
