@@ -181,11 +181,8 @@ def _column(
 ) -> list[Any]:
     """One field of many records: a plain comprehension, and value by value only when one fails.
 
-    Args:
-        f: the field.
-        records: raw records.
-        failures: receives the reason per position that cannot be converted; its value is None.
-        always: convert even values that are already of the type's plain Python type.
+    `failures` receives the reason per position that cannot be converted, whose value is None. Values of the
+    type's plain Python type are converted only where `always` is set.
     """
     if f.lookup:
         return [None] * len(records)

@@ -9,13 +9,7 @@ from sync_pipeline.postgres.connect import Connection
 def deduplicate(connection: Connection, rel: Relations, released: int = 0) -> int:
     """Keep one record of each key, and gather statistics for the planner. Rejected records do not count.
 
-    Args:
-        connection: in the run's transaction.
-        rel: the entity's tables.
-        released: how many parked records were staged before those of the source.
-
-    Returns:
-        How many records lost to another one of the same key.
+    The first `released` records are parked ones. Returns how many lost to another one of the same key.
     """
     # Without statistics of _wide and _state the planner expects a few rows where most qualify, and joins
     # them by nested loops.

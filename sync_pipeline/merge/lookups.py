@@ -17,13 +17,9 @@ from sync_pipeline.postgres.connect import Connection
 def fill(
     connection: Connection, rel: Relations, parents: Mapping[str, Entity], *, complete: bool
 ) -> int:
-    """Fill in looked-up values, and stage rows again whose value has moved.
+    """Fill in looked-up values, and stage rows again whose value has moved. Call after `deduplicate`.
 
-    Args:
-        connection: in the run's transaction, after `deduplicate`.
-        rel: the entity's tables.
-        parents: entities in which values are looked up, by name.
-        complete: the scan has seen every record: a row that it did not see is missing, and not staged.
+    A row that a complete scan did not see is missing, and not staged again.
 
     Returns:
         How many rows were staged again although the source did not deliver them.
@@ -48,11 +44,7 @@ def _found(
 ) -> tuple[sql.Composable, list[sql.Identifier]]:
     """Outer joins to the rows that hold looked-up values, and expressions of these values.
 
-    Args:
-        rel: the entity's tables.
-        looked_up: its lookups.
-        parents: entities in which values are looked up.
-        aliases: the alias that holds each of our columns.
+    `aliases` has the alias that holds each of our columns.
     """
     joins: list[sql.Composable] = []
     values: list[sql.Identifier] = []

@@ -100,16 +100,10 @@ def clear(connection: Connection, rel: Relations) -> None:
 def exclude_undelivered(
     connection: Connection, rel: Relations, released: int, partitions: Collection[str] | None = None
 ) -> int:
-    """Exclude released records that a complete scan of the source no longer found.
+    """Exclude parked records that a complete scan of the source, or of partitions, no longer found.
 
-    Args:
-        connection: in the run's transaction, before repeated keys are resolved.
-        rel: the entity's tables.
-        released: how many parked records were staged before those of the source.
-        partitions: those that were read; None: all.
-
-    Returns:
-        How many were excluded.
+    Call before repeated keys are resolved; the first `released` records are parked ones. Returns how many
+    were excluded.
     """
     if not released:
         return 0
@@ -143,11 +137,7 @@ def delete_undelivered(
 
 
 def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
-    """Keep the plan's parked rows, raw, with the parent that each waits for.
-
-    Returns:
-        A few of them as text, for the run's metadata.
-    """
+    """Keep the plan's parked rows, raw, with the parent of each; returns a few as text, for metadata."""
     partial = rel.entity.absent == "unknown"
     for column, link in ((f.column, link) for f, link in rel.entity.links if link.required):
         connection.execute(

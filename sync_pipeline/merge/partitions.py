@@ -15,13 +15,8 @@ def non_empty(
 ) -> list[str]:
     """Of the partitions that were read to their end, those with at least one record.
 
-    An empty listing is more often a fault than a fact, so it proves nothing missing.
-
-    Args:
-        connection: the one that staged.
-        rel: the entity's tables.
-        partitions: values of the entity's `partition_by`.
-        released: how many records were staged before those of the source.
+    An empty listing is more often a fault than a fact, so it proves nothing missing. The first `released`
+    records are not the source's.
     """
     query = sql.SQL("select distinct s.{}::text from {} s where s._seq >= {} and {}").format(
         ident(rel.entity.partition_by),
@@ -41,22 +36,14 @@ def write_errors(
 ) -> dict[str, int]:
     """Write each failed partition's error into its rows; clear errors that earlier runs left in the others.
 
-    Rows of other owners or without a whole key are left alone. A row that holds the error already is not
-    written.
-
-    Args:
-        connection: in the run's transaction, after the plan was applied.
-        rel: the entity's tables.
-        run_id: recorded with the before-images.
-        errors: by partition that failed.
-        read: partitions that were read to their end; rows that are no longer in them are cleared too.
+    Call after the plan was applied. In partitions that were read to their end, rows that are no longer at the
+    source are cleared too. Rows of other owners or without a whole key are left alone.
 
     Returns:
         In how many rows an error was set, and in how many cleared.
     """
     if not rel.entity.partition_error:
         return {}
-    # Rows without a whole key are left alone.
     whole = AND.join(sql.SQL("t.{} is not null").format(ident(c)) for c in rel.entity.key)
     rel = rel.bind(run=run_id, error=ident(rel.entity.partition_error), whole=whole)
     cleared = connection.execute(_clear(rel, errors)).rowcount

@@ -27,14 +27,7 @@ class PatchResult:
 def run(
     connection: Connection, system: System, patch: Patch, *, run_id: UUID, everything: bool
 ) -> PatchResult:
-    """Apply a patch in one transaction.
-
-    Args:
-        connection: in autocommit.
-        system: whose entities the patch names.
-        patch: the declaration.
-        run_id: names the run; its before-images are recorded under it.
-        everything: over all rows, not only over those whose base moved in this run.
+    """Apply a patch in one transaction, to the rows whose base moved in this run, or to everything.
 
     Raises:
         EntityBusy: another run is syncing one of the ends.
@@ -72,7 +65,7 @@ def run(
 
 
 def _touched(rel: Relations, alias: str, run_id: UUID, *, everything: bool) -> sql.Composable:
-    """The condition that the patch covers the row of an alias: its base moved in this run."""
+    """Whether the patch covers the row of an alias: its base moved in this run."""
     if everything:
         return sql.SQL("true")
     return sql.SQL("exists (select from {} b where {} and b._run = {})").format(

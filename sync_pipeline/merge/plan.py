@@ -117,23 +117,14 @@ _DECISION = sql.SQL("""
 
 @dataclass
 class PlanSummary:
-    """Totals of a plan, for guard, accounting and apply.
+    """Totals of a plan, for guard, accounting and apply."""
 
-    Attributes:
-        states: records by state, see `build`.
-        writes: rows of the target that exist and would be written.
-        taken: positions of the fields of which at least one value would be written.
-        conflicting: positions of the fields with at least one conflict.
-        blanked: values per column that would go from filled to empty.
-        missing: rows with a base that a complete scan no longer found.
-    """
-
-    states: dict[str, int] = field(default_factory=dict)
-    writes: int = 0
-    taken: list[int] = field(default_factory=list)
-    conflicting: list[int] = field(default_factory=list)
-    blanked: dict[str, int] = field(default_factory=dict)
-    missing: int = 0
+    states: dict[str, int] = field(default_factory=dict)  # records by state, see `build`
+    writes: int = 0  # rows of the target that exist and would be written
+    taken: list[int] = field(default_factory=list)  # positions of fields with a value to be written
+    conflicting: list[int] = field(default_factory=list)  # positions of fields with a conflict
+    blanked: dict[str, int] = field(default_factory=dict)  # values per column to be emptied
+    missing: int = 0  # rows with a base that a complete scan no longer found
 
 
 def build(
@@ -258,11 +249,7 @@ def lacks_parent(
 ) -> sql.Composed:
     """Whether a link's value names a parent that none of its entities holds or is about to insert.
 
-    Args:
-        value: the link's value; a list names several parents, each of which is required.
-        linked: the field and its link.
-        parents: entities that required links point at, by name.
-        together: entities planned before in the same transaction, which is about to insert their rows.
+    A list names several parents, each of which is required. `parents` and `together` are as in `build`.
     """
     f, link = linked
     tests = [sql.SQL("reference.key is not null")]

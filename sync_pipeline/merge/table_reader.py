@@ -41,12 +41,7 @@ class Relation:
     def iter(
         self, names: Sequence[str] | None = None, *, chunk: int = 10_000
     ) -> Iterator[list[dict[str, Any]]]:
-        """Rows in chunks through a server-side cursor, so that memory does not grow with the table.
-
-        Args:
-            names: columns; all when None.
-            chunk: rows per chunk.
-        """
+        """Rows in chunks through a server-side cursor, so that memory does not grow with the table."""
         chosen = columns(names) if names else sql.SQL("*")
         query = sql.SQL("select {} from {}").format(chosen, self._target)
         with (

@@ -126,12 +126,7 @@ def sqlalchemy_url(
     driver: Literal["psycopg", "psycopg2"] = "psycopg",
     variable: str = "SYNC_TARGET_DSN",
 ) -> URL:
-    """A connection string as an SQLAlchemy URL.
-
-    Args:
-        dsn: libpq URI or `key=value` string.
-        driver: the DBAPI.
-        variable: the environment variable that the string came from, for messages.
+    """A connection string as an SQLAlchemy URL; messages name the environment variable that it came from.
 
     Raises:
         SettingsError: `dsn` is not a connection string.

@@ -116,13 +116,7 @@ def has_step(connection: Connection, run_id: UUID, entity: Entity, started_at: d
 def close_run(connection: Connection, run_id: UUID, *, failed: bool = False) -> RunStatus | None:
     """Sum up a run from its steps and close it; closing it again changes nothing but a failure.
 
-    Args:
-        connection: to the target.
-        run_id: the run.
-        failed: the run as a whole ended in failure, whatever its steps say.
-
-    Returns:
-        The status, or None when the run has no history.
+    A run may have failed as a whole, whatever its steps say. Returns None when it has no history.
     """
     return scalar(connection, _CLOSE, {"run": run_id, "failed": failed})
 

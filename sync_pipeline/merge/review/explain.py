@@ -1,6 +1,6 @@
 """One row from all sides: local value, base value, who wrote it, and what is unresolved."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -18,33 +18,18 @@ _MARKS = ("_modified", "_run", "_missing_since", "_inserted_by", "_unknown")
 
 @dataclass
 class Explanation:
-    """One row from all sides.
-
-    Attributes:
-        on_target: whether the row is there.
-        in_base: whether the sync has ever accepted a record of this key.
-        fields: per mapped column `column`, `local`, `base`, `written_by` (a run, or None).
-        marks: the base's own columns: run, modification time, missing since.
-        conflicts: unresolved ones.
-        rejected: reason, when the last record was rejected.
-    """
+    """One row from all sides."""
 
     on_target: bool
-    in_base: bool
-    fields: list[Row] = field(default_factory=list)
-    marks: Row = field(default_factory=dict)
-    conflicts: list[Row] = field(default_factory=list)
-    rejected: str | None = None
+    in_base: bool  # the sync has at some time accepted a record of this key
+    fields: list[Row]  # per mapped column `column`, `local`, `base`, `written_by` (a run, or None)
+    marks: Row  # the base's own columns: run, modification time, missing since
+    conflicts: list[Row]  # unresolved ones
+    rejected: str | None  # the reason, when the last record was rejected
 
 
 def explain(connection: Connection, entity: Entity, key: tuple[str | None, ...]) -> Explanation:
-    """Explain one row.
-
-    Args:
-        connection: to the target.
-        entity: what the row is.
-        key: its key, as text or None, one value per key column.
-    """
+    """Explain the row of a key: text or None for each of its columns."""
     rel = Relations(entity)
     local = _row(connection, rel, rel.target, rel.mapped_columns, key)
     base = _row(connection, rel, rel.base, (*rel.mapped_columns, *_MARKS), key)

@@ -35,13 +35,7 @@ class Undone:
 def undo(
     connection: Connection, system: System, run_id: UUID, *, undo_id: UUID
 ) -> dict[str, Undone]:
-    """Take a run back, all in one transaction.
-
-    Args:
-        connection: in autocommit.
-        system: whose entities are looked at.
-        run_id: the run to take back.
-        undo_id: names the undo, which is a run too.
+    """Take a run back from a system's tables, all in one transaction; the undo is a run too.
 
     Returns:
         What was done, by entity; entities that the run did not write are left out.

@@ -39,11 +39,7 @@ class MigrationNote:
 
 
 def adopt(connection: sa.Connection, meta: sa.MetaData) -> list[MigrationNote]:
-    """Create what the metadata names and the database lacks.
-
-    Args:
-        connection: in a transaction that the caller commits.
-        meta: tables of the entities and their bases.
+    """Create what the metadata names and the database lacks, in a transaction that the caller commits.
 
     Returns:
         What was created, what differs, and what the data does not allow.

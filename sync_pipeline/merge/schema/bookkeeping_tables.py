@@ -15,12 +15,7 @@ _Table = Callable[..., None]
 
 
 def add_bookkeeping(meta: sa.MetaData, *, public: str | None = None) -> None:
-    """Add the bookkeeping tables to metadata.
-
-    Args:
-        meta: receives them.
-        public: schema of those that stand in `public` on a target of our own.
-    """
+    """Add the bookkeeping tables; `public` is the schema of those that our own target has in `public`."""
     _public_tables(meta, public)
 
     def table(name: str, *parts: sa.schema.SchemaItem) -> None:

@@ -22,12 +22,7 @@ AfterMigration = Callable[[Connection], Iterable[MigrationNote]]
 def migrate(
     dsn: str, meta: sa.MetaData, after: Iterable[AfterMigration] = ()
 ) -> list[MigrationNote]:
-    """Bring a target to head.
-
-    Args:
-        dsn: libpq URI of the target.
-        meta: tables of the entities, their bases and the bookkeeping.
-        after: steps of the systems, run once the tables are at head and before the entities are adopted.
+    """Bring a target to head; then run the steps of the systems, then adopt what the entities declare.
 
     Returns:
         What migrations repaired or kept, what was created, what differs from the model and was left as it
@@ -70,13 +65,7 @@ def bring_to_head(
 def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[MigrationNote]:
     """Create base and bookkeeping tables in a database whose tables belong to another program.
 
-    Args:
-        dsn: libpq URI of the database.
-        meta: as `metadata.bookkeeping_metadata` builds it.
-        variable: the environment variable that the DSN came from, for messages.
-
-    Returns:
-        What was created.
+    `meta` is of `metadata.bookkeeping_metadata`; messages name the environment variable of the DSN.
     """
     engine = sa.create_engine(sqlalchemy_url(dsn, variable=variable), poolclass=sa.NullPool)
     with engine.begin() as connection:

@@ -55,18 +55,13 @@ def read_table(connection: Connection, name: tuple[str, str]) -> Table | None:
 
 
 def indexes(connection: Connection, relation: str) -> list[Index]:
-    """The indexes of one table, by name; none where it does not exist.
-
-    Args:
-        connection: any session.
-        relation: the table as SQL names it.
-    """
+    """The indexes of one table, as SQL names it, by name; none where it does not exist."""
     oids = [row["oid"] for row in _rows(connection, _OID, {"relation": relation})]
     return _by_table(connection, queries.INDEXES, oids, Index)[oids[0]]
 
 
 def unique_indexes(connection: Connection, relation: str) -> list[UniqueIndex]:
-    """The valid unique indexes over all rows of one table, without locks, for what every run asks."""
+    """The valid unique indexes over all rows of one table; cheap and without locks, as `column_types`."""
     rows = _rows(connection, queries.UNIQUE_INDEXES, {"relation": relation})
     return [UniqueIndex(**row) for row in rows]
 
@@ -74,11 +69,7 @@ def unique_indexes(connection: Connection, relation: str) -> list[UniqueIndex]:
 def column_types(connection: Connection, relation: str) -> dict[str, ColumnType]:
     """The columns of one relation and their types, in its order; empty where it does not exist.
 
-    One cheap query without locks, for what every run asks.
-
-    Args:
-        connection: any session.
-        relation: the table or view as SQL names it.
+    One cheap query without locks, for what every run asks; `relation` is as SQL names it.
     """
     rows = _rows(connection, queries.COLUMN_TYPES, {"relation": relation})
     return {row["name"]: ColumnType(row["full"], row["bare"]) for row in rows}
