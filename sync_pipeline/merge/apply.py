@@ -76,7 +76,7 @@ class Writer:
         refused: list[_Refused] = []
         if self._summary.writes:
             refused += self._bulk(self._update(), sql.SQL("p._writes"))
-        if self._summary.states.get("inserted"):
+        if self._summary.states["inserted"]:
             refused += self._bulk(self._insert(), sql.SQL("p._state = 'inserted'"))
         for row in self._retry(refused):
             self._reject(row.seq, row.error)
@@ -194,7 +194,7 @@ class Writer:
             )
             for i, column in taken
         ]
-        sets += [self._stamped(stamp, "t") for stamp in entity.stamps if not stamp.insert_only]
+        sets += [_stamped(stamp) for stamp in entity.stamps if not stamp.insert_only]
         names = rel.bind(sets=listed(sets), before=_image(taken, "t"), after=_image(taken, "r"))
         return names.compose("""
             with updated as (
@@ -217,13 +217,6 @@ class Writer:
             )
             {record(update)}
         """)
-
-    def _stamped(self, stamp: Stamp, alias: str) -> sql.Composed:
-        if stamp.value is None:
-            return sql.SQL("{} = now()").format(ident(stamp.column))
-        return sql.SQL("{} = coalesce(r.{}, {}.{})").format(
-            ident(stamp.column), ident(stamp.value), ident(alias), ident(stamp.column)
-        )
 
     def _insert(self) -> sql.Composed:
         rel = self._rel
@@ -292,6 +285,12 @@ class Writer:
             join {rows} r on r._seq = p._seq
             where not p._has_base and {moves}
         """)
+
+
+def _stamped(stamp: Stamp) -> sql.Composed:
+    if stamp.value is None:
+        return sql.SQL("{} = now()").format(ident(stamp.column))
+    return sql.SQL("{c} = coalesce(r.{}, t.{c})").format(ident(stamp.value), c=ident(stamp.column))
 
 
 def set_column(

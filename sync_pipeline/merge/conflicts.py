@@ -26,13 +26,13 @@ def record(
     found: dict[str, sql.Composed] = {}
     if summary.conflicting:
         found["field"] = _field_conflicts(rel, summary)
-    if summary.states.get("owned_elsewhere"):
+    if summary.states["owned_elsewhere"]:
         # The source may only hold a copy that lags behind the row. That cannot be distinguished from an edit
         # of the copy, and an edit must not be lost: both are conflicts, and a lag closes when they agree.
         found["owner"] = _row_conflicts(rel, "owner", "owned_elsewhere", "t")
-    if summary.states.get("deleted_locally"):
+    if summary.states["deleted_locally"]:
         found["deleted"] = _row_conflicts(rel, "deleted", "deleted_locally", "b")
-    if summary.states.get("conflicted") and not rel.entity.unique_key:
+    if summary.states["conflicted"] and not rel.entity.unique_key:
         found["repeated"] = _repeated_conflicts(rel)
     if rel.entity.owner and _any_owner_conflict(connection, rel):
         connection.execute(_resolve_agreed(rel))

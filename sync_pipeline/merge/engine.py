@@ -231,7 +231,7 @@ def _apply(connection: Connection, one: EntityMerge, run_id: UUID) -> MergeResul
     writer = Writer(connection, rel, summary, run_id)
     writer.write()
     conflicts.withdraw(connection, rel, run_id, list(writer.rejections))
-    parked = parking.park(connection, rel, run_id) if summary.states.get("parked") else []
+    parked = parking.park(connection, rel, run_id) if summary.states["parked"] else []
     rejections = [*one.stage.unkeyed, *one.stage.rejections.values(), *writer.rejections.values()]
     parking.reject(connection, rel, run_id, rejections)
     parking.clear(connection, rel)

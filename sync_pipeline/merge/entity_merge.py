@@ -103,22 +103,22 @@ class EntityMerge:
 
     def count(self, writer: Writer | None = None) -> Counts:
         """The terms of the accounting identity: of the plan, or of what the writer did of it."""
-        states = dict(self.summary.states)
-        # A row that the target refused is counted as rejected, no longer in its planned state.
-        refused = writer.rejections if writer else {}
-        for state, count in (writer.refused_states if writer else {}).items():
-            states[state] -= count
+        states = self.summary.states.copy()
+        if writer:
+            # A row that the target refused is counted as rejected, no longer in its planned state.
+            states.subtract(writer.refused_states)
+        rejected = [self.stage.unkeyed, self.stage.rejections, writer.rejections if writer else ()]
         repeated_by_source = self.stream.outcome.duplicates
         return Counts(
             read=self.stage.read + repeated_by_source + self.looked_up - self.undelivered,
-            inserted=states.get("inserted", 0),
-            updated=states.get("updated", 0),
-            unchanged=states.get("unchanged", 0) + states.get("stale", 0),
-            conflicted=states.get("conflicted", 0),
-            owned_elsewhere=states.get("owned_elsewhere", 0),
-            deleted_locally=states.get("deleted_locally", 0),
-            parked=states.get("parked", 0),
-            rejected=len(self.stage.unkeyed) + len(self.stage.rejections) + len(refused),
+            inserted=states["inserted"],
+            updated=states["updated"],
+            unchanged=states["unchanged"] + states["stale"],
+            conflicted=states["conflicted"],
+            owned_elsewhere=states["owned_elsewhere"],
+            deleted_locally=states["deleted_locally"],
+            parked=states["parked"],
+            rejected=sum(map(len, rejected)),
             duplicates=self.duplicates + repeated_by_source,
         )
 
@@ -134,7 +134,7 @@ class EntityMerge:
             "released": self.released,
             "looked_up": self.looked_up,
             "duplicate_examples": self.repeated,
-            "stale": summary.states.get("stale", 0),
+            "stale": summary.states["stale"],
             "blanked": {c: n for c, n in summary.blanked.items() if n},
             "problems": list(outcome.problems),
             **outcome.notes,

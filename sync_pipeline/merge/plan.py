@@ -23,6 +23,7 @@ Decisions are bit sets, one per field, so that guard, apply and bookkeeping read
 them decides again. Aliases as in `relations`: `s` seen record, `r` its values, `b` base row, `t` target row.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import LiteralString
@@ -119,7 +120,7 @@ _DECISION = sql.SQL("""
 class PlanSummary:
     """Totals of a plan, for guard, accounting and apply."""
 
-    states: dict[str, int] = field(default_factory=dict)  # records by state, see `build`
+    states: Counter[str] = field(default_factory=Counter[str])  # records by state, see `build`
     writes: int = 0  # rows of the target that exist and would be written
     taken: list[int] = field(default_factory=list)  # positions of fields with a value to be written
     conflicting: list[int] = field(default_factory=list)  # positions of fields with a conflict
@@ -158,7 +159,7 @@ def build(
     connection.execute(sql.SQL("analyze {} (_seq, _state, _writes, _has_base)").format(rel.plan))
     summary = _summarize(connection, rel)
     for state, count in connection.execute(_unchanged_states(rel)):
-        summary.states[state] = summary.states.get(state, 0) + count
+        summary.states[state] += count
     if complete:
         summary.missing = _find_missing(connection, rel, partitions)
     return summary

@@ -25,7 +25,7 @@ from sync_pipeline.merge.advisory_locks import (
     milliseconds,
 )
 from sync_pipeline.merge.relations import Relations, listed
-from sync_pipeline.merge.stage import Stage
+from sync_pipeline.merge.stage import Stage, with_reconnect
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import one_line
@@ -153,7 +153,7 @@ class Session:
                 on=CONTENTION, attempts=8, timeout=self._target.outage
             ):
                 with attempt:
-                    return self._through_outages(work)
+                    return with_reconnect(self.reconnect, lambda: self._attempt(work))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def run_autocommit(self, work: Callable[[Connection], T]) -> T:
@@ -162,11 +162,7 @@ class Session:
         Raises:
             TargetUnavailable: it stayed unreachable, a lock was not free, or a statement took too long.
         """
-        while True:
-            try:
-                return work(self.connection)
-            except psycopg.OperationalError as error:
-                self.reconnect_stage(error)
+        return with_reconnect(self.reconnect_stage, lambda: work(self.connection))
 
     def reconnect_stage(self, error: psycopg.OperationalError) -> None:
         """As `reconnect`, for work outside of a transaction; names contention and timeouts in the error."""
@@ -188,18 +184,14 @@ class Session:
                 " at what blocks the table in pg_stat_activity."
             ) from error
 
-    def _through_outages(self, work: Callable[[Connection], T]) -> T:
-        while True:
-            try:
-                with self.connection.transaction():
-                    lock_tables(self.connection, self._entities)
-                    # A deferred constraint would fail at commit, where the error names no row.
-                    self.connection.execute("set constraints all immediate")
-                    if self.restaged:
-                        self._refuse_moved_bases()
-                    return work(self.connection)
-            except psycopg.OperationalError as error:
-                self.reconnect(error)
+    def _attempt(self, work: Callable[[Connection], T]) -> T:
+        with self.connection.transaction():
+            lock_tables(self.connection, self._entities)
+            # A deferred constraint would fail at commit, where the error names no row.
+            self.connection.execute("set constraints all immediate")
+            if self.restaged:
+                self._refuse_moved_bases()
+            return work(self.connection)
 
     def _refuse_moved_bases(self) -> None:
         """Fencing: the lock was lost with the connection, so another run may have moved the base."""

@@ -45,6 +45,15 @@ T = TypeVar("T")
 Recover = Callable[[psycopg.OperationalError], None]
 
 
+def with_reconnect(recover: Recover, work: Callable[[], T]) -> T:
+    """Run work; when the connection is lost and `recover` returns with another one, again."""
+    while True:
+        try:
+            return work()
+        except psycopg.OperationalError as error:
+            recover(error)
+
+
 @dataclass
 class Chunk:
     """One chunk as it is sent to the server and kept in the spool.
@@ -145,7 +154,7 @@ class Stage:
         """Send the rest and wait until all of it is staged. Call after the last `add`."""
         self._send_waiting()
         self._await_sent()
-        self._with_reconnect(self._mark_rejected)
+        with_reconnect(self._recover, self._mark_rejected)
 
     def _send_waiting(self) -> None:
         self._await_sent()
@@ -172,7 +181,7 @@ class Stage:
         columns_ = [*zip(*keyed.keys, strict=True), keyed.digests, keyed.modified, keyed.elsewhere]
         sent = Chunk(sequence, [orjson.dumps(c, default=str).decode() for c in columns_])
         try:
-            wide = self._with_reconnect(lambda: self._see(sent))
+            wide = with_reconnect(self._recover, lambda: self._see(sent))
         except psycopg.DataError as error:  # a key that fits its field but not the target's column
             self._send_halves(keyed, sequence, error)
             return
@@ -196,14 +205,6 @@ class Stage:
         middle = len(sequence) // 2
         for half in (slice(None, middle), slice(middle, None)):
             self._send(keyed.subset(half), sequence[half])
-
-    def _with_reconnect(self, work: Callable[[], T]) -> T:
-        """Run work on the connection; when the connection is lost, again on the next one."""
-        while True:
-            try:
-                return work()
-            except psycopg.OperationalError as error:
-                self._recover(error)
 
     def _reject(self, seq: int, reason: str, key: Sequence[Any], record: Record) -> None:
         self.rejections[seq] = Rejection(f"{key_text(tuple(key))}: {reason}", record, seq)

@@ -291,8 +291,7 @@ class Entity:
     @property
     def key_fields(self) -> tuple[Field, ...]:
         """Fields of the key, in the key's order."""
-        by_column = {f.column: f for f in self.fields}
-        return tuple(by_column[column] for column in self.key)
+        return tuple(self.field(column) for column in self.key)
 
     @property
     def stamps(self) -> tuple[Stamp, ...]:

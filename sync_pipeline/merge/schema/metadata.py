@@ -88,15 +88,11 @@ def bookkeeping_metadata(systems: Iterable[System]) -> sa.MetaData:
 
 def target_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
     """The entity's table, with its key's unique index."""
-    serial = any(isinstance(c, Serial) for c in entity.columns)
     columns = [_target_column(entity, c) for c in entity.columns]
     table = sa.Table(entity.table, meta, *columns, schema=_schema(entity.schema))
-    if not serial and not _nulls_not_distinct(entity):
-        table.append_constraint(sa.PrimaryKeyConstraint(*entity.key))
-    else:
-        _add_unique(table, entity, entity.key, nulls_not_distinct=_nulls_not_distinct(entity))
+    _add_key(table, entity, primary=not any(isinstance(c, Serial) for c in entity.columns))
     for columns_ in entity.unique:
-        _add_unique(table, entity, columns_)
+        _add_unique(table, columns_)
     for columns_ in entity.indexes:
         name = f"{entity.table}_{'_'.join(columns_)}_idx"[:63]
         sa.Index(name, *(table.c[c] for c in columns_))
@@ -108,12 +104,17 @@ def _schema(name: str) -> str | None:
     return None if name == "public" else name
 
 
-def _nulls_not_distinct(entity: Entity) -> bool:
-    return any(f.nulls_not_distinct for f in entity.key_fields)
+def _add_key(table: sa.Table, entity: Entity, *, primary: bool) -> None:
+    """The key as primary key, or as unique index where nulls are values or another column is primary."""
+    nulls_not_distinct = any(f.nulls_not_distinct for f in entity.key_fields)
+    if primary and not nulls_not_distinct:
+        table.append_constraint(sa.PrimaryKeyConstraint(*entity.key))
+    else:
+        _add_unique(table, entity.key, nulls_not_distinct=nulls_not_distinct)
 
 
 def _add_unique(
-    table: sa.Table, entity: Entity, columns: tuple[str, ...], *, nulls_not_distinct: bool = False
+    table: sa.Table, columns: tuple[str, ...], *, nulls_not_distinct: bool = False
 ) -> None:
     sa.Index(
         unique_name(table.name, columns),
@@ -134,11 +135,9 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
             autoincrement=random is None,
             server_default=random,
         )
-    may_be_null = isinstance(column, Field) and (
-        column.nulls_not_distinct or column.null_means_other_owner
-    )
-    not_null = column.column in entity.key and not may_be_null
-    nullable = not not_null and getattr(column, "nullable", True)
+    nullable = getattr(column, "nullable", True)
+    if isinstance(column, Field) and column.column in entity.key:
+        nullable = column.nulls_not_distinct or column.null_means_other_owner
     default = sa.text(column.default) if column.default is not None else None
     kind = column_type(column.type)
     return sa.Column(
@@ -148,13 +147,9 @@ def _target_column(entity: Entity, column: Column) -> sa.Column:
 
 def base_table(entity: Entity, meta: sa.MetaData) -> sa.Table:
     """What the source last delivered and the sync accepted, one row per source record."""
-    nulls_not_distinct = _nulls_not_distinct(entity)
     columns = [_base_column(entity, f) for f in (*entity.key_fields, *entity.values)]
     table = sa.Table(base_name(entity), meta, *columns, *_base_marks(), schema=BASE_SCHEMA)
-    if nulls_not_distinct:
-        _add_unique(table, entity, entity.key, nulls_not_distinct=True)
-    else:
-        table.append_constraint(sa.PrimaryKeyConstraint(*entity.key))
+    _add_key(table, entity, primary=True)
     return table
 
 
@@ -166,17 +161,14 @@ def _base_column(entity: Entity, f: Field) -> sa.Column:
 
 
 def _base_marks() -> list[sa.Column]:
+    moment = sa.DateTime(timezone=True)
     return [
         sa.Column(
             "_digest", sa.Uuid, comment="of the source record's mapped fields and the mapping"
         ),
-        sa.Column(
-            "_modified", sa.DateTime(timezone=True), comment="the source's modification time"
-        ),
+        sa.Column("_modified", moment, comment="the source's modification time"),
         sa.Column("_unknown", pg.ARRAY(sa.Text), comment="fields that the source never delivered"),
-        sa.Column(
-            "_missing_since", sa.DateTime(timezone=True), comment="not found by a complete scan"
-        ),
+        sa.Column("_missing_since", moment, comment="not found by a complete scan"),
         sa.Column("_run", sa.Uuid, comment="the run that last moved this row"),
         sa.Column("_inserted_by", sa.Uuid, comment="the run that inserted the target row"),
     ]
