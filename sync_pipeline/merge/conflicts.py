@@ -80,12 +80,7 @@ def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Comp
 
 
 def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
-    values = listed(
-        sql.SQL("({}, {name}, to_jsonb(b.{c}), to_jsonb(t.{c}), to_jsonb(r.{c}))").format(
-            i + 1, name=column, c=ident(column)
-        )
-        for i, column in ((i, rel.value_columns[i]) for i in summary.conflicting)
-    )
+    values = rel.field_values(summary.conflicting, "b", "t", "r")
     return rel.bind(take=TAKE, open=OPEN, values=values, conflicting=CONFLICTING).compose("""
         select
             {key_json(p)} as key, 'field' as kind, v.name as field, v.base, v.local, v.source,

@@ -4,7 +4,7 @@ from psycopg import sql
 
 from sync_pipeline.merge.plan import PlanSummary
 from sync_pipeline.merge.preview import FieldChange, shortened
-from sync_pipeline.merge.relations import Relations, ident, listed
+from sync_pipeline.merge.relations import Relations
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -28,12 +28,7 @@ def field_changes(
 
 
 def _changes(rel: Relations, summary: PlanSummary, limit: int) -> sql.Composed:
-    fields = listed(
-        sql.SQL("({}, {}, to_jsonb({}), to_jsonb({}))").format(
-            sql.Literal(i + 1), sql.Literal(column), ident("t", column), ident("r", column)
-        )
-        for i, column in ((i, rel.entity.values[i].column) for i in summary.taken)
-    )
+    fields = rel.field_values(summary.taken, "t", "r")
     return rel.bind(fields=fields, limit=limit).compose("""
         select {key_json(p)}, p._state, v.name, v.old, v.new
         -- Limited before the join: each row that is written changes at least one field.

@@ -253,6 +253,21 @@ def lacks_parent(
     A list names several parents, each of which is required. `parents` and `together` are as in `build`.
     """
     f, link = linked
+    return sql.SQL("exists (select from {} where {})").format(
+        references(f, value), no_parent(link, parents, together)
+    )
+
+
+def references(f: Field, value: sql.Composable) -> sql.Composed:
+    """The keys that a link's value names, as relation `reference(key)`."""
+    each = sql.SQL("unnest({})" if f.type.is_list else "(select {})").format(value)
+    return sql.SQL("{} as reference(key)").format(each)
+
+
+def no_parent(
+    link: Link, parents: Mapping[str, Entity], together: Collection[str] = ()
+) -> sql.Composed:
+    """Whether `reference.key` should name a row, and names none."""
     tests = [sql.SQL("reference.key is not null")]
     exempt = sql.SQL("not starts_with(reference.key::text, {})")
     tests += [exempt.format(start) for start in link.exempt]
@@ -264,19 +279,11 @@ def lacks_parent(
             tables.append(sql.SQL(inserted).format(parent.plan, parent.rows))
         same = sql.SQL(" or ").join(
             sql.SQL("pt.{} = reference.key").format(ident(c))
-            for c in parent_columns(link, parents[name])
+            for c in link.match or parent.entity.key
         )
         absent = sql.SQL("not exists (select from {} where {})")
         tests += [absent.format(table, same) for table in tables]
-    each = sql.SQL("unnest({})" if f.type.is_list else "(select {})").format(value)
-    return sql.SQL("exists (select from {} as reference(key) where {})").format(
-        each, AND.join(tests)
-    )
-
-
-def parent_columns(link: Link, parent: Entity) -> tuple[str, ...]:
-    """Columns of the parent that a link's value may equal."""
-    return link.match or parent.key
+    return AND.join(tests)
 
 
 def _summarize(connection: Connection, rel: Relations) -> PlanSummary:

@@ -177,6 +177,16 @@ class Relations:
         pairs = (sql.SQL("{}, {}").format(sql.Literal(c), ident(alias, c)) for c in self.entity.key)
         return sql.SQL("jsonb_build_object({})").format(listed(pairs))
 
+    def field_values(self, positions: Iterable[int], *aliases: str) -> sql.Composed:
+        """Rows of VALUES for fields: position from 1, name, and as jsonb the value of each alias."""
+        fields = [(i, self.value_columns[i]) for i in positions]
+        return listed(
+            sql.SQL("({}, {}, {})").format(
+                i + 1, name, listed(sql.SQL("to_jsonb({})").format(ident(a, name)) for a in aliases)
+            )
+            for i, name in fields
+        )
+
     def record(self, action: str) -> sql.Composed:
         """The end of a write that keeps before-images: `written` has a row's `key`, `before` and `after`."""
         return self.bind(action=action).compose("""

@@ -71,14 +71,13 @@ def connect(
     dsn: str,
     *,
     application_name: str = "sync_pipeline",
-    autocommit: bool = True,
     statement_timeout: timedelta = timedelta(minutes=10),
     lock_timeout: timedelta = timedelta(seconds=30),
     idle_in_transaction_timeout: timedelta = timedelta(minutes=5),
     connect_timeout: timedelta = timedelta(seconds=10),
     variable: str = "SYNC_TARGET_DSN",
 ) -> psycopg.Connection[TupleRow]:
-    """Open a session with our settings: UTC, ISO dates, UTF8, bounded waits, keepalives.
+    """Open a session in autocommit with our settings: UTC, ISO dates, UTF8, bounded waits, keepalives.
 
     Parameters in the connection string (`connect_timeout`, `keepalives`, `application_name` ...) win.
     Session settings are made by a statement: connection poolers refuse them as startup parameters.
@@ -86,7 +85,6 @@ def connect(
     Args:
         dsn: libpq URI or `key=value` string.
         application_name: shown in `pg_stat_activity`.
-        autocommit: each statement for itself, unless inside `connection.transaction()`.
         statement_timeout: how long one statement may take, `COPY` included; zero for no limit.
         lock_timeout: how long one statement may wait for a lock; zero for no limit.
         idle_in_transaction_timeout: how long a transaction may sit idle; zero for no limit.
@@ -111,9 +109,7 @@ def connect(
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
     }
     try:
-        return _open(
-            defaults | given | {"client_encoding": "UTF8"}, settings, autocommit=autocommit
-        )
+        return _open(defaults | given | {"client_encoding": "UTF8"}, settings)
     except psycopg.Error as error:
         raise TargetUnavailable(
             f"No connection to {_where(given)}: {connection_message(error)}. Check {variable}."
@@ -144,13 +140,10 @@ def redact(dsn: str) -> str:
     return _url("postgresql", public).render_as_string(hide_password=False)
 
 
-def _open(
-    conninfo: Mapping[str, str], settings: Mapping[str, str], *, autocommit: bool
-) -> psycopg.Connection[TupleRow]:
+def _open(conninfo: Mapping[str, str], settings: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
     connection = psycopg.connect(make_conninfo("", **conninfo), autocommit=True)
     try:
         connection.execute(_SETTINGS, [list(settings), list(settings.values())])
-        connection.autocommit = autocommit
     except BaseException:
         connection.close()
         raise

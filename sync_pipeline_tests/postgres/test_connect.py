@@ -64,8 +64,8 @@ def test_a_session_has_our_settings(database: str) -> None:
 
 
 def test_settings_outlive_the_rollback_of_a_first_transaction(database: str) -> None:
-    with connect(database, autocommit=False, lock_timeout=timedelta(seconds=7)) as session:
-        assert not session.autocommit
+    with connect(database, lock_timeout=timedelta(seconds=7)) as session:
+        session.autocommit = False
         assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         session.execute("SELECT 1")
         session.rollback()

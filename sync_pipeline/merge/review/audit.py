@@ -1,5 +1,6 @@
 """Queries of the asset checks: dangling links, repeated keys, owners, count reconciliation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from psycopg import sql
 
 from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.merge.bookkeeping.listings import LastCounts
-from sync_pipeline.merge.plan import parent_columns
+from sync_pipeline.merge.plan import no_parent, references
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.model.system import System
@@ -26,33 +27,23 @@ class Dangling:
 
 def dangling_links(connection: Connection, system: System, entity: Entity) -> list[Dangling]:
     """Each link of an entity, with its values that name no parent."""
-    return [_dangling(connection, system, entity, f, link) for f, link in entity.links]
+    parents = {e.name: e for e in system.entities}
+    return [_dangling(connection, Relations(entity), f, link, parents) for f, link in entity.links]
 
 
 def _dangling(
-    connection: Connection, system: System, entity: Entity, f: Field, link: Link
+    connection: Connection, rel: Relations, f: Field, link: Link, parents: Mapping[str, Entity]
 ) -> Dangling:
-    missing = AND.join(
-        sql.SQL("not exists (select from {} pt where {})").format(
-            Relations(system[name]).target,
-            sql.SQL(" or ").join(
-                sql.SQL("pt.{} = v.value").format(ident(c))
-                for c in parent_columns(link, system[name])
-            ),
-        )
-        for name in link.parents
-    )
-    exempt = [sql.SQL("not starts_with(v.value, {})").format(e) for e in link.exempt]
-    rel = Relations(entity)
-    each = sql.SQL("unnest(t.{})" if f.type.is_list else "(select t.{})").format(ident(f.column))
-    query = sql.SQL("""
+    query = rel.bind(
+        references=references(f, ident("t", f.column)), no_parent=no_parent(link, parents)
+    ).compose("""
         with dangling as (
-            select concat_ws(', ', {}) || ' → ' || v.value as example
-            from {} t, lateral {} as v(value)
-            where v.value is not null and v.value::text <> '' and {}
+            select concat_ws(', ', {keys(t)}) || ' → ' || reference.key as example
+            from {target} t, lateral {references}
+            where reference.key::text <> '' and {no_parent}
         )
         select (select count(*) from dangling), array(select example from dangling order by 1 limit 5)
-    """).format(columns(entity.key, "t"), rel.target, each, AND.join([*exempt, missing]))
+    """)
     row: Any = connection.execute(query).fetchone()
     return Dangling(f.column, link.parents, row[0], row[1])
 

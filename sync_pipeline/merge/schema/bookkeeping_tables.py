@@ -224,21 +224,16 @@ def _repair_tables(table: _Table) -> None:
         _moment("repaired_at", now=True),
         _moment("restored_at"),
     )
-    table(
-        "removed_row",
-        _identity(),
-        _id("repair_id"),
-        *_texts("table_name", "reason"),
-        *_json("row", "survivor_key", "survivor_before"),
-        _moment("removed_at", now=True),
-        sa.Index("removed_row_repair_id_idx", "repair_id"),
-    )
-    table(
-        "changed_row",
-        _identity(),
-        _id("repair_id"),
-        *_texts("table_name", "reason"),
-        *_json("row_key", "before", "after"),
-        _moment("changed_at", now=True),
-        sa.Index("changed_row_repair_id_idx", "repair_id"),
-    )
+    for name, moment, *images in (
+        ("removed_row", "removed_at", "row", "survivor_key", "survivor_before"),
+        ("changed_row", "changed_at", "row_key", "before", "after"),
+    ):
+        table(
+            name,
+            _identity(),
+            _id("repair_id"),
+            *_texts("table_name", "reason"),
+            *_json(*images),
+            _moment(moment, now=True),
+            sa.Index(f"{name}_repair_id_idx", "repair_id"),
+        )
