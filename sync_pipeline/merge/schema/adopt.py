@@ -96,12 +96,6 @@ def _quoted(connection: sa.Connection, table: sa.Table) -> str:
     return connection.dialect.identifier_preparer.format_table(table)
 
 
-def _qualified(connection: sa.Connection, table: sa.Table, name: str | None) -> str:
-    """A relation beside a table, as to_regclass takes it."""
-    quote = connection.dialect.identifier_preparer.quote
-    return ".".join(quote(part) for part in (table.schema or "public", name or ""))
-
-
 def _add_column(connection: sa.Connection, table: sa.Table, column: sa.Column) -> MigrationNote:
     # An existing table may hold rows: a column is added as nullable, and a key that is missing altogether
     # is for a migration of its own.
@@ -188,7 +182,7 @@ def _add_index(
                 " what it removes",
             )
             return
-    if connection.scalar(sa.select(sa.func.to_regclass(_qualified(connection, table, index.name)))):
+    if catalog.exists(driver_connection(connection), (table.schema or "public", f"{index.name}")):
         # Another index has the name.
         index.name = quoted_name(f"{index.name}"[:58] + "_sync", quote=None)
     connection.execute(CreateIndex(index))
