@@ -84,8 +84,7 @@ def _base(check: EntityCheck, base: Table | None) -> Iterator[Finding]:
         if not problems and not key.is_unique(base, entity):
             problems.append(f"{name} has no unique index on the key ({listed(entity.key)})")
     for problem in problems:
-        yield check.finding(
-            "error",
+        yield check.error(
             "base",
             problem,
             cost="no run of this table starts",
@@ -100,8 +99,7 @@ def _base_types(check: EntityCheck, base: Table | None) -> Iterator[Finding]:
         declared = "text" if f.type.name == "char" else column_types.spelled(f.type)
         column = base.columns.get(f.column) if base else None
         if column and column.base_type != declared:
-            yield check.finding(
-                "error",
+            yield check.error(
                 "base",
                 f"column {f.column} of the base is {column.base_type}, declared as {declared}",
                 cost="a run fails, or takes every value for changed, until the base follows its field",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partialmethod
 from itertools import groupby
 from operator import attrgetter
 from typing import Literal
@@ -89,6 +90,10 @@ class EntityCheck:
     ) -> Finding:
         """A finding about this entity."""
         return Finding(severity, self.where, problem, remedy, cost, kind, fixed_by)
+
+    error = partialmethod(finding, "error")
+    warning = partialmethod(finding, "warning")
+    note = partialmethod(finding, "note")
 
 
 def joined(found: Iterable[Finding]) -> Iterator[Finding]:

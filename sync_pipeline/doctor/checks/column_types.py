@@ -53,8 +53,7 @@ def types(connection: Connection, check: EntityCheck, base: Table | None) -> Ite
         if not comparable(
             connection, cast("LiteralString", column.base_type), cast("LiteralString", declared)
         ):
-            yield check.finding(
-                "error",
+            yield check.error(
                 "type",
                 f"column {column.name} is {column.base_type}, which cannot be compared with {declared}",
                 cost=_REFUSED,
@@ -92,8 +91,8 @@ def _other_type(
     misfit = _misfit(column, field.type)
     if misfit is None:
         if column.base_type != spelled(field.type):
-            yield check.finding(
-                "note", "type", problem, cost="none: it holds every value", remedy="nothing to do"
+            yield check.note(
+                "type", problem, cost="none: it holds every value", remedy="nothing to do"
             )
         return
     cost, condition = misfit

@@ -44,8 +44,7 @@ def _outside(connection: Connection, check: EntityCheck, key: ForeignKey) -> Ite
     query = sql.SQL("select exists (select from {})").format(ident(*key.parent))
     for (filled,) in bounded_query.fetch(connection, query):
         if not filled:
-            yield check.finding(
-                "error",
+            yield check.error(
                 "no_parents",
                 f"{_described(key)}, which is empty and not synced",
                 cost="every record with such a value is rejected with SQLSTATE 23503",
@@ -56,8 +55,7 @@ def _outside(connection: Connection, check: EntityCheck, key: ForeignKey) -> Ite
 def _order(check: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
     system, entity = check.system, check.entity
     if parent.system != system.name:
-        yield check.finding(
-            "warning",
+        yield check.warning(
             "order",
             f"{_described(key)}, which {parent.system} syncs, in no order with this table",
             cost="a record whose parent is not there yet is rejected with SQLSTATE 23503",
@@ -98,8 +96,7 @@ def _is_checked_at_commit(system: System, key: ForeignKey, parent: Entity, entit
 def _not_required(check: EntityCheck, key: ForeignKey, parent: Entity) -> Iterator[Finding]:
     required = {f.column for f, link in check.entity.links if link.required}
     if not required & set(key.columns):
-        yield check.finding(
-            "warning",
+        yield check.warning(
             "not_awaited",
             f"{_described(key)}, but no field of it is a required link",
             cost="a record whose parent is missing is rejected, and not released when the parent arrives",
@@ -139,8 +136,7 @@ def incoming(check: EntityCheck) -> Iterator[Finding]:
         return
     for key in check.table.referrers:
         if key.on_delete in _CASCADES:
-            yield check.finding(
-                "warning",
+            yield check.warning(
                 "cascade",
                 f"foreign key {key.name} {_CASCADES[key.on_delete]} rows of {_table(key.child)} when a row"
                 " here is deleted, as missing='delete' does",

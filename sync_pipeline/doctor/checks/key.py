@@ -25,8 +25,7 @@ def index(check: EntityCheck) -> Iterator[Finding]:
     usable = arbiters(table, entity)
     if not usable:
         similar = [text for i in table.indexes if (text := _why_unusable(i, entity))]
-        yield check.finding(
-            "error",
+        yield check.error(
             "key_index",
             f"{check.name} has no valid, total unique index on ({listed(entity.key)})"
             + "".join(f"; {text}" for text in similar),
@@ -35,8 +34,7 @@ def index(check: EntityCheck) -> Iterator[Finding]:
             fixed_by="repair",
         )
     for deferrable in (i for i in usable if not i.immediate):
-        yield check.finding(
-            "error",
+        yield check.error(
             "deferrable",
             f"the unique constraint {deferrable.name} on the key is deferrable, which ON CONFLICT does not"
             " accept",
@@ -71,8 +69,7 @@ def _nulls(check: EntityCheck, table: Table, usable: list[Index]) -> Iterator[Fi
     names = listed(i.name for i in usable)
     if not is_unique(table, entity):
         nullable = [f.column for f in entity.key_fields if f.nulls_not_distinct]
-        yield check.finding(
-            "error",
+        yield check.error(
             "key_nulls",
             f"unique index {names} lets a null in {listed(nullable)} repeat, where null is a value of the"
             " key",
@@ -87,8 +84,7 @@ def _nulls(check: EntityCheck, table: Table, usable: list[Index]) -> Iterator[Fi
         if f.null_means_other_owner and not table.columns[f.column].not_null
     ]
     if lacking and all(i.nulls_not_distinct for i in usable):
-        yield check.finding(
-            "warning",
+        yield check.warning(
             "key_nulls",
             f"unique index {names} treats nulls in {listed(lacking)} as equal",
             cost="other programs are refused their second row without such a value",
@@ -170,16 +166,14 @@ def _repeated(connection: Connection, check: EntityCheck) -> Iterator[Finding]:
         f" {'row' if surplus == 1 else 'rows'}, such as {examples}"
     )
     if not entity.unique_key:
-        yield check.finding(
-            "note",
+        yield check.note(
             "repeated",
             problem,
             cost="a change of these keys at the source is a conflict; nothing is written to them",
             remedy="remove the surplus rows in the program that owns the table",
         )
         return
-    yield check.finding(
-        "error",
+    yield check.error(
         "repeated",
         problem,
         cost="no unique index can be created, and an update by the key would write several rows",

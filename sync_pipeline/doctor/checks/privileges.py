@@ -19,24 +19,21 @@ def barriers(check: EntityCheck) -> Iterator[Finding]:
         return
     lacking = list(_missing(check, table))
     if lacking:
-        yield check.finding(
-            "error",
+        yield check.error(
             "privilege",
             f"{check.name}: our role lacks {'; '.join(lacking)}",
             cost=_DENIED,
             remedy="let the owner grant it to the role of the connection",
         )
     if table.row_security:
-        yield check.finding(
-            "error",
+        yield check.error(
             "row_security",
             f"{check.name} has row security that applies to our role",
             cost=f"{_DENIED}: rows that a policy hides would look deleted",
             remedy="connect as the table's owner or as a role with BYPASSRLS",
         )
     if table.rules and table.kind in {"r", "p"}:
-        yield check.finding(
-            "error",
+        yield check.error(
             "rule",
             f"{check.name} has rules on INSERT or UPDATE: {listed(table.rules)}",
             cost="every insert fails with SQLSTATE 0A000",
@@ -50,8 +47,7 @@ def triggers(check: EntityCheck) -> Iterator[Finding]:
     for trigger in check.table.triggers if check.table else ():
         if trigger.events == "DELETE" and not deletes:
             continue
-        yield check.finding(
-            "note",
+        yield check.note(
             "trigger",
             f"trigger {trigger.name} runs {trigger.function}() before {trigger.events}",
             cost="a mapped value that it changes looks like an edit made here; a row that it skips stops"

@@ -34,8 +34,7 @@ def second(
         what = "exclusion constraint" if i.exclusion else "unique index"
         some = f" where {i.condition}" if i.condition else ""
         if repair and i.name in colliding:
-            yield check.finding(
-                "error",
+            yield check.error(
                 "second_index",
                 f"{what} {i.name} on ({listed(i.referenced)}) {repair.collision}{collided}",
                 cost=repair.cost,
@@ -107,8 +106,7 @@ def redundant(connection: Connection, check: EntityCheck) -> Iterator[Finding]:
         if twin is None:
             kept.append(i)
             continue
-        yield check.finding(
-            "warning",
+        yield check.warning(
             "redundant",
             f"unique index {i.name} on ({listed(i.columns)}) repeats {twin.name}",
             cost=f"every write maintains {_size(connection, check, i)} of index for nothing",
