@@ -105,11 +105,8 @@ def _marked(mark: str) -> list[int]:
 def serve(home: Path, port: int, *, report: Report, ready: Ready) -> None:
     """Run the web server and the daemon until one ends or a signal comes; inside `single_instance`.
 
-    Args:
-        home: SYNC_HOME.
-        port: of the web server; the next free one if it is taken.
-        report: called with each step.
-        ready: called with the page's URL and the folder of the logs once the web server answers.
+    The web server takes the next free port if the port is taken. `ready` is called with its URL and the
+    folder of the logs once it answers.
 
     Raises:
         SyncError: one of the services ended by itself.

@@ -25,16 +25,10 @@ def examine(
     public: str = "public",
     repairs: Sequence[TableRepair] = (),
 ) -> list[Finding]:
-    """Check a database for a merge of these systems; writes nothing.
+    """Check a database, as the role that merges, for a merge of all of these systems; writes nothing.
 
-    Args:
-        connection: a session of the role that merges.
-        systems: all that are merged into it.
-        public: schema of those bookkeeping tables that are in `public` on a target of our own.
-        repairs: of tables whose keys a system repairs by its own rules.
-
-    Returns:
-        Findings by entity, in the order of declaration.
+    `public` is the schema of those bookkeeping tables that are in `public` on a target of our own; `repairs`
+    are of tables whose keys a system repairs by its own rules. Findings follow the order of declaration.
     """
     with connection.transaction():
         entities = [e for s in systems for e in s.entities]

@@ -42,14 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class EntityCheck:
-    """An entity and its table in one database.
-
-    Attributes:
-        system: the entity's.
-        entity: the entity.
-        table: its target table; None where there is none.
-        known: entities of all systems in the database, by schema and table.
-    """
+    """An entity and its table in one database; `known` are all entities there, by schema and table."""
 
     system: System
     entity: Entity

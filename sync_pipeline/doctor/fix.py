@@ -57,18 +57,11 @@ def fix(
     repairs: Sequence[TableRepair] = (),
     dry_run: bool = False,
 ) -> list[FixReport]:
-    """Repair the keys that the findings name, an entity at a time.
+    """Repair the keys that the findings of `examine` name, an entity at a time.
 
-    Args:
-        connection: in autocommit, of a role that owns the tables.
-        systems: all that are merged into the database.
-        found: what `examine` finds in it now.
-        repairs: of tables whose keys a system repairs by its own rules.
-        dry_run: report what would be done and write nothing.
-
-    Returns:
-        A report for each entity concerned, and one more for each further repair that this needed. A table
-        that cannot be repaired is reported as `refused`, not raised.
+    The connection is in autocommit, of a role that owns the tables; `repairs` are of tables whose keys a
+    system repairs by its own rules. Each repair has a report; a table that cannot be repaired is reported as
+    `refused`, not raised.
     """
     kinds: dict[str, set[str]] = {}
     for finding in (f for f in found if f.fixed_by == "repair"):

@@ -10,12 +10,7 @@ from sync_pipeline.postgres.catalog import Table
 
 @dataclass(frozen=True)
 class Question:
-    """Something about a table that people decide.
-
-    Attributes:
-        text: the question.
-        code: what the declaration would contain, where that is known.
-    """
+    """Something about a table that people decide; the code that would declare it, where that is known."""
 
     text: str
     code: str = ""
@@ -23,14 +18,9 @@ class Question:
 
 @dataclass(frozen=True)
 class FieldDeclaration:
-    """A column.
+    """A column, of the same name at the source; its marks are questions that people decide.
 
-    Attributes:
-        column: its name, here and at the source.
-        type: as Python writes it: `numeric(10, 2)`; empty where the column cannot be declared.
-        note: its comment in the database.
-        nulls_not_distinct: whether it is part of the key and may be null.
-        marks: questions that people decide.
+    Its type is as Python writes it, `numeric(10, 2)`; empty where the column cannot be declared.
     """
 
     column: str
@@ -42,15 +32,7 @@ class FieldDeclaration:
 
 @dataclass(frozen=True)
 class LinkDeclaration:
-    """A column that references another entity.
-
-    Attributes:
-        column: here.
-        to: name of the entity.
-        match: the column there; empty where it is the entity's key.
-        deferred: whether it would close a cycle.
-        required: whether a row without its parent waits for it.
-    """
+    """A column that references another entity; `match` is empty where it holds that entity's key."""
 
     column: str
     to: str
@@ -64,16 +46,9 @@ class TableDeclaration:
     """A table as an entity.
 
     Attributes:
-        name: of the entity.
-        schema: of the table.
-        table: its name.
         source: its name in the source's SQL.
-        description: its comment in the database.
-        declarable: whether it can be declared at all.
         key: empty where no columns identify a row; then it is no entity yet.
         after: entities that come first, referenced by several columns together.
-        fields: its columns, in the table's order.
-        links: in the order of the columns.
         marks: questions about the table itself.
     """
 
@@ -105,13 +80,9 @@ class TableDeclaration:
 
 @dataclass(frozen=True)
 class Key:
-    """The key of a table.
+    """The key of a table, or the problem why it has none.
 
-    Attributes:
-        columns: the key; empty where no columns identify a row.
-        nulls_not_distinct: those of them that may be null.
-        alternative: another key that would serve, where the chosen one is only a number.
-        problem: why there is no key, for a message.
+    The alternative is another key that would serve, where the chosen one is only a number.
     """
 
     columns: tuple[str, ...] = ()
@@ -122,15 +93,7 @@ class Key:
 
 @dataclass(frozen=True)
 class TableDraft:
-    """A table before its links.
-
-    Attributes:
-        table: as the catalog describes it.
-        name: of the entity.
-        columns: by name.
-        key: its key.
-        problem: why it cannot be declared at all; mostly empty.
-    """
+    """A table before its links; the problem is why it cannot be declared at all, mostly empty."""
 
     table: Table
     name: str

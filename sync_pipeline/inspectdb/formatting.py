@@ -38,13 +38,7 @@ Part = str | Call
 
 
 def laid_out(part: Part, indent: int, after: str = ",") -> list[str]:
-    """The lines of a part.
-
-    Args:
-        part: the part.
-        indent: columns before it.
-        after: what follows it on its last line.
-    """
+    """The lines of a part, so many columns from the left; `after` follows it on its last line."""
     margin = " " * indent
     flat = f"{margin}{part}{after}"
     if isinstance(part, str) or (part.comma and width(flat) <= LINE):

@@ -19,9 +19,6 @@ class Inspected:
     """The tables of a schema as declarations.
 
     Attributes:
-        system: the system's name.
-        database: the database's name.
-        schema: the schema's.
         source: a Python module that declares the system; open questions stand in comments.
         undecided: questions that people decide, a line each, beginning with the table and its column.
         tables: the same as data, parents before children.
@@ -45,14 +42,9 @@ class Inspected:
 def inspect(
     connection: Connection, *, schema: str = "public", system: str | None = None
 ) -> Inspected:
-    """Read the catalog of a database and declare the tables of one schema.
+    """Read the catalog of a database and declare the tables of one schema; nothing is written.
 
-    Tables are not read, and nothing is written.
-
-    Args:
-        connection: in autocommit, outside of any transaction.
-        schema: its name, unquoted.
-        system: the system's name; by default the database's. Either is made one that Dagster takes.
+    The connection is in autocommit. The system's name is by default the database's, made one for Dagster.
 
     Raises:
         SourceRefused: the schema has no tables, or does not exist.

@@ -14,12 +14,7 @@ _NO_LINK, _OPTIONAL, _REQUIRED = 1000, 1001, 1002
 
 @dataclass(frozen=True)
 class _Reference:
-    """A foreign key between two entities, or of a table that is none yet to one.
-
-    Attributes:
-        column: the referencing one; empty where several do.
-        required: whether the source never holds a row without its parent.
-    """
+    """A foreign key to an entity; `column` is empty where several columns refer together."""
 
     child: str
     column: str
@@ -37,14 +32,7 @@ class _Reference:
 
 @dataclass
 class Links:
-    """What the foreign keys of a table are declared as.
-
-    Attributes:
-        links: by column.
-        after: tables that come first for a foreign key of several columns.
-        column_marks: of columns whose foreign key is no link, for messages.
-        marks: of foreign keys of several columns.
-    """
+    """What the foreign keys of a table are declared as: those of several columns as `after`, or as marks."""
 
     links: dict[str, LinkDeclaration] = field(default_factory=dict)
     after: dict[str, None] = field(default_factory=dict)

@@ -19,11 +19,7 @@ _RESERVED = (
 def safe(name: str, *, taken: Collection[str] = (), longest: int = 63, kind: str = "table") -> str:
     """Lower-case letters, digits and underscores that resemble a name and begin with a letter.
 
-    Args:
-        name: any name.
-        taken: what it may not be; a number is added until it is none of them.
-        longest: how many characters it may have.
-        kind: what it begins with where the name itself does not begin with a letter.
+    A number is added until it is not taken; it begins with `kind` where the name begins with no letter.
     """
     # Letters with marks lose them; those of other scripts have nothing to resemble them.
     plain = unicodedata.normalize("NFKD", name.casefold())

@@ -10,13 +10,9 @@ _EXACTLY = 12
 
 
 def to_defer(nodes: Sequence[str], edges: Mapping[Edge, int]) -> set[Edge]:
-    """Edges without which there is no cycle, of the least weight.
+    """Edges without which there is no cycle, of the least weight; of equals, the order of nodes decides.
 
     In a group of more than a dozen tables that all depend on each other the weight is small, not the least.
-
-    Args:
-        nodes: every table; their order decides between equals.
-        edges: weights; an edge from a table to itself is none of ours.
     """
     parents: dict[str, dict[str, int]] = {node: {} for node in nodes}
     for (child, parent), weight in edges.items():

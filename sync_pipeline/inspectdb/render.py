@@ -23,14 +23,7 @@ from sync_pipeline.inspectdb.names import constants
 
 
 def source(tables: Sequence[TableDeclaration], *, system: str, database: str, schema: str) -> str:
-    """A module that declares the tables as a system.
-
-    Args:
-        tables: parents before children.
-        system: the system's name.
-        database: the database's name, for people.
-        schema: the schema's, likewise.
-    """
+    """A module that declares the tables, parents before children, as a system."""
     entities = [table for table in tables if table.is_entity]
     names = constants(system, [table.name for table in tables if table.declarable])
     blocks = [_head(tables, database, schema), _imports(entities)]

@@ -43,13 +43,7 @@ _TEXT_AS_DOMAIN = {"jsonb", "char"}
 
 @dataclass(frozen=True)
 class MappedColumn:
-    """A column as it can be declared.
-
-    Attributes:
-        column: its name.
-        type: as Python writes it: `numeric(10, 2)`; empty where the column cannot be declared.
-        marks: questions that people decide; why, where it cannot be declared.
-    """
+    """A column as it can be declared; without a type where it cannot, and then its mark is why."""
 
     column: str
     type: str

@@ -77,13 +77,7 @@ class MergeIOManager(dg.IOManager):
         run_id: UUID,
         before_commit: engine.BeforeCommit | None = None,
     ) -> list[engine.MergeResult]:
-        """Merge streams of entities that belong together in one transaction; record a failure.
-
-        Args:
-            system: whose entities they are.
-            streams: parents before children.
-            run_id: names the run in the history.
-            before_commit: what else is to be committed with the rows.
+        """Merge streams, parents before children, in one transaction with `before_commit`; record a failure.
 
         Raises:
             SyncError: nothing was written.
@@ -191,12 +185,8 @@ def from_frame(entity: Entity, frame: pd.DataFrame, scope: Scope) -> EntityBatch
     """A DataFrame as a stream; its columns are source names or target columns.
 
     A frame need not be complete. So it is merged as a scope of keys, which moves no watermark and marks
-    nothing missing, and columns that it lacks are left alone.
-
-    Args:
-        entity: the entity of its rows.
-        frame: the rows.
-        scope: the run's scope; its force, dry run and approvals apply.
+    nothing missing, and columns that it lacks are left alone. The force, dry run and approvals of the scope
+    apply.
 
     Raises:
         TypeError: a column is not mapped, occurs twice, or is missing from the key.

@@ -27,17 +27,9 @@ def table_job(
     scope: SyncScope | None = None,
     extra: Sequence[dg.AssetKey] = (),
 ) -> AssetJob:
-    """A job over the tables and patches of a system.
+    """A job over the tables and patches of a system, and `extra` assets, into the resource `target`.
 
-    Args:
-        system: whose tables.
-        name: of the job.
-        description: for the UI: what it does and what to configure.
-        full: read everything by default.
-        force: with `full`, re-assert the source over local edits.
-        target: resource key of the database that it writes.
-        scope: the default scope, instead of `full`.
-        extra: further assets of the job.
+    Its default scope is `scope`, or everything with `full`, over local edits too with `force`.
     """
     if full:
         scope = SyncScope(mode="full", force=force)

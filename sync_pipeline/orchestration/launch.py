@@ -30,14 +30,10 @@ class SystemRuns:
     """The jobs of a system by what they are for.
 
     Attributes:
-        delta: what changed since the last run.
-        full: everything.
         partial: some records of one entity.
         package_of: the entity whose records have packages; empty where none has.
-        package: packages by key.
         package_range: packages by date range.
         ranges: whether the source filters by modification time.
-        database: the target.
     """
 
     system: System

@@ -18,12 +18,10 @@ from sync_pipeline.postgres.connect import Connection
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition.
+    """One partition, by Dagster's partition key.
 
     Attributes:
-        key: Dagster's partition key, readable.
         value: what the entities' `partition_by` column holds in its rows.
-        name: display name.
         closed: why it is not synced; empty when it is.
     """
 
@@ -39,14 +37,7 @@ RecordSync = Callable[[TargetDatabase, UUID, Partition], AbstractContextManager[
 
 @dataclass(frozen=True)
 class PartitionSet:
-    """The partitions of a system.
-
-    Attributes:
-        definition: their definition in Dagster.
-        known: lists all partitions, as the target has them.
-        record_sync: records the sync of one, beside the merge's own bookkeeping.
-        label: what messages call a partition.
-    """
+    """The partitions of a system; `known` lists them as the target has them, `label` is for messages."""
 
     definition: dg.DynamicPartitionsDefinition
     known: Callable[[Connection], Sequence[Partition]]
@@ -60,11 +51,7 @@ class PartitionSet:
         return self.definition.name
 
     def select(self, connection: Connection, named: Sequence[str]) -> list[Partition]:
-        """The named partitions, or all that are not closed.
-
-        Args:
-            connection: to the target.
-            named: keys, values or names of partitions; empty means all.
+        """The partitions with these keys, values or names; without any, all that are not closed.
 
         Raises:
             SettingsError: a name is unknown, or its partition is closed; the message says why.

@@ -13,12 +13,7 @@ LAST = "~"
 
 @dataclass(frozen=True, order=True)
 class ChangePosition:
-    """The position in a listing ordered by modification time and id.
-
-    Attributes:
-        moment: modification time of the last record read.
-        id: id of the last record read.
-    """
+    """The last record read of a listing ordered by modification time and id."""
 
     moment: dt.datetime
     id: str = LAST

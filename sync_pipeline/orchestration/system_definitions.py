@@ -27,11 +27,7 @@ class ClosingSource(Source, Protocol):
 class SystemDefinitions:
     """A system, or one direction of it, with its Dagster definitions.
 
-    Attributes:
-        runs: its jobs by purpose, and the database that they write.
-        source: makes a client of its source, for commands outside of a run.
-        partial: the job that serves `sync.request`.
-        resources: by key; those of this system only.
+    `source` makes a client of its source for commands outside of a run; `partial` serves `sync.request`.
     """
 
     runs: SystemRuns

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which side's row.",
 )
-def demo_edit(*, entity: str, key: str, edit: str, place: str, as_json: bool) -> int:
+def demo_edit(*, entity: str, key: str, edit: str, place: str, as_json: bool) -> None:
     """Edit one field."""
     system, declared = arguments.find_entity(TARGET, entity)
     column, equals, value = edit.partition("=")
@@ -59,7 +59,6 @@ def demo_edit(*, entity: str, key: str, edit: str, place: str, as_json: bool) ->
         where = "on the target" if place == "target" else "at the simulated source"
         text = f"{system.name}/{declared.name} {key}, {column} {where}: {before!r} → {value!r}"
         output.to_stdout().print(text, soft_wrap=True)
-    return 0
 
 
 def _database(settings: Settings, system: System, place: str) -> str:

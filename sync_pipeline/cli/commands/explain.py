@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.argument("key")
 @click.option("--no-source", is_flag=True, help="Do not read the source.")
 @reverse_option("The row of the desktop database; its source is the target.")
-def explain(*, entity: str, key: str, no_source: bool, database: Database, as_json: bool) -> int:
+def explain(*, entity: str, key: str, no_source: bool, database: Database, as_json: bool) -> None:
     """One row from all sides."""
     system, declared = arguments.find_entity(database, entity)
     values = arguments.key_values(declared, key)
@@ -57,7 +57,6 @@ def explain(*, entity: str, key: str, no_source: bool, database: Database, as_js
         output.print_json({"status": "completed"} | about | {"explanation": found})
     else:
         output.explanation(output.to_stdout(), f"{declared.name} {key}", found, at_source)
-    return 0
 
 
 def _at_source(connection: Connection, system: System, entity: Entity, key: str) -> AtSource:

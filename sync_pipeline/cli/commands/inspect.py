@@ -30,7 +30,7 @@ from sync_pipeline.postgres.errors import one_line
 @click.option("--system", help="What the system is called; the database's name unless given.")
 def inspect_database(
     *, dsn: tuple[str, ...], schema: str, system: str | None, as_json: bool
-) -> int:
+) -> None:
     """A database as declarations."""
     from sync_pipeline.inspectdb import inspect
     from sync_pipeline.postgres.connect import connect
@@ -43,8 +43,7 @@ def inspect_database(
         raise SyncError(f"The database failed: {one_line(error)}") from error
     if as_json:
         output.print_json({"status": "completed"} | found.as_dict())
-        return 0
+        return
     sys.stdout.write(found.source)
     for line in found.undecided:
         output.to_stderr().print(f"? {line}", style="yellow", soft_wrap=True)
-    return 0

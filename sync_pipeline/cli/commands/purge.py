@@ -11,7 +11,7 @@ from sync_pipeline.cli.databases import Database, read_settings, reverse_option
     "With the daemon running this happens every night.",
 )
 @reverse_option("That of the desktop database.")
-def purge(*, database: Database, as_json: bool) -> int:
+def purge(*, database: Database, as_json: bool) -> None:
     """Retention."""
     from sync_pipeline.merge.bookkeeping import retention
 
@@ -19,9 +19,8 @@ def purge(*, database: Database, as_json: bool) -> int:
         removed = retention.purge(connection, keep=read_settings().retention)
     if as_json:
         output.print_json({"status": "completed", "removed": removed})
-        return 0
+        return
     days = read_settings().retention.days
     rows = [{"table": name, "rows removed": n} for name, n in removed.items() if n]
     empty = f"Nothing is older than {days} days."
     output.listing(output.to_stdout(), rows, ("table", "rows removed"), empty=empty)
-    return 0

@@ -29,7 +29,7 @@ def listing_command(
     @click.option("--entity", help="Only of this entity, such as invoice or bubble/invoice.")
     @arguments.limit(50)
     @reverse_option("Those of runs into the desktop database.")
-    def show(*, entity: str | None, limit: int, database: Database, as_json: bool) -> int:
+    def show(*, entity: str | None, limit: int, database: Database, as_json: bool) -> None:
         from sync_pipeline.merge.bookkeeping import listings
 
         chosen = arguments.filters(database, entity)
@@ -40,7 +40,6 @@ def listing_command(
         else:
             output.listing(output.to_stdout(), rows, names, empty=empty, heading=heading)
             output.cut_short(output.to_stdout(), len(rows), limit)
-        return 0
 
 
 listing_command(

@@ -33,7 +33,7 @@ _HELP = (
 @click.argument("event", type=click.Choice(list(_BY_NAME)))
 @click.argument("file", type=click.File("rb"))
 @click.option("--for", "subject", metavar="ID", help="Whose event it is, where its JSON omits it.")
-def request(*, event: str, file: BinaryIO, subject: str | None, as_json: bool) -> int:
+def request(*, event: str, file: BinaryIO, subject: str | None, as_json: bool) -> None:
     """Queue a request."""
     kind = _BY_NAME[event]
     if bool(subject) != bool(kind.subject):
@@ -48,7 +48,6 @@ def request(*, event: str, file: BinaryIO, subject: str | None, as_json: bool) -
         output.to_stdout().print(f"Requested a resync of {', '.join(keys)}.", soft_wrap=True)
     else:
         output.to_stdout().print("Nothing to sync: the event concerns no synced record.")
-    return 0
 
 
 def _json_object(file: BinaryIO) -> dict[str, Any]:

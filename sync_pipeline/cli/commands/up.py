@@ -29,7 +29,7 @@ from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
     show_default=True,
     help="Of the UI; the next free one if it is taken.",
 )
-def up(*, port: int, as_json: bool) -> int:
+def up(*, port: int, as_json: bool) -> None:
     """What `make up` runs."""
     from sync_pipeline.dev import dagster_services
 
@@ -43,7 +43,6 @@ def up(*, port: int, as_json: bool) -> int:
     home = read_settings().home
     with environment_to_serve(home):
         dagster_services.serve(home, port, report=log_progress, ready=announce)
-    return 0
 
 
 @contextmanager

@@ -22,13 +22,7 @@ _NO_ANSWER = (
 def fetch(
     connection: Connection, query: sql.SQL | sql.Composed, parameters: list[Any] | None = None
 ) -> list[tuple[Any, ...]]:
-    """The rows of a query; none when it takes too long or is not permitted.
-
-    Args:
-        connection: any session; in a transaction the query runs under a savepoint.
-        query: it writes nothing.
-        parameters: of the query.
-    """
+    """The rows of a query that writes nothing; none when it takes too long or is not permitted."""
     return bounded(connection, lambda session: session.execute(query, parameters).fetchall())
 
 

@@ -22,20 +22,12 @@ from sync_pipeline.postgres.connect import Connection
 def repair(
     connection: Connection, key: UniqueKey, *, dry_run: bool = False, fills: Sequence[Fill] = ()
 ) -> Report:
-    """Restore a unique key.
+    """Restore a unique key, as the table's owner; in a transaction of its own, or in the caller's.
 
     Duplicates are looked for among the values that the fills lead to. Of several, the newest survives; what
     it lacks comes from the next newest that has it, unless its null is a value. The others are kept whole
-    in `sync.removed_row`, and rows of other tables that refer to them are repointed to the survivor.
-
-    Args:
-        connection: of the table's owner; in a transaction of its own, or in the caller's.
-        key: what the table needs.
-        dry_run: report all of it and write nothing; writers do not wait.
-        fills: values for columns where they are null.
-
-    Returns:
-        What was done and why. When there was nothing to do, `changed` is false and nothing was written.
+    in `sync.removed_row`, and rows of other tables that refer to them are repointed to the survivor. In a dry
+    run nothing is written and no writer waits.
 
     Raises:
         TargetNotPrepared: a column is missing, rows that share the key are different things, rows break

@@ -130,15 +130,8 @@ def add_index(
 ) -> Report:
     """Create a secondary index, unless an equivalent one exists or the rows do not allow it.
 
-    Args:
-        connection: of the table's owner.
-        table: the table.
-        name: of the index; another one of this name on other columns is renamed.
-        columns: of the index, in order.
-        unique: no two rows may share these values; nulls are distinct.
-
-    Returns:
-        What was done and why; rows that forbid it are an entry, no error.
+    Rows that forbid it are an entry of the report, no error. Another index of this name is renamed. Nulls are
+    distinct in a unique one.
     """
     report = Report(str(table))
     what = f"{'unique ' if unique else ''}index on {listed(columns)}"
@@ -184,15 +177,7 @@ def drop_indexes(
     why: str,
     dry_run: bool = False,
 ) -> Report:
-    """Drop indexes, or the constraints that they belong to; `restore` creates them again.
-
-    Args:
-        connection: of the table's owner.
-        table: the table.
-        which: selects among its indexes.
-        why: for the report.
-        dry_run: report it and drop nothing.
-    """
+    """Drop the indexes that `which` selects, or their constraints; `restore` creates them again."""
     report = Report(str(table))
     with transaction(connection, table):
         if not dry_run:

@@ -83,16 +83,9 @@ def repoint(
     references: Iterable[ForeignKey],
     repair_id: UUID | None,
 ) -> list[tuple[ForeignKey, int]]:
-    """Repoint all references from removed rows to their survivors.
+    """Repoint the references to a table, in its repair, from removed rows to their survivors.
 
-    Args:
-        connection: in the transaction of the repair, which has created the worklist.
-        table: the table that is repaired.
-        references: foreign keys that refer to it.
-        repair_id: None for a dry run, which only counts.
-
-    Returns:
-        The references that had such rows, with how many.
+    Returns the references that had such rows, with how many; without a `repair_id`, a dry run, only counts.
 
     Raises:
         TargetNotPrepared: two rows that referred to two duplicates would collide, or a survivor has no value

@@ -4,6 +4,7 @@ Only what still holds what the repair wrote is put back. The rest is reported an
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
@@ -95,15 +96,10 @@ where c.id = any (%(ids)s) and {refers}
 
 
 def restore(connection: Connection, which: UUID | str) -> Report:
-    """Reverse repairs, the latest first.
+    """Reverse one repair by its id, or all of a table by `schema.table`, the latest first.
 
-    Args:
-        connection: of the table's owner; in a transaction of its own, or in the caller's.
-        which: one repair by its id, or all of a table by `schema.table`.
-
-    Returns:
-        What was put back, and what could not be; the latter stays in `sync.removed_row` and
-        `sync.changed_row`, and another `restore` tries it again.
+    The connection is of the table's owner; in a transaction of its own, or in the caller's. What could not be
+    put back stays in `sync.removed_row` and `sync.changed_row`, and another `restore` tries it again.
 
     Raises:
         TargetNotPrepared: no such repair, or its table does not exist.
@@ -128,21 +124,14 @@ def restore(connection: Connection, which: UUID | str) -> Report:
     return report
 
 
+@dataclass
 class _Restore:
-    def __init__(
-        self,
-        connection: Connection,
-        table_name: TableName,
-        repair_id: UUID,
-        changes: IndexChanges,
-        report: Report,
-    ) -> None:
-        self.connection = connection
-        self.table_name = table_name
-        self.repair_id = repair_id
-        self.changes = changes
-        self.report = report
-        self.left = 0
+    connection: Connection
+    table_name: TableName
+    repair_id: UUID
+    changes: IndexChanges
+    report: Report
+    left: int = 0
 
     def restore_rows(self) -> None:
         """Drop the index of the repair; put back the rows, their values, and the references to them."""

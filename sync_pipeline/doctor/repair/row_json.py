@@ -31,13 +31,7 @@ def exact(table: Table, alias: str) -> sql.Composable:
 
 
 def read_back(column: Column, row: sql.Composable, record: str) -> sql.Composable:
-    """The value of a column in a row of `exact`.
-
-    Args:
-        column: of the table.
-        row: the row as JSON.
-        record: alias of the record that Postgres makes of it.
-    """
+    """The value of a column in a row of `exact`; `record` is the alias of the record made of that row."""
     value = sql.Identifier(record, column.name)
     if _text(column, value) is None:
         return value
