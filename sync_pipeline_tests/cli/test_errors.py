@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.simulators.bubble.simulator import BubbleSimulator
 from sync_pipeline.simulators.faults import Fault
+from sync_pipeline_tests.dev.embedded_postgres.servers import restart
 from sync_pipeline_tests.fixtures import fork_server
 from sync_pipeline_tests.fixtures.command_line import TIMEOUT_S, Command, kill, until
 
@@ -273,7 +274,7 @@ def test_a_target_that_crashes_costs_no_second_read_of_the_source(
     with own_server(directory, app) as (server, command):
         process = command.start("sync", "bubble", "--json")
         until(lambda: is_fetching(app), "items to be fetched")
-        server.restart(immediate=True)
+        restart(server, immediate=True)
         finished = command.wait(process)
         assert finished.code == 4, finished.err
         asked = [answered.call.url for answered in app.stats.recent]

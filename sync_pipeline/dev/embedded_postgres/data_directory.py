@@ -31,9 +31,7 @@ class Postmaster:
 class Cluster:
     """The data below a server's home directory, or linked from there.
 
-    Args:
-        home: the directory that holds `cluster`.
-        durable: make sure that new data survive a power cut, and keep them where reboots do.
+    Durable ones survive a power cut, and are where a reboot keeps them.
     """
 
     def __init__(self, home: Path, *, durable: bool) -> None:

@@ -29,13 +29,11 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.dev import file_locks
-from sync_pipeline.dev.embedded_postgres.binaries import Binaries, every_binary, find_binaries
+from sync_pipeline.dev.embedded_postgres.binaries import Binaries, find_binaries
 from sync_pipeline.dev.embedded_postgres.data_directory import Cluster, Postmaster
 from sync_pipeline.dev.embedded_postgres.os_user import OsUser, os_user_for
 from sync_pipeline.errors import TargetUnavailable
 from sync_pipeline.postgres.connect import connect
-
-__all__ = ["Binaries", "EmbeddedServer", "every_binary", "find_binaries"]
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -61,8 +59,7 @@ class EmbeddedServer:
         durable: survive power cuts. Without, everything is faster and a crash of the machine may
             spoil the data: for tests.
         binaries: the programs to run; by default what `find_binaries` finds.
-        settings: further server settings by name, such as `{"wal_level": "logical"}`. A server
-            that already runs keeps those it was started with.
+        settings: further server settings. A server that already runs keeps those of its start.
     """
 
     def __init__(
@@ -116,10 +113,9 @@ class EmbeddedServer:
                     self._use = file_locks.hold(self._users, shared=True)
 
     def stop(self, *, force: bool = False) -> None:
-        """Let go of the server and, unless others use it, stop it and roll back open transactions.
+        """Let go of the server and, unless others use it, stop it; with `force` whoever uses it.
 
-        Args:
-            force: stop it whoever uses it.
+        Open transactions are rolled back.
 
         Raises:
             TargetUnavailable: it does not stop.
@@ -129,21 +125,7 @@ class EmbeddedServer:
         with self._unavailable_on_error("stop"), file_locks.held(self._lock):
             was_in_use = self._release()
             if force or (was_in_use and not file_locks.is_held(self._users)):
-                self._halt(signal.SIGINT)
-
-    def restart(self, *, immediate: bool = False) -> None:
-        """Stop the server, whoever uses it, and start it anew on the same port.
-
-        Args:
-            immediate: as in a crash, without tidying up; the start then recovers.
-
-        Raises:
-            TargetUnavailable: it is not running, or does not stop or start.
-        """
-        with self._unavailable_on_error("restart"), file_locks.held(self._lock):
-            self._running()
-            self._halt(signal.SIGQUIT if immediate else signal.SIGINT)
-            self._launch()
+                self._halt()
 
     def create_database(self, name: str) -> str:
         """Create a database if it does not exist yet; returns its connection string.
@@ -154,7 +136,7 @@ class EmbeddedServer:
         known = "SELECT FROM pg_database WHERE datname = %s"
         # From template0, to which nobody can be connected: a session on template1 is in the way.
         create = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
-        with self._connect() as connection:
+        with connect(self.dsn(), variable="SYNC_HOME") as connection:
             if connection.execute(known, [name]).fetchone() is None:
                 with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(create)
@@ -177,13 +159,6 @@ class EmbeddedServer:
     def pid(self) -> int:
         """The server's process id; raises `TargetUnavailable` if it does not run."""
         return self._running().pid
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """The running server's major and minor; raises `TargetUnavailable` if it does not run."""
-        with self._connect() as connection:
-            major, minor = divmod(connection.info.server_version, 10_000)
-        return major, minor
 
     # -- is it running?
 
@@ -213,9 +188,6 @@ class EmbeddedServer:
         except psycopg.Error:
             return False
         return row is not None and Path(row[0]).resolve() == self._cluster.path
-
-    def _connect(self) -> psycopg.Connection:
-        return connect(self.dsn(), variable="SYNC_HOME")
 
     def _dsn(self, postmaster: Postmaster, database: str) -> str:
         # sslmode, because people export PGSSLMODE for their real databases.
@@ -294,7 +266,7 @@ class EmbeddedServer:
         self._use = None
         return True
 
-    def _halt(self, how: signal.Signals) -> None:
+    def _halt(self) -> None:
         deadline = time.monotonic() + _TIMEOUT_S
         signalled: int | None = None
         while file_locks.is_held(self._alive) or self._answers():
@@ -302,7 +274,7 @@ class EmbeddedServer:
             if pid is not None and pid != signalled:
                 signalled = pid
                 with suppress(ProcessLookupError):
-                    os.kill(pid, how)
+                    os.kill(pid, signal.SIGINT)
             if time.monotonic() > deadline:
                 raise self._unavailable("did not stop")
             time.sleep(0.01)

@@ -1,5 +1,8 @@
 """Embedded servers for tests, and what tests ask them."""
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sync_pipeline.dev.embedded_postgres.server import (
-    EmbeddedServer,
-)
+from sync_pipeline.dev import file_locks
+from sync_pipeline.dev.embedded_postgres.binaries import Binaries, candidates
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 
 Factory = Callable[..., EmbeddedServer]
 
@@ -38,6 +41,27 @@ def new_server(directory: Path) -> Iterator[Factory]:
     yield make
     for server in made:
         server.stop(force=True)
+
+
+def every_binary() -> list[Binaries]:
+    """All distinct servers on this machine, the one that `find_binaries` takes first."""
+    distinct: dict[Path, Path] = {}
+    for path in candidates():
+        distinct.setdefault(path.resolve(), path)
+    return [Binaries.in_directory(path) for path in distinct.values()]
+
+
+def restart(server: EmbeddedServer, *, immediate: bool = False) -> None:
+    """Stop a server, whoever uses it, and start it anew; with `immediate` as after a crash."""
+    if immediate:
+        os.kill(server.pid, signal.SIGQUIT)
+        assert server._process is not None
+        server._process.wait()
+        while file_locks.is_held(server._alive):
+            time.sleep(0.01)
+    else:
+        server.stop(force=True)
+    server.start()
 
 
 def ask(dsn: str, statement: str) -> object:

@@ -4,12 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sync_pipeline.dev.embedded_postgres.server import (
-    Binaries,
-    every_binary,
-    find_binaries,
-)
+from sync_pipeline.dev.embedded_postgres.binaries import Binaries, find_binaries
 from sync_pipeline.errors import SettingsError
+from sync_pipeline_tests.dev.embedded_postgres.servers import every_binary
 
 
 def test_a_variable_chooses_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:

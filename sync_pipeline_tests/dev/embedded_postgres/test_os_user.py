@@ -13,11 +13,8 @@ import pytest
 
 import sync_pipeline
 from sync_pipeline.dev.embedded_postgres import os_user
-from sync_pipeline.dev.embedded_postgres.server import (
-    Binaries,
-    EmbeddedServer,
-    find_binaries,
-)
+from sync_pipeline.dev.embedded_postgres.binaries import Binaries, find_binaries
+from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.errors import SettingsError
 from sync_pipeline_tests.dev.embedded_postgres.servers import PROGRAM, Factory, ask
 from sync_pipeline_tests.fixtures.postgres import passable_directory
