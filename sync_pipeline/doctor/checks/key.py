@@ -6,7 +6,8 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipeline.doctor.checks import bounded_query
-from sync_pipeline.doctor.findings import EntityCheck, Finding, Severity, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
+from sync_pipeline.doctor.repair.report import counted
 from sync_pipeline.merge.relations import AND, Relations, columns, ident
 from sync_pipeline.merge.schema.metadata import unique_name
 from sync_pipeline.model.entity import Entity
@@ -161,10 +162,8 @@ def _repeated(connection: Connection, check: EntityCheck) -> Iterator[Finding]:
         return
     *_, keys, surplus = found[0]
     examples = "; ".join(_key_text(entity, row[:-3], row[-3]) for row in found)
-    problem = (
-        f"{keys:,} {'key repeats' if keys == 1 else 'keys repeat'} in {surplus:,} surplus"
-        f" {'row' if surplus == 1 else 'rows'}, such as {examples}"
-    )
+    repeated = counted(keys, "key repeats", "keys repeat")
+    problem = f"{repeated} in {counted(surplus, 'surplus row')}, such as {examples}"
     if not entity.unique_key:
         yield check.note(
             "repeated",
@@ -198,12 +197,11 @@ def _null(connection: Connection, check: EntityCheck, column: str) -> Iterator[F
     )
     if not lacking and not check.entity.unique_key:
         return  # another program's table, and no row is affected
-    severity: Severity = "warning" if lacking and check.entity.unique_key else "note"
     problem = f"key column {column} allows null, declared not null"
     if lacking:
-        problem += f", and {lacking:,} {'row holds' if lacking == 1 else 'rows hold'} one"
+        problem += f", and {counted(lacking, 'row holds', 'rows hold')} one"
     yield check.finding(
-        severity,
+        "warning" if lacking and check.entity.unique_key else "note",
         "key_null",
         problem,
         cost="a row without its key is never matched: its record is inserted beside it",

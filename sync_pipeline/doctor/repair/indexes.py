@@ -10,6 +10,7 @@ from sync_pipeline.doctor.repair.report import Report, listed
 from sync_pipeline.doctor.repair.session import fetch_value, lock, transaction
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import columns as column_list
 from sync_pipeline.postgres import catalog
 from sync_pipeline.postgres.catalog import Index, TableName
 from sync_pipeline.postgres.connect import Connection
@@ -19,7 +20,7 @@ select count(*)
 from (
     select
     from only {table}
-    where {counts}
+    where num_nulls({columns}) = 0
     group by {columns}
     having count(*) > 1
 ) repeated
@@ -204,9 +205,7 @@ def _is_equivalent(index: Index, columns: Sequence[str], *, unique: bool) -> boo
 
 
 def _repeated(connection: Connection, table: TableName, columns: Sequence[str]) -> int:
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    counts = sql.SQL("num_nulls({}) = 0").format(names)
-    query = _REPEATED.format(table=table.relation, counts=counts, columns=names)
+    query = _REPEATED.format(table=table.relation, columns=column_list(columns))
     return fetch_value(connection, query)
 
 
@@ -228,7 +227,7 @@ def create(
         sql.SQL("unique" if unique else ""),
         sql.Identifier(name),
         table.relation,
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        column_list(columns),
         sql.SQL("nulls not distinct" if unique and nulls else ""),
     )
     connection.execute(statement)

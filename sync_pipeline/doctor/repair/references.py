@@ -10,8 +10,10 @@ import psycopg
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import counted
+from sync_pipeline.doctor.repair.row_json import json_object
 from sync_pipeline.doctor.repair.session import fetch, fetch_value, read_plain_table
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import AND, columns, ident, listed
 from sync_pipeline.postgres.catalog import ForeignKey, TableName
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message_with_detail
@@ -61,7 +63,7 @@ select count(*) from written
 # A survivor may be about to inherit a reference to a row that will be removed.
 _REPOINT_INHERITED = sql.SQL("""
 update pg_temp.repair_worklist s
-set patch = s.patch || jsonb_build_object({after})
+set patch = s.patch || {after}
 from pg_temp.repair_worklist d
 join pg_temp.repair_worklist l on l.key_group = d.key_group and l.size > 1 and l.rank = 1
 where d.rank > 1 and s.rank = 1 and {refers}
@@ -109,37 +111,28 @@ def repoint(
 
 def _repoint_inherited(connection: Connection, reference: ForeignKey) -> None:
     pairs = list(zip(reference.columns, reference.parent_columns, strict=True))
-    survivor = sql.SQL("{}::text, (l.before || l.patch) -> {}")
+    survivor = sql.SQL("(l.before || l.patch) -> {}")
     refers = sql.SQL("s.patch -> {0} = d.before -> {1} and (l.before || l.patch) -> {1} <> 'null'")
     statement = _REPOINT_INHERITED.format(
-        after=sql.SQL(", ").join(survivor.format(own, parent) for own, parent in pairs),
-        refers=sql.SQL(" and ").join(refers.format(own, parent) for own, parent in pairs),
+        after=json_object((own, survivor.format(parent)) for own, parent in pairs),
+        refers=AND.join(refers.format(own, parent) for own, parent in pairs),
     )
     connection.execute(statement)
 
 
 def _find(connection: Connection, table: TableName, reference: ForeignKey) -> int:
-    def pairs(alias: str, columns: Iterable[str]) -> sql.Composable:
-        named = zip(reference.columns, columns, strict=True)
-        each = (
-            sql.SQL("{}::text, {}").format(name, sql.Identifier(alias, value))
-            for name, value in named
-        )
-        return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(each))
-
-    refers = (
-        sql.SQL("{} = {}").format(sql.Identifier("c", own), sql.Identifier("o", parent))
-        for own, parent in zip(reference.columns, reference.parent_columns, strict=True)
-    )
+    pairs = list(zip(reference.columns, reference.parent_columns, strict=True))
     connection.execute("drop table if exists pg_temp.repair_child")
     statement = _FIND.format(
-        before=pairs("c", reference.columns),
-        after=pairs("n", reference.parent_columns),
-        survivors=sql.SQL(", ").join(sql.Identifier("n", c) for c in reference.parent_columns),
+        before=json_object((own, ident("c", own)) for own in reference.columns),
+        after=json_object((own, ident("n", parent)) for own, parent in pairs),
+        survivors=columns(reference.parent_columns, "n"),
         is_same_table=sql.Literal(reference.child == table),
         table=table.relation,
         child=reference.child.relation,
-        refers=sql.SQL(" and ").join(refers),
+        refers=AND.join(
+            sql.SQL("{} = {}").format(ident("c", own), ident("o", parent)) for own, parent in pairs
+        ),
     )
     # CREATE TABLE AS takes no server-side parameters; a ClientCursor writes them into the statement.
     identity = list(read_plain_table(connection, reference.child).row_identity)
@@ -160,9 +153,8 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
 def _write(connection: Connection, table: TableName, reference: ForeignKey, number: int) -> None:
     statement = _WRITE.format(
         child=reference.child.relation,
-        assignments=sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(c), sql.Identifier("p", c))
-            for c in reference.columns
+        assignments=listed(
+            sql.SQL("{} = {}").format(ident(c), ident("p", c)) for c in reference.columns
         ),
         is_same_table=sql.Literal(reference.child == table),
     )

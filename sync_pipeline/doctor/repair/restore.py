@@ -3,7 +3,7 @@
 Only what still holds what the repair wrote is put back. The rest is reported and stays in the log.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from psycopg import sql
 from sync_pipeline.doctor.repair import indexes
 from sync_pipeline.doctor.repair.repair_log import IndexChanges
 from sync_pipeline.doctor.repair.report import Report, counted
-from sync_pipeline.doctor.repair.row_json import read_back
+from sync_pipeline.doctor.repair.row_json import json_object, read_back
 from sync_pipeline.doctor.repair.session import fetch, lock, read_plain_table, transaction
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import AND, columns, ident, listed
 from sync_pipeline.postgres.catalog import ForeignKey, Table, TableName, exists
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message_with_detail
@@ -75,7 +76,7 @@ from (
         dense_rank() over (partition by c.row_key order by c.id) as nth_change,
         dense_rank() over (partition by c.row_key order by now.ctid) as nth_row
     from sync.changed_row c
-    join only {table} now on jsonb_build_object({row_key}) = c.row_key
+    join only {table} now on {row_key} = c.row_key
     cross join lateral (
         select jsonb_object_agg(e.key, e.value) as patch
         from jsonb_each(c.before) e
@@ -190,10 +191,8 @@ class _Restore:
         rows = fetch(self.connection, _REMOVED, [self.repair_id])
         if not rows:
             return
-        columns = [name for name in table.insertable if name in rows[0][1]]
-        done = self._each(
-            _insertion(table, columns), [id_ for id_, _ in rows], str(table.table_name)
-        )
+        statement = _insertion(table, [name for name in table.insertable if name in rows[0][1]])
+        done = self._each(statement, [id_ for id_, _ in rows], str(table.table_name))
         self.connection.execute("delete from sync.removed_row where id = any (%s)", [done])
         if done:
             self.report.removed += len(done)
@@ -203,9 +202,9 @@ class _Restore:
 
     def _put_values_back(self, table: Table, ids: list[int], *, again: bool = False) -> list[int]:
         """Returns what could not be put back; it is reported unless it will be tried again."""
-        names = fetch(self.connection, _CHANGED_COLUMNS, {"ids": ids})[0]
-        columns, identity = ([c for c in table.columns if c in group] for group in names)
-        statement = _update(table, columns, identity)
+        groups = fetch(self.connection, _CHANGED_COLUMNS, {"ids": ids})[0]
+        changed, identity = ([c for c in table.columns if c in group] for group in groups)
+        statement = _update(table, changed, identity)
         done = self._each(statement, ids, str(table.table_name), quiet=again)
         self.connection.execute("delete from sync.changed_row where id = any (%s)", [done])
         if done:
@@ -257,33 +256,28 @@ def _table_name(name: str) -> TableName:
     return TableName(schema, table)
 
 
-def _insertion(table: Table, columns: Iterable[str]) -> sql.Composed:
-    names = list(columns)
+def _insertion(table: Table, names: Sequence[str]) -> sql.Composed:
     return _INSERT.format(
         table=table.table_name.relation,
-        columns=_joined(sql.Identifier(c) for c in names),
-        values=_joined(read_back(table.columns[c], sql.SQL('d."row"'), "p") for c in names),
+        columns=columns(names),
+        values=listed(read_back(table.columns[c], sql.SQL('d."row"'), "p") for c in names),
     )
 
 
-def _update(table: Table, columns: Iterable[str], identity: Iterable[str]) -> sql.Composed:
+def _update(table: Table, names: Iterable[str], identity: Iterable[str]) -> sql.Composed:
     assignment = sql.SQL("{} = case when c.patch ? {} then {} else {} end")
     return _UPDATE.format(
         table=table.table_name.relation,
-        assignments=_joined(
-            assignment.format(sql.Identifier(c), c, sql.Identifier("p", c), sql.Identifier("t", c))
-            for c in columns
+        assignments=listed(
+            assignment.format(ident(c), c, ident("p", c), ident("t", c))
+            for c in names
             if not table.columns[c].generated
         ),
-        row_key=_joined(sql.SQL("{}::text, to_jsonb(now) -> {}").format(c, c) for c in identity),
+        row_key=json_object((c, sql.SQL("to_jsonb(now) -> {}").format(c)) for c in identity),
     )
 
 
 def _orphans(reference: ForeignKey) -> sql.Composed:
     pairs = zip(reference.columns, reference.parent_columns, strict=True)
     refers = (sql.SQL('c.before -> {} = d."row" -> {}').format(own, other) for own, other in pairs)
-    return _ORPHANS.format(refers=sql.SQL(" and ").join(refers))
-
-
-def _joined(items: Iterable[sql.Composable]) -> sql.Composed:
-    return sql.SQL(", ").join(items)
+    return _ORPHANS.format(refers=AND.join(refers))

@@ -4,14 +4,17 @@
 without its repeated members. The text of such values is added under the empty name, which no column has.
 """
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
+from sync_pipeline.merge.relations import ident, listed
 from sync_pipeline.postgres.catalog import Column, Table
 
 _EXACT = sql.SQL("""(
     to_jsonb({alias}) || case
         when num_nonnulls({texts}) = 0 then '{{}}'
-        else jsonb_build_object('', jsonb_strip_nulls(jsonb_build_object({pairs})))
+        else jsonb_build_object('', jsonb_strip_nulls({object}))
     end
 )""")
 
@@ -22,12 +25,15 @@ def exact(table: Table, alias: str) -> sql.Composable:
     inexact = {name: text for name, text in texts.items() if text is not None}
     if not inexact:
         return sql.SQL("to_jsonb({})").format(sql.Identifier(alias))
-    pairs = (sql.SQL("{}::text, {}").format(name, text) for name, text in inexact.items())
     return _EXACT.format(
-        alias=sql.Identifier(alias),
-        texts=sql.SQL(", ").join(inexact.values()),
-        pairs=sql.SQL(", ").join(pairs),
+        alias=ident(alias), texts=listed(inexact.values()), object=json_object(inexact.items())
     )
+
+
+def json_object(members: Iterable[tuple[str, sql.Composable]]) -> sql.Composed:
+    """A JSON object of expressions by name."""
+    pairs = (sql.SQL("{}::text, {}").format(name, value) for name, value in members)
+    return sql.SQL("jsonb_build_object({})").format(listed(pairs))
 
 
 def read_back(column: Column, row: sql.Composable, record: str) -> sql.Composable:

@@ -12,6 +12,7 @@ from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.doctor.repair.worklist import patched, patched_rows
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import ident, listed
 from sync_pipeline.postgres.connect import Connection
 
 _KEEP_REMOVED = """
@@ -100,9 +101,8 @@ def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
     assignment = sql.SQL("{} = coalesce({}, {})")
     statement = _WRITE.format(
         table=key.table_name.relation,
-        assignments=sql.SQL(", ").join(
-            assignment.format(sql.Identifier(c), sql.Identifier("t", c), sql.Identifier("p", c))
-            for c in columns
+        assignments=listed(
+            assignment.format(ident(c), ident("t", c), ident("p", c)) for c in columns
         ),
     )
     # A row may get the key that another row still has and loses when its own null is filled. The row that

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from sync_pipeline.errors import TargetNotPrepared, TargetRefused, TargetUnavailable
+from sync_pipeline.merge.relations import listed
 from sync_pipeline.postgres.catalog import Table, TableName, read_table
 from sync_pipeline.postgres.connect import Connection, Statement
 from sync_pipeline.postgres.errors import message, message_with_detail
@@ -93,7 +94,7 @@ def _actionable_errors(table: TableName) -> Iterator[None]:
 
 def lock(connection: Connection, tables: Sequence[TableName]) -> None:
     """Make writers of these tables wait until the transaction ends; readers go on."""
-    names = sql.SQL(", ").join(sql.SQL("only {}").format(table.relation) for table in tables)
+    names = listed(sql.SQL("only {}").format(table.relation) for table in tables)
     connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(names))
 
 

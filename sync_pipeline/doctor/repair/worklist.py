@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from sync_pipeline.doctor.repair.report import listed
-from sync_pipeline.doctor.repair.row_json import exact, type_of
+from sync_pipeline.doctor.repair.row_json import exact, json_object, type_of
 from sync_pipeline.doctor.repair.session import fetch, fetch_value
 from sync_pipeline.doctor.repair.unique_key import Fill, UniqueKey
 from sync_pipeline.errors import TargetNotPrepared
+from sync_pipeline.merge.relations import COMMA, ident
 from sync_pipeline.postgres.catalog import Table
 from sync_pipeline.postgres.connect import Connection
 
@@ -142,43 +143,35 @@ def drop(connection: Connection) -> None:
 
 def _creation(table: Table, key: UniqueKey, fills: Sequence[Fill]) -> sql.Composed:
     filled = {fill.column: fill for fill in fills}
-    comma = sql.SQL(", ")
-    key_columns = [sql.Identifier(f"key {n}") for n, _ in enumerate(key.columns)]
+    key_columns = [ident(f"key {n}") for n, _ in enumerate(key.columns)]
     newest = [name for name in key.newest if name in table.columns]
-    newest_columns = [sql.Identifier(f"newest {n}") for n, _ in enumerate(newest)]
+    newest_columns = [ident(f"newest {n}") for n, _ in enumerate(newest)]
 
     def completed(name: str) -> sql.Composable:
-        own = sql.Identifier("t", name)
-        if name not in filled:
-            return own
-        return sql.SQL("coalesce({}, {})").format(own, sql.Identifier("v", name))
+        own = ident("t", name)
+        filled_in = sql.SQL("coalesce({}, {})").format(own, ident("v", name))
+        return filled_in if name in filled else own
 
     def aliased(names: Sequence[str], aliases: Sequence[sql.Identifier]) -> list[sql.Composed]:
         pairs = zip(names, aliases, strict=True)
         return [sql.SQL("{} as {}").format(completed(name), alias) for name, alias in pairs]
 
     values = [
-        sql.SQL("({})::{} as {}").format(
-            fill.value, type_of(table.columns[name]), sql.Identifier(name)
-        )
+        sql.SQL("({})::{} as {}").format(fill.value, type_of(table.columns[name]), ident(name))
         for name, fill in filled.items()
     ]
-    patches = [
-        sql.SQL("{}, case when {} is null then {} end").format(
-            name, sql.Identifier("t", name), sql.Identifier("v", name)
-        )
-        for name in filled
-    ]
+    value_of_null = sql.SQL("case when {} is null then {} end")
+    patches = ((name, value_of_null.format(ident("t", name), ident("v", name))) for name in filled)
     descending = [sql.SQL("{} desc nulls last").format(column) for column in newest_columns]
-    all_distinct = sql.SQL("num_nulls({}) = 0").format(comma.join(key_columns))
+    all_distinct = sql.SQL("num_nulls({}) = 0").format(COMMA.join(key_columns))
     return _CREATE.format(
         table=key.table_name.relation,
-        values=comma.join(values) if values else sql.SQL("null as nothing"),
-        fill=sql.SQL("jsonb_build_object({})").format(comma.join(patches)),
-        key=comma.join(aliased(key.columns, key_columns)),
-        key_columns=comma.join(key_columns),
-        newest=comma.join(aliased(newest, newest_columns) or [sql.SQL("null as unknown")]),
-        order=comma.join([*descending, sql.SQL("row_ctid desc")]),
+        values=COMMA.join(values) if values else sql.SQL("null as nothing"),
+        fill=json_object(patches),
+        key=COMMA.join(aliased(key.columns, key_columns)),
+        key_columns=COMMA.join(key_columns),
+        newest=COMMA.join(aliased(newest, newest_columns) or [sql.SQL("null as unknown")]),
+        order=COMMA.join([*descending, sql.SQL("row_ctid desc")]),
         before=exact(table, "t"),
         counts=sql.SQL("true") if key.nulls_not_distinct else all_distinct,
         row_key=_row_key(table, key, key_columns),
@@ -187,13 +180,8 @@ def _creation(table: Table, key: UniqueKey, fills: Sequence[Fill]) -> sql.Compos
 
 def _row_key(table: Table, key: UniqueKey, key_columns: Sequence[sql.Identifier]) -> sql.Composed:
     """What identifies a row in reports and in the log: its primary key, else the key that it gets."""
-    pairs = [
-        sql.SQL("{}::text, to_jsonb(t) -> {}").format(name, name) for name in table.primary_key
-    ] or [
-        sql.SQL("{}::text, {}").format(name, column)
-        for name, column in zip(key.columns, key_columns, strict=True)
-    ]
-    return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
+    primary = [(name, sql.SQL("to_jsonb(t) -> {}").format(name)) for name in table.primary_key]
+    return json_object(primary or zip(key.columns, key_columns, strict=True))
 
 
 def refuse_different(connection: Connection, table: Table, key: UniqueKey) -> None:
