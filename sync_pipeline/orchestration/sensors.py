@@ -109,13 +109,16 @@ def _close_missed_runs(instance: dg.DagsterInstance) -> None:
 
 def history_sensors(others: Sequence[TargetDatabase]) -> list[Any]:
     """Run-status sensors that close the history row of every ended run, in all databases with bookkeeping."""
+    options: dict[str, Any] = {
+        "default_status": dg.DefaultSensorStatus.RUNNING,
+        "minimum_interval_seconds": 15,
+    }
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name="close_history",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=15,
         description="Closes the history row of a run that succeeded, and finishes its request.",
+        **options,
     )
     def succeeded(context: dg.RunStatusSensorContext) -> None:
         close_everywhere(others, context.dagster_run, failed=False)
@@ -123,18 +126,16 @@ def history_sensors(others: Sequence[TargetDatabase]) -> list[Any]:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.CANCELED,
         name="close_history_of_canceled",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=15,
         description="Closes the history row of a run that was canceled.",
+        **options,
     )
     def canceled(context: dg.RunStatusSensorContext) -> None:
         close_everywhere(others, context.dagster_run, failed=True, error="canceled")
 
     @dg.run_failure_sensor(
         name="close_history_of_failed",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=15,
         description="Closes the history row of a run that failed or whose process was killed.",
+        **options,
     )
     def failed(context: dg.RunFailureSensorContext) -> None:
         message = context.failure_event.message or "the run failed"
