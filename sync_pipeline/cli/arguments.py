@@ -1,23 +1,19 @@
 """Parsing of what people type: names of entities, keys, runs, days."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import click
 
 from sync_pipeline.cli.databases import REVERSE_DATABASE, TARGET, Database, count_reverse_runs
 from sync_pipeline.errors import SyncError
+from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-
-if TYPE_CHECKING:
-    from sync_pipeline.postgres.connect import Connection
-
+from sync_pipeline.postgres.connect import Connection
 
 LATEST = "latest"
 
@@ -145,7 +141,7 @@ def run_named(database: Database, connection: Connection, beginning: str) -> UUI
     Raises:
         SyncError: there is none, or there are several.
     """
-    from sync_pipeline.merge.bookkeeping import listings, runs
+    from sync_pipeline.merge.bookkeeping import runs
 
     if beginning == LATEST:
         ids = [row["run_id"] for row in listings.runs(connection, 1)]

@@ -6,20 +6,19 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import psycopg
 
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.errors import SettingsError, SyncError
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.remedies import command_line
 from sync_pipeline.settings import TARGET as TARGET_VARIABLE
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
-
-if TYPE_CHECKING:
-    from sync_pipeline.postgres.connect import Connection
 
 SYSTEM_NAMES = [system.name for system in SYSTEMS]
 HINT_TIMEOUT = timedelta(seconds=3)  # a hint is not worth a longer wait
@@ -62,8 +61,6 @@ class Database:
         """Open a session on it."""
         if self.reverse:
             return REVERSE_TARGET.open(settings)
-        from sync_pipeline.postgres.connect import connect
-
         return connect(settings.target())
 
     @contextmanager
@@ -141,8 +138,6 @@ def check_source_named(system: str) -> None:
 
 def count_reverse_runs() -> int | None:
     """The number of runs into the reverse target; None where it is not named or holds no bookkeeping."""
-    import psycopg
-
     from sync_pipeline.merge.bookkeeping import runs
 
     settings = Settings.read()

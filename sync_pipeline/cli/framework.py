@@ -22,6 +22,7 @@ import psycopg
 
 from sync_pipeline.cli import output
 from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
+from sync_pipeline.postgres.connect import redact
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.remedies import PROGRAM
 from sync_pipeline.settings import TARGET, Settings
@@ -201,8 +202,6 @@ def _log_defect(error: Exception) -> Path:
 
 def _without_password(word: str) -> str:
     """A word of the command without the password that it may hold."""
-    from sync_pipeline.postgres.connect import redact  # it is slow to import
-
     return redact(word) if "://" in word or "password" in word else word
 
 

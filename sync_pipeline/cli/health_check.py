@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 
-import psycopg
 import sqlalchemy as sa
 
 from sync_pipeline.cli.migration import REVERSE_BOOKKEEPING
@@ -10,7 +9,6 @@ from sync_pipeline.doctor.database import examine as examine_database
 from sync_pipeline.doctor.findings import Finding, joined
 from sync_pipeline.doctor.fix import FixReport, dry_run_bookkeeping, dry_run_migration, fix
 from sync_pipeline.errors import SyncError
-from sync_pipeline.merge.bookkeeping import runs
 from sync_pipeline.merge.schema.adopt import differences
 from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA, add_bookkeeping
 from sync_pipeline.merge.schema.metadata import bookkeeping_metadata, metadata
@@ -19,7 +17,7 @@ from sync_pipeline.postgres.connect import connect, sqlalchemy_url
 from sync_pipeline.remedies import MIGRATE
 from sync_pipeline.settings import DAGSTER, Settings
 from sync_pipeline.sources.field_coverage import column_like
-from sync_pipeline.systems.definitions import source_of
+from sync_pipeline.systems.definitions import RUNS, source_of
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
 from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
 
@@ -103,21 +101,13 @@ def _reverse_target(settings: Settings, system: System) -> Iterator[Finding]:
     except SyncError as error:
         yield Finding("note", where, str(error), "until then only reverse runs are skipped")
         return
-    if _reverse_has_bookkeeping(settings):
+    if RUNS[system.name].database.has_bookkeeping():
         with REVERSE_TARGET.open(settings) as connection:
             yield from examine_database(connection, [system], public=BOOK_SCHEMA)
     else:
         variable = REVERSE_TARGET.variable
         problem = f"the database that {variable} names has no bookkeeping yet, so no run goes back"
         yield Finding("note", where, problem, MIGRATE)
-
-
-def _reverse_has_bookkeeping(settings: Settings) -> bool:
-    try:
-        with REVERSE_TARGET.open(settings) as connection:
-            return runs.has_bookkeeping(connection)
-    except (SyncError, psycopg.Error):  # such as a role that may not use the schema
-        return False
 
 
 def _source_of(system: System) -> str:

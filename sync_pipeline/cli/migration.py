@@ -9,6 +9,7 @@ import psycopg
 
 from sync_pipeline.cli.databases import REVERSE_DATABASE
 from sync_pipeline.errors import SyncError
+from sync_pipeline.postgres.connect import connect
 from sync_pipeline.postgres.errors import one_line
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
@@ -56,7 +57,6 @@ def migrate_all(settings: Settings, *, reverse_may_fail: bool = False) -> Migrat
     """
     from sync_pipeline.merge.schema.metadata import metadata
     from sync_pipeline.merge.schema.migrate import migrate
-    from sync_pipeline.postgres.connect import connect
     from sync_pipeline.systems.repairs import AFTER_MIGRATION
 
     # Connect first: SQLAlchemy's own errors are pages long.

@@ -1,8 +1,6 @@
 """`conflicts`: list conflicts, or resolve one."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -10,9 +8,8 @@ import click
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.errors import SyncError
-
-if TYPE_CHECKING:
-    from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.merge.bookkeeping import listings, resolutions
+from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(
@@ -48,8 +45,6 @@ def conflicts(
         raise click.UsageError(
             f"name the conflict and the side: {database.command('conflicts --take source 17')}"
         )
-    from sync_pipeline.merge.bookkeeping import listings
-
     chosen = arguments.filters(database, entity)
     with database.session() as connection:
         if conflict_id is not None:
@@ -66,7 +61,6 @@ def conflicts(
 def _resolve(
     database: Database, connection: Connection, conflict_id: int, take: Any, *, as_json: bool
 ) -> int:
-    from sync_pipeline.merge.bookkeeping import resolutions
     from sync_pipeline.merge.review import resolve
 
     run_id = uuid4()

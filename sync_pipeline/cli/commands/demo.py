@@ -14,6 +14,7 @@ from sync_pipeline.cli.migration import MigrationReport, migrate_all
 from sync_pipeline.errors import SettingsError
 from sync_pipeline.model.scope import Mode, Scope
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import connect
 from sync_pipeline.settings import TARGET as TARGET_VARIABLE
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
@@ -83,8 +84,6 @@ def _reverse_problem(settings: Settings, migration: MigrationReport) -> str | No
 
 def _guided_field(settings: Settings) -> output.GuidedField | None:
     """The field that the guided steps edit: of the first row that they have not edited yet."""
-    from sync_pipeline.postgres.connect import connect
-
     for system in SYSTEMS:
         edit = system.source.guided_edit
         if not edit or not {"target", system.name} <= settings.sandboxed:

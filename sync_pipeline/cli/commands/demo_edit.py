@@ -1,21 +1,16 @@
 """`demo-edit`: edit one field of a row in the sandbox, as a person would; for the demo's guided steps."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import click
+from psycopg import sql
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import TARGET, sandboxed
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection, connect
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
-
-if TYPE_CHECKING:
-    from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(
@@ -85,8 +80,6 @@ def _database(settings: Settings, system: System, place: str) -> str:
 
 def unedited_row(connection: Connection, entity: Entity, column: str) -> str | None:
     """The key of the first row of ours that the sync has delivered and nobody has edited since."""
-    from psycopg import sql
-
     from sync_pipeline.merge.relations import Relations, listed
 
     relation = Relations(entity)
@@ -116,10 +109,6 @@ def _update(
     Raises:
         SyncError: there is no such row.
     """
-    from psycopg import sql
-
-    from sync_pipeline.postgres.connect import connect
-
     names = {f.column: f.column if place == "target" else f.sources[0] for f in entity.fields}
     table = sql.Identifier(entity.table if place == "target" else entity.source)
     row = sql.SQL(" and ").join(

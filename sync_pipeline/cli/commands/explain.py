@@ -11,10 +11,10 @@ from sync_pipeline.cli.databases import Database, missing_variable, read_setting
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
+from sync_pipeline.postgres.connect import Connection
 
 if TYPE_CHECKING:
     from sync_pipeline.cli.source_record import AtSource
-    from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(

@@ -4,6 +4,7 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs, reverse_option
+from sync_pipeline.merge.bookkeeping import listings
 
 
 @framework.command(
@@ -22,8 +23,6 @@ from sync_pipeline.cli.databases import TARGET, Database, count_reverse_runs, re
 @reverse_option("The runs into the desktop database.")
 def history(*, run: str | None, limit: int, database: Database, as_json: bool) -> int:
     """Recent runs, or one of them."""
-    from sync_pipeline.merge.bookkeeping import listings
-
     if run:
         return _show_run(database, run, as_json=as_json)
     with database.session() as connection:

@@ -7,6 +7,7 @@ import psycopg
 
 from sync_pipeline.cli import framework, output
 from sync_pipeline.errors import SyncError
+from sync_pipeline.postgres.connect import connect
 from sync_pipeline.postgres.errors import one_line
 
 
@@ -33,7 +34,6 @@ def inspect_database(
 ) -> None:
     """A database as declarations."""
     from sync_pipeline.inspectdb import inspect
-    from sync_pipeline.postgres.connect import connect
 
     # Unquoted, the parts of a key=value string arrive one by one.
     try:

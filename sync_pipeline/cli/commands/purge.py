@@ -2,6 +2,7 @@
 
 from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import Database, read_settings, reverse_option
+from sync_pipeline.merge.bookkeeping import retention
 
 
 @framework.command(
@@ -13,8 +14,6 @@ from sync_pipeline.cli.databases import Database, read_settings, reverse_option
 @reverse_option("That of the desktop database.")
 def purge(*, database: Database, as_json: bool) -> None:
     """Retention."""
-    from sync_pipeline.merge.bookkeeping import retention
-
     with database.session() as connection:
         removed = retention.purge(connection, keep=read_settings().retention)
     if as_json:

@@ -7,6 +7,7 @@ import click
 
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
+from sync_pipeline.merge.bookkeeping import listings
 
 
 def listing_command(
@@ -30,8 +31,6 @@ def listing_command(
     @arguments.limit(50)
     @reverse_option("Those of runs into the desktop database.")
     def show(*, entity: str | None, limit: int, database: Database, as_json: bool) -> None:
-        from sync_pipeline.merge.bookkeeping import listings
-
         chosen = arguments.filters(database, entity)
         with database.session() as connection:
             rows = listings.waiting(connection, kind, limit, **chosen)

@@ -1,8 +1,5 @@
 """`undo`: reverse a run."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import click
@@ -10,9 +7,7 @@ import click
 from sync_pipeline.cli import arguments, framework, output
 from sync_pipeline.cli.databases import Database, reverse_option
 from sync_pipeline.model.system import System
-
-if TYPE_CHECKING:
-    from sync_pipeline.postgres.connect import Connection
+from sync_pipeline.postgres.connect import Connection
 
 
 @framework.command(

@@ -10,7 +10,9 @@ from sync_pipeline.cli import framework, output
 from sync_pipeline.cli.databases import SYSTEM_NAMES, missing_variable, read_settings, sandboxed
 from sync_pipeline.cli.framework import log_progress
 from sync_pipeline.cli.migration import migrate_all
+from sync_pipeline.dev import dagster_services
 from sync_pipeline.errors import SyncError
+from sync_pipeline.postgres.connect import redact
 from sync_pipeline.settings import TARGET, Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 
@@ -31,7 +33,6 @@ from sync_pipeline.systems.registry import REVERSE_TARGET, SYSTEMS
 )
 def up(*, port: int, as_json: bool) -> None:
     """What `make up` runs."""
-    from sync_pipeline.dev import dagster_services
 
     def announce(url: str, logs: Path) -> None:
         if as_json:
@@ -48,8 +49,6 @@ def up(*, port: int, as_json: bool) -> None:
 @contextmanager
 def environment_to_serve(home: Path) -> Iterator[None]:
     """All that Dagster's web server and daemon need, migrated, for the only one who serves this home."""
-    from sync_pipeline.dev import dagster_services
-
     options = {"sources": SYSTEM_NAMES, "migrates": True, "executes": False}
     with (
         dagster_services.single_instance(home, report=log_progress),
@@ -79,8 +78,6 @@ def _prepare_to_serve(settings: Settings) -> None:
 
 def _report_databases(settings: Settings) -> None:
     """Log where the embedded databases are."""
-    from sync_pipeline.postgres.connect import redact
-
     variables = {"target": TARGET.name}
     variables |= {s.name: s.source.variable for s in SYSTEMS if s.source.database}
     embedded = [name for name in variables if name in settings.sandboxed]
