@@ -101,11 +101,7 @@ class Writer:
         return refused
 
     def _bulk(self, statement: sql.Composed, condition: sql.SQL) -> list[_Refused]:
-        """Run a statement over all of its rows.
-
-        Returns:
-            The rows that could not be written.
-        """
+        """Run a statement over all of its rows; returns those that could not be written."""
         query = sql.SQL("select min(_seq), max(_seq), count(*) from {} p where {}")
         bounds = self._connection.execute(query.format(self._rel.plan, condition)).fetchone()
         assert bounds

@@ -148,13 +148,9 @@ class Session:
         Raises:
             TargetUnavailable: contention did not end, or a statement took too long.
         """
+        retry = stamina.RetryingCaller(attempts=8, timeout=self._target.outage)
         with self._explained():
-            for attempt in stamina.retry_context(
-                on=CONTENTION, attempts=8, timeout=self._target.outage
-            ):
-                with attempt:
-                    return with_reconnect(self.reconnect, lambda: self._attempt(work))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            return retry(CONTENTION, with_reconnect, self.reconnect, lambda: self._attempt(work))
 
     def run_autocommit(self, work: Callable[[Connection], T]) -> T:
         """Run work outside of a transaction, again when the connection is lost.
@@ -214,14 +210,17 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
         TargetUnavailable: other sessions kept writing the same rows.
         TargetRefused: the target refuses for a lasting reason, such as a constraint.
     """
+
+    def attempt() -> T:
+        with connection.transaction():
+            lock_tables(connection, entities)
+            return work()
+
     before = connection.isolation_level
     with entities_locked(connection, entities):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            for attempt in stamina.retry_context(on=CONTENTION, attempts=8, timeout=60):
-                with attempt, connection.transaction():
-                    lock_tables(connection, entities)
-                    return work()
+            return stamina.RetryingCaller(attempts=8, timeout=60)(CONTENTION, attempt)
         except CONTENTION as error:
             raise TargetUnavailable(
                 f"other sessions kept writing the same rows: {one_line(error)}. Nothing was written; try"
@@ -238,7 +237,6 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
         finally:
             if not connection.closed:
                 connection.isolation_level = before
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def lock_tables(connection: Connection, entities: Sequence[Entity]) -> None:

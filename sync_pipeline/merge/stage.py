@@ -210,11 +210,7 @@ class Stage:
         self.rejections[seq] = Rejection(f"{key_text(tuple(key))}: {reason}", record, seq)
 
     def _see(self, sent: Chunk) -> list[int]:
-        """Insert a chunk into `seen`.
-
-        Returns:
-            Numbers of the records that the base does not hold in the same form.
-        """
+        """Insert a chunk into `seen`; returns the numbers of what the base does not hold in the same form."""
         rel = self.relations
         keys = rel.entity.key
         statement = rel.bind(

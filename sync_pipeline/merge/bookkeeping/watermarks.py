@@ -50,11 +50,7 @@ def save_cursor(connection: Connection, entity: Entity, state: Any, partition: s
 def advance(
     connection: Connection, entity: Entity, *, moment: dt.datetime | None, counts: Counts
 ) -> dt.datetime | None:
-    """Record a successful merge and move the watermark forward, never back.
-
-    Returns:
-        The watermark as it now stands.
-    """
+    """Record a successful merge; move the watermark forward, never back, and return it as it now stands."""
     watermark = scalar(
         connection,
         """
