@@ -42,21 +42,13 @@ class Rejection:
 
 @dataclass
 class Keyed:
-    """A chunk of records whose keys could be read.
+    """A chunk of records whose keys could be read; each list has one item per record."""
 
-    Attributes:
-        records: raw records.
-        keys: converted keys, one tuple per record.
-        digests: hexadecimal, one per record.
-        modified: the source's modification times; None where unknown.
-        elsewhere: whether the record is of another owner's row.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    keys: list[tuple[Any, ...]] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    modified: list[dt.datetime | None] = field(default_factory=list)
-    elsewhere: list[bool] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)  # raw
+    keys: list[tuple[Any, ...]] = field(default_factory=list)  # converted
+    digests: list[str] = field(default_factory=list)  # hexadecimal
+    modified: list[dt.datetime | None] = field(default_factory=list)  # None where unknown
+    elsewhere: list[bool] = field(default_factory=list)  # it is of another owner's row
 
     def extend(self, other: Keyed) -> None:
         """Add the records of another chunk."""

@@ -17,51 +17,34 @@ from sync_pipeline.model.entity import Entity
 
 @dataclass
 class MergeResult:
-    """What one run did to one entity.
-
-    Attributes:
-        counts: the terms of the accounting identity.
-        status: `planned` is a dry run.
-        digest: identifies the plan, where it was over budget or only planned.
-        over_budget: what the guard found, also when it was approved.
-        changes: some of the field changes, shortened for people.
-        metadata: further counts and examples for the run's metadata.
-        watermark: where it now stands.
-    """
+    """What one run did to one entity."""
 
     entity: Entity
     counts: Counts
-    status: Literal["completed", "planned"] = "completed"
-    digest: str | None = None
-    over_budget: list[str] = field(default_factory=list)
-    changes: list[FieldChange] = field(default_factory=list)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    watermark: dt.datetime | None = None
+    status: Literal["completed", "planned"]  # `planned` is a dry run
+    digest: str | None  # identifies the plan, where it was over budget or only planned
+    over_budget: list[str]  # what the guard found, also when it was approved
+    changes: list[FieldChange]  # some of the field changes, shortened for people
+    metadata: dict[str, Any]  # further counts and examples for the run's metadata
+    watermark: dt.datetime | None = None  # where it now stands
 
 
 @dataclass
 class EntityMerge:
-    """The state of one entity's merge, from its stage to its result.
-
-    Attributes:
-        released: parked records that were staged again before the source's.
-        looked_up: rows that were staged again because of a lookup.
-        undelivered: released records that a complete scan no longer found.
-        proven: of a partitioned entity, the partitions in which what was not seen is missing.
-    """
+    """The state of one entity's merge, from its stage to its result."""
 
     stream: EntityBatches
     stage: Stage
     started_at: dt.datetime
-    released: int = 0
-    looked_up: int = 0
-    undelivered: int = 0
+    released: int = 0  # parked records that were staged again before the source's
+    looked_up: int = 0  # rows that were staged again because of a lookup
+    undelivered: int = 0  # released records that a complete scan no longer found
     duplicates: int = 0
     repeated: list[str] = field(default_factory=list)
     summary: PlanSummary = field(default_factory=PlanSummary)
     over_budget: list[str] = field(default_factory=list)
     digest: str | None = None
-    proven: list[str] | None = None
+    proven: list[str] | None = None  # partitions in which what was not seen is missing; None: all
     changes: list[FieldChange] = field(default_factory=list)
     result: MergeResult | None = None
 

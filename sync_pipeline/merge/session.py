@@ -44,23 +44,14 @@ MAX_OUTAGES = 5  # in one merge; more means that the merge itself brings the ser
 
 @dataclass(frozen=True)
 class Target:
-    """How to connect to the target, and its timeouts.
+    """How to connect to the target, and its timeouts."""
 
-    Attributes:
-        connect: opens a connection in autocommit; the argument is the application's name.
-        lock_wait: how long to wait for another run of the same entity.
-        outage: how long the target may be unreachable before the run fails.
-        statement_timeout: for each statement of a merge.
-        lock_timeout: for each lock on a row or table that an app holds.
-        work_memory: of the merge's own transaction, as Postgres spells it.
-    """
-
-    connect: Callable[[str], Connection]
-    lock_wait: dt.timedelta = dt.timedelta(minutes=2)
-    outage: dt.timedelta = dt.timedelta(minutes=2)
-    statement_timeout: dt.timedelta = dt.timedelta(minutes=10)
-    lock_timeout: dt.timedelta = dt.timedelta(seconds=20)
-    work_memory: str = "128MB"
+    connect: Callable[[str], Connection]  # in autocommit; takes the application's name
+    lock_wait: dt.timedelta = dt.timedelta(minutes=2)  # for another run of the same entity
+    outage: dt.timedelta = dt.timedelta(minutes=2)  # longest that the run waits for the target
+    statement_timeout: dt.timedelta = dt.timedelta(minutes=10)  # of each statement of a merge
+    lock_timeout: dt.timedelta = dt.timedelta(seconds=20)  # for a row or table that an app holds
+    work_memory: str = "128MB"  # of the merge's transaction, as Postgres spells it
 
 
 class Session:

@@ -25,13 +25,7 @@ RunStatus = Literal["completed", "partial_success", "failed"]
 
 @dataclass
 class Step:
-    """One action of a run: a merge, a patch, a fetch that failed.
-
-    Attributes:
-        counts: terms of the accounting identity; None for actions that merge nothing.
-        facts: calls, bytes, watermark and whatever else the action reports.
-        partition: the partition that was read; empty where the entity has none.
-    """
+    """One action of a run: a merge, a patch, a fetch that failed."""
 
     system: str
     entity: str
@@ -39,9 +33,9 @@ class Step:
     status: StepStatus
     started_at: dt.datetime
     error: str | None = None
-    counts: Counts | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    partition: str = ""
+    counts: Counts | None = None  # None for actions that merge nothing
+    facts: Mapping[str, Any] = field(default_factory=dict)  # calls, bytes, watermark, …
+    partition: str = ""  # the one that was read; empty where the entity has none
 
 
 @dataclass(frozen=True)
