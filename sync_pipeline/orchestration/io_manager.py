@@ -22,7 +22,7 @@ from sync_pipeline.merge import engine
 from sync_pipeline.merge.bookkeeping import runs, watermarks
 from sync_pipeline.merge.bookkeeping.run_lock import RunLock
 from sync_pipeline.merge.relations import Relations
-from sync_pipeline.merge.review import audit, overrides
+from sync_pipeline.merge.review import audit
 from sync_pipeline.merge.stream import EntityBatches
 from sync_pipeline.merge.table_reader import Relation
 from sync_pipeline.model.entity import Entity
@@ -119,7 +119,7 @@ class MergeIOManager(dg.IOManager):
         rel = Relations(entity)
         with self._database.connect() as connection:
             rows = Relation(connection, entity).count()
-            found = metadata.merged(result, rows=rows, overrides=overrides.count(connection, rel))
+            found = metadata.merged(result, rows=rows, overrides=audit.overrides(connection, rel))
             if entity.owner:
                 found["rows_of_other_owners"] = audit.foreign_rows(connection, entity)
             return found

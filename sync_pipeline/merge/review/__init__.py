@@ -1,1 +1,1 @@
-"""What people ask and decide after a run: explain, resolve, undo, overrides, audit queries."""
+"""What people ask and decide after a run: explain, resolve, undo, audit queries."""

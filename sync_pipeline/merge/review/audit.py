@@ -1,4 +1,4 @@
-"""Queries of the asset checks: dangling links, repeated keys, owners, count reconciliation."""
+"""What is counted after a run: dangling links, repeated keys, owners, local overrides, reconciliation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from psycopg import sql
 from sync_pipeline.merge.bookkeeping import listings
 from sync_pipeline.merge.bookkeeping.listings import LastCounts
 from sync_pipeline.merge.plan import no_parent, references
-from sync_pipeline.merge.relations import AND, Relations, columns, ident
+from sync_pipeline.merge.relations import AND, Relations, columns, ident, listed
 from sync_pipeline.model.entity import Entity, Field, Link
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import Connection, scalar
@@ -74,6 +74,26 @@ def unmarked_rows(connection: Connection, entity: Entity) -> int:
         Relations(entity).target, ident(entity.owner.column)
     )
     return scalar(connection, query)
+
+
+def overrides(connection: Connection, rel: Relations) -> dict[str, int]:
+    """Local overrides: per column, values of our rows that differ from the base, which the merge keeps."""
+    if not rel.value_columns:
+        return {}
+    differs = sql.SQL("""
+        count(*) filter (
+            where t.{c} is distinct from b.{c} and coalesce({name} <> all(b._unknown), true)
+        )
+    """)
+    counts = listed(differs.format(c=ident(c), name=c) for c in rel.value_columns)
+    query = rel.bind(counts=counts).compose("""
+        select {counts}
+        from {target} t
+        join {base} b on {same_key(t, b)}
+        where {ours(t)}
+    """)
+    row = connection.execute(query).fetchone() or ()
+    return {name: n for name, n in zip(rel.value_columns, row, strict=True) if n}
 
 
 @dataclass(frozen=True, kw_only=True)
