@@ -35,11 +35,7 @@ Children = dict[str, subprocess.Popen[bytes]]
 
 @contextmanager
 def single_instance(home: Path, *, report: Report) -> Iterator[None]:
-    """Lock a home for the length of a block: two daemons would launch every run twice.
-
-    Raises:
-        SyncError: another one is running.
-    """
+    """Lock a home: two daemons would launch every run twice. Raises `SyncError` if another one runs."""
     home.mkdir(parents=True, exist_ok=True)
     lock = file_locks.try_hold(home / "up.lock")
     if lock is None:

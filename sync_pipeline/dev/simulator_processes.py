@@ -79,17 +79,16 @@ def _start(api: SimulatedApi, ready_file: Path, scale: float) -> dict[str, Any]:
 
 
 def _stop(pid: int) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
-    how = signal.SIGTERM
     with suppress(ProcessLookupError, PermissionError):
-        while True:
+        for how in (signal.SIGTERM, signal.SIGKILL):
             os.kill(pid, how)
-            if _ended(pid, deadline if how == signal.SIGTERM else deadline + STOP_SECONDS):
+            if _ends(pid):
                 return
-            how = signal.SIGKILL
 
 
-def _ended(pid: int, deadline: float) -> bool:
+def _ends(pid: int) -> bool:
+    """Wait for a process to end; false if it takes too long."""
+    deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
         try:
             # A child of ours has to be waited for; one that another command started has not.

@@ -95,7 +95,8 @@ def test_an_odd_password_in_a_uri_is_accepted(server: EmbeddedServer, database: 
         password = sql.Literal(ODD)
         session.execute(sql.SQL("CREATE ROLE odd LOGIN PASSWORD {}").format(password))
     dbname = conninfo_to_dict(database)["dbname"]
-    with connect(f"postgresql://odd:{ODD_QUOTED}@127.0.0.1:{server.port}/{dbname}") as session:
+    port = server.running().port
+    with connect(f"postgresql://odd:{ODD_QUOTED}@127.0.0.1:{port}/{dbname}") as session:
         assert session.info.user == "odd"
 
 

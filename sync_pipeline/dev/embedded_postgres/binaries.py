@@ -36,11 +36,7 @@ class Binaries:
 
     @classmethod
     def in_directory(cls, bin_dir: Path) -> Binaries:
-        """The programs in a directory, asked for their version.
-
-        Raises:
-            SettingsError: they do not run.
-        """
+        """The programs in a directory, asked for their version; raises `SettingsError` if they do not run."""
         bin_dir = bin_dir.absolute()  # servers run in another working directory
         try:
             answer = subprocess.run(  # noqa: S603  a path from the settings or the system

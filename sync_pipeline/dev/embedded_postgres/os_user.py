@@ -83,11 +83,7 @@ class OsUser:
             return False
 
     def can_enter(self, directory: Path) -> bool:
-        """Whether the user can reach a directory through all its parents.
-
-        Raises:
-            SettingsError: this process may not switch to the user at all.
-        """
+        """Whether the user can reach a directory; raises `SettingsError` if we may not switch to the user."""
         if self.uid is None:
             return True
         try:
@@ -117,11 +113,7 @@ class OsUser:
 
 
 def os_user_for(cluster: Path) -> OsUser:
-    """The user to run a server on these data as, which may not exist yet.
-
-    Raises:
-        SettingsError: we are root and there is nobody to switch to.
-    """
+    """The user to run a server on these data as; raises `SettingsError` if root finds nobody."""
     if os.geteuid() != 0:
         return OsUser(name="this user")
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
@@ -137,11 +129,7 @@ def os_user_for(cluster: Path) -> OsUser:
 
 
 def shared_directory() -> Path:
-    """The directory for what an unprivileged user must reach; root makes it if need be.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """The directory for what an unprivileged user must reach; root makes it, or raises `OSError`."""
     if not SHARED.exists():
         SHARED.mkdir(parents=True, exist_ok=True)
         SHARED.chmod(0o755)  # whatever the umask

@@ -128,11 +128,7 @@ class EmbeddedServer:
                 self._halt()
 
     def create_database(self, name: str) -> str:
-        """Create a database if it does not exist yet; returns its connection string.
-
-        Raises:
-            TargetUnavailable: the server does not answer.
-        """
+        """Create a database unless it exists, and return its URI; raises `TargetUnavailable`."""
         known = "SELECT FROM pg_database WHERE datname = %s"
         # From template0, to which nobody can be connected: a session on template1 is in the way.
         create = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
@@ -143,26 +139,13 @@ class EmbeddedServer:
         return self.dsn(name)
 
     def dsn(self, database: str = "postgres") -> str:
-        """The libpq URI of a database, password included.
-
-        Raises:
-            TargetUnavailable: the server is not running.
-        """
-        return self._dsn(self._running(), database)
-
-    @property
-    def port(self) -> int:
-        """The TCP port that the server listens on; raises `TargetUnavailable` if it does not run."""
-        return self._running().port
-
-    @property
-    def pid(self) -> int:
-        """The server's process id; raises `TargetUnavailable` if it does not run."""
-        return self._running().pid
+        """The libpq URI of a database, with password; raises `TargetUnavailable` if none runs."""
+        return self._dsn(self.running(), database)
 
     # -- is it running?
 
-    def _running(self) -> Postmaster:
+    def running(self) -> Postmaster:
+        """The entry of the running server; raises `TargetUnavailable` if there is none."""
         if (postmaster := self._cluster.postmaster) is None:
             raise TargetUnavailable(f"The embedded PostgreSQL in {self._home} is not running.")
         return postmaster

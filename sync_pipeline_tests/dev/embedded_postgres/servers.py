@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 with EmbeddedServer(Path(sys.argv[1]), durable=False) as server:
-    print(server.pid, server.dsn(), flush=True)
+    print(server.running().pid, server.dsn(), flush=True)
     sys.stdin.readline()
 """
 
@@ -54,7 +54,7 @@ def every_binary() -> list[Binaries]:
 def restart(server: EmbeddedServer, *, immediate: bool = False) -> None:
     """Stop a server, whoever uses it, and start it anew; with `immediate` as after a crash."""
     if immediate:
-        os.kill(server.pid, signal.SIGQUIT)
+        os.kill(server.running().pid, signal.SIGQUIT)
         assert server._process is not None
         server._process.wait()
         while file_locks.is_held(server._alive):

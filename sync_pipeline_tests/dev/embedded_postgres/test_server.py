@@ -29,7 +29,7 @@ from sync_pipeline_tests.dev.embedded_postgres.servers import (
 
 def kill(server: EmbeddedServer) -> int:
     """Kill the postmaster as the kernel does when memory runs out."""
-    pid = server.pid
+    pid = server.running().pid
     os.kill(pid, signal.SIGKILL)
     assert server._process is not None
     server._process.wait()
@@ -137,9 +137,10 @@ def test_the_directory_may_have_any_name(name: str, directory: Path, new_server:
 
 def test_two_directories_have_two_servers_at_once(directory: Path, new_server: Factory) -> None:
     with new_server(directory / "a") as a, new_server(directory / "b") as b:
-        assert a.port != b.port
+        ports = {str(s.running().port) for s in (a, b)}
+        assert len(ports) == 2
         assert a.dsn() != b.dsn()
-        assert {ask(s.dsn(), "SHOW port") for s in (a, b)} == {str(a.port), str(b.port)}
+        assert {ask(s.dsn(), "SHOW port") for s in (a, b)} == ports
 
 
 def test_data_of_another_release_are_refused_with_both_versions_and_a_remedy(
@@ -204,7 +205,7 @@ def test_whoever_comes_second_uses_the_same_server_and_the_last_one_out_stops_it
     first.start()
     second.start()
     dsn = first.dsn()
-    assert second.pid == first.pid
+    assert second.running().pid == first.running().pid
     first.stop()
     assert answers(dsn)
     second.stop()
@@ -227,9 +228,9 @@ def test_starting_and_stopping_twice_is_fine(new_server: Factory) -> None:
     server = new_server()
     server.stop()
     server.start()
-    pid, dsn = server.pid, server.dsn()
+    pid, dsn = server.running().pid, server.dsn()
     server.start()
-    assert server.pid == pid
+    assert server.running().pid == pid
     server.stop()
     server.stop()
     assert not answers(dsn)
@@ -257,14 +258,14 @@ def test_a_server_outlives_a_killed_starter_and_is_taken_over_by_the_next(
         starter.kill()
     server = new_server()
     server.start()
-    assert server.pid == pid
+    assert server.running().pid == pid
     server.stop()
     with pytest.raises(TargetUnavailable, match="is not running"):
         server.dsn()
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_server(server: EmbeddedServer) -> None:
-    assert os.getsid(server.pid) != os.getsid(0)
+    assert os.getsid(server.running().pid) != os.getsid(0)
 
 
 # -- crashes and restarts
@@ -276,7 +277,7 @@ def test_a_killed_server_is_started_anew_with_its_data(new_server: Factory) -> N
     ask(server.dsn(), "CREATE TABLE t AS SELECT 42 AS answer")
     killed = kill(server)
     server.start()
-    assert server.pid != killed
+    assert server.running().pid != killed
     assert ask(server.dsn(), "SELECT answer FROM t") == 42
 
 
@@ -307,24 +308,24 @@ def test_a_process_id_that_another_program_got_since_is_not_taken_for_the_server
 def test_another_port_is_taken_when_somebody_else_has_the_old_one(new_server: Factory) -> None:
     server = new_server()
     server.start()
-    port = server.port
+    port = server.running().port
     server.stop()
     with socket.create_server(("127.0.0.1", port)):
         server.start()
-        assert server.port != port
+        assert server.running().port != port
         assert ask(server.dsn(), "SELECT 1") == 1
 
 
 @pytest.mark.parametrize("immediate", [False, True])
 def test_a_restart_keeps_the_port_and_breaks_sessions(immediate: bool, new_server: Factory) -> None:
     with new_server() as server:
-        dsn, pid = server.dsn(), server.pid
+        dsn, pid = server.dsn(), server.running().pid
         with psycopg.connect(dsn, autocommit=True) as session:
             session.execute("CREATE TABLE t AS SELECT 42 AS answer")
             restart(server, immediate=immediate)
             with pytest.raises(psycopg.OperationalError):
                 session.execute("SELECT 1")
-        assert server.pid != pid
+        assert server.running().pid != pid
         assert server.dsn() == dsn
         assert ask(dsn, "SELECT answer FROM t") == 42
 
