@@ -93,11 +93,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment.
-
-        Raises:
-            SettingsError: a variable cannot be used; the message names it.
-        """
+        """Read the environment; raises `SettingsError` with the name of a variable that cannot be used."""
         env = dict(os.environ if environment is None else environment)
 
         def seconds(variable: Variable) -> timedelta:
@@ -122,19 +118,11 @@ class Settings:
         return _text(self.environment, variable.name)
 
     def number(self, variable: Variable) -> int:
-        """The value of a variable that is a number, or its default.
-
-        Raises:
-            SettingsError: it is no whole number above zero.
-        """
+        """The number of a variable, or its default; raises `SettingsError` unless it is above zero."""
         return _number(self.environment, variable)
 
     def database(self, variable: str) -> str:
-        """The DSN of a database by the name of its variable.
-
-        Raises:
-            SettingsError: it is not set.
-        """
+        """The DSN of a database by its variable; raises `SettingsError` if that is not set."""
         if variable == TARGET.name:
             return self.target()
         dsn = _text(self.environment, variable)
@@ -143,11 +131,7 @@ class Settings:
         return dsn
 
     def target(self) -> str:
-        """The target's DSN.
-
-        Raises:
-            SettingsError: there is none, and no embedded server was started for this process.
-        """
+        """The target's DSN; raises `SettingsError` if there is none, and no embedded server was started."""
         if self.target_dsn:
             return self.target_dsn
         raise SettingsError(

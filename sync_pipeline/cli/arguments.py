@@ -24,11 +24,7 @@ def names_of(system: System) -> set[str]:
 
 
 def find_entity(database: Database, name: str) -> tuple[System, Entity]:
-    """The entity of a name such as invoice or bubble/invoice.
-
-    Raises:
-        UsageError: there is none, or several systems have one.
-    """
+    """The entity of a name such as invoice or bubble/invoice; raises `UsageError` unless one has it."""
     system_name, _, entity_name = name.rpartition("/")
     declared = [(s, e) for s in database.systems for e in s.entities]
     found = [
@@ -52,11 +48,7 @@ def filters(database: Database, name: str | None) -> dict[str, str]:
 
 
 def entities_of(system: System, names: Sequence[str]) -> list[str]:
-    """The names of a system's entities, without the system's own.
-
-    Raises:
-        UsageError: it has no such entity.
-    """
+    """The names of a system's entities, without the system's own; raises `UsageError` if it has none."""
     known = {e.name for e in system.entities}
     found = []
     for name in names:
@@ -98,11 +90,7 @@ def keys_of(system: System, entities: Sequence[str], text: str | None) -> list[s
 
 
 def key_values(entity: Entity, key: str) -> list[str]:
-    """The values of a key of one or several columns; an empty one means null.
-
-    Raises:
-        UsageError: there are too few.
-    """
+    """The values of a key, an empty one as null; raises `UsageError` if there are fewer than columns."""
     columns = len(entity.key)
     values = key.split(",", columns - 1)
     if len(values) != columns:
@@ -136,11 +124,7 @@ def run_beginning(_: click.Context, __: click.Parameter, value: str | None) -> s
 
 
 def run_named(database: Database, connection: Connection, beginning: str) -> UUID:
-    """The latest run, or the one whose id begins so.
-
-    Raises:
-        SyncError: there is none, or there are several.
-    """
+    """The latest run, or the one whose id begins so; raises `SyncError` unless there is exactly one."""
     from sync_pipeline.merge.bookkeeping import runs
 
     if beginning == LATEST:

@@ -65,11 +65,7 @@ class Database:
 
     @contextmanager
     def connected(self, settings: Settings) -> Iterator[Connection]:
-        """A session on it, once it has bookkeeping tables.
-
-        Raises:
-            SyncError: it has none.
-        """
+        """A session on it; raises `SyncError` if it has no bookkeeping tables."""
         from sync_pipeline.merge.bookkeeping import runs
 
         with self.connect(settings) as connection:
@@ -98,11 +94,7 @@ REVERSE_DATABASE = Database(REVERSE_TARGET.title, tuple(REVERSES.values()), tupl
 
 
 def read_settings() -> Settings:
-    """Read the environment, the variables of every system included.
-
-    Raises:
-        SettingsError: a variable cannot be used; the message names it.
-    """
+    """Read the environment, all systems' variables too; raises `SettingsError` if one cannot be used."""
     settings = Settings.read()
     for system in SYSTEMS:
         system.source.check(settings)
@@ -122,11 +114,7 @@ def missing_variable(system: str, settings: Settings) -> str | None:
 
 
 def check_source_named(system: str) -> None:
-    """Refuse a source that is neither named nor to be simulated.
-
-    Raises:
-        SettingsError: the target is named and the source is not.
-    """
+    """Raise `SettingsError` if the target is named and the source, which is then not simulated, is not."""
     settings = read_settings()
     variable = missing_variable(system, settings)
     if variable and settings.target_dsn:

@@ -47,11 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def repairs(settings: Settings, found: Collection[Finding], *, dry_run: bool) -> list[FixReport]:
-    """Repair the target's keys that the findings name, an entity at a time; or report what that would do.
-
-    Raises:
-        SyncError: the target cannot be reached.
-    """
+    """Repair the keys in the target that the findings name; raises `SyncError` if it cannot be reached."""
     if not any(f.fixed_by == "repair" for f in found):
         return []
     with connect(settings.target()) as connection:

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def scope_of(**config: Any) -> Scope:
-    """The scope of a run, from what the launchpad would call its configuration.
-
-    Raises:
-        UsageError: the options contradict each other.
-    """
+    """The scope of a run, from its launchpad configuration; raises `UsageError` for a contradiction."""
     from sync_pipeline.orchestration.resources import SyncScope
 
     try:
@@ -35,11 +31,7 @@ def scope_of(**config: Any) -> Scope:
 
 
 def job_request(system: System, entities: Sequence[str], scope: Scope) -> JobRequest:
-    """The job that serves a scope.
-
-    Raises:
-        UsageError: none does.
-    """
+    """The job that serves a scope; raises `UsageError` if none does."""
     from sync_pipeline.orchestration.launch import request_for
     from sync_pipeline.systems.definitions import RUNS
 

@@ -61,12 +61,8 @@ def _has(entity: Entity, record: Any, key: str) -> bool:
 def _formatted(connection: Connection, entity: Entity, record: Any) -> dict[str, Any]:
     """The values as the target formats them, so that equal values look equal."""
     values = {f.column: _converted(f, record) for f in entity.fields}
-    expressions = [
-        sql.SQL("to_jsonb({}::{})").format(sql.Placeholder(), sql.SQL(_type_name(f)))
-        if not isinstance(values[f.column], ConversionError)
-        else sql.SQL("to_jsonb({}::text)").format(sql.Placeholder())
-        for f in entity.fields
-    ]
+    types = [_type_name(f, values[f.column]) for f in entity.fields]
+    expressions = [sql.SQL("to_jsonb(%s::{})").format(sql.SQL(type_)) for type_ in types]
     query = sql.SQL("select {}").format(listed(expressions))
     parameters = [str(v) if isinstance(v, ConversionError) else v for v in values.values()]
     row = connection.execute(query, parameters).fetchone() or ()
@@ -81,7 +77,8 @@ def _converted(f: Field, record: Any) -> Any:
         return error
 
 
-def _type_name(f: Field) -> Any:
+def _type_name(f: Field, value: Any) -> Any:
     # Without its length: a cast would cut off what does not fit, and here it is to be seen.
-    kind = sa.Text() if f.type.name in {"varchar", "char"} else column_type(f.type)
+    is_text = isinstance(value, ConversionError) or f.type.name in {"varchar", "char"}
+    kind = sa.Text() if is_text else column_type(f.type)
     return kind.compile(dialect=postgresql.dialect())

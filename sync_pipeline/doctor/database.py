@@ -70,20 +70,14 @@ def _base(check: EntityCheck, base: Table | None) -> Iterator[Finding]:
     name = f"base table {BASE_SCHEMA}.{base_name(entity)}"
     problems: list[str] = []
     if base is None:
-        problems.append(f"{name} does not exist")
-    else:
-        problems += [
-            f"{name} has no column {c}" for c in rel.mapped_columns if c not in base.columns
-        ]
-        if not problems and not key.is_unique(base, entity):
-            problems.append(f"{name} has no unique index on the key ({listed(entity.key)})")
+        problems = [f"{name} does not exist"]
+    elif lacking := [column for column in rel.mapped_columns if column not in base.columns]:
+        problems = [f"{name} has no column {column}" for column in lacking]
+    elif not key.is_unique(base, entity):
+        problems = [f"{name} has no unique index on the key ({listed(entity.key)})"]
     for problem in problems:
         yield check.error(
-            "base",
-            problem,
-            cost="no run of this table starts",
-            remedy=MIGRATE,
-            fixed_by="migrate",
+            "base", problem, cost="no run of this table starts", remedy=MIGRATE, fixed_by="migrate"
         )
     yield from _base_types(check, base)
 

@@ -135,20 +135,12 @@ def migrated(notes: Iterable[MigrationNote], *, where: str = "migration") -> Fix
 def dry_run_migration(
     dsn: str, meta: sa.MetaData, after: Iterable[AfterMigration] = ()
 ) -> FixReport:
-    """What `migrate` would do to a target: run it and roll it back.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: the migration fails, or other sessions hold a table for too long.
-    """
+    """Run `migrate` on a target and roll it back; raises SQLAlchemy's `DBAPIError` if it fails."""
     return _rolled_back(dsn, lambda c: bring_to_head(c, meta, after), where="migration")
 
 
 def dry_run_bookkeeping(dsn: str, meta: sa.MetaData, *, where: str) -> FixReport:
-    """What `create_bookkeeping` would do to another program's database.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: it fails, or other sessions hold a table for too long.
-    """
+    """The same for `create_bookkeeping` in another program's database."""
     return _rolled_back(dsn, lambda c: adopt(c, meta), where=where)
 
 

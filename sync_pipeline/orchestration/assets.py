@@ -43,14 +43,10 @@ def source_assets(system: System) -> list[dg.AssetSpec]:
 
 @dataclass(frozen=True)
 class ResourceKeys:
-    """Keys of the resources of a system's assets, and the upstream asset of each.
+    """Keys of the resources of a system's assets: its `Source`, its `TargetDatabase`, its IO manager.
 
-    Attributes:
-        source: reads the entities, a `resources.Source`.
-        target: the database that they are merged into, a `resources.TargetDatabase`.
-        merge: the IO manager that merges into it.
-        origin: the asset that an entity's records come from.
-        one_at_a_time: a run locks its system, whose source is read in one snapshot.
+    `origin` is the asset that an entity's records come from. With `one_at_a_time` a run locks its system,
+    whose source is read in one snapshot.
     """
 
     source: str

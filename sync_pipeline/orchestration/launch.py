@@ -69,12 +69,8 @@ class JobRequest:
     def run_config(self) -> dict[str, Any]:
         """Run config that sets the scope."""
         scope = self.scope
-        config: dict[str, Any] = {
-            "mode": scope.mode,
-            "force": scope.force,
-            "dry_run": scope.dry_run,
-        }
-        config |= {"ids": list(scope.keys), "of": scope.of, "approve": sorted(scope.approve)}
+        config: dict[str, Any] = {"mode": scope.mode, "ids": list(scope.keys), "of": scope.of}
+        config |= {"force": scope.force, "dry_run": scope.dry_run, "approve": sorted(scope.approve)}
         if scope.since:
             config["since"] = scope.since.isoformat()
         if scope.until:
@@ -83,18 +79,14 @@ class JobRequest:
 
 
 def request_for(runs: SystemRuns, entities: Sequence[str], scope: Scope) -> JobRequest:
-    """The job and selection that serve a scope.
-
-    Raises:
-        SettingsError: no job serves it; the message names what does.
-    """
+    """The job and selection that serve a scope; raises `SettingsError` with what does if no job does."""
     named = list(dict.fromkeys(entities))
     known = {e.name for e in runs.system.entities}
-    for name in named:
-        if name not in known:
-            raise SettingsError(
-                f"{runs.system.name} has no entity {name!r}; it has: {', '.join(sorted(known))}"
-            )
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"{runs.system.name} has no entity {unknown[0]!r}; it has: {', '.join(sorted(known))}"
+        )
     selection = runs.selection(named) or None
     if scope.mode in {"keys", "range"} and named in ([], [runs.package_of]) and runs.package_of:
         job = runs.package if scope.mode == "keys" else runs.package_range

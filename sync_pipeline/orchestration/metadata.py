@@ -10,6 +10,11 @@ from sync_pipeline.merge.preview import cell, markdown
 from sync_pipeline.merge.schema.metadata import column_type
 from sync_pipeline.model.entity import Column, Entity, Field, Serial, Stamp
 
+# Facts of a merge that are lists.
+_AS_JSON = (
+    "problems", "rejected_examples", "parked_examples", "duplicate_examples", "conflict_examples", "blanked",
+)  # fmt: skip
+
 
 def defined(entity: Entity, level: int, origin: dg.AssetKey) -> dict[str, Any]:
     """Schema, lineage and place of an entity's table; its records come from `origin`."""
@@ -78,24 +83,12 @@ def merged(result: MergeResult, *, rows: int, overrides: Mapping[str, int]) -> d
         "status": result.status,
         "local_overrides": sum(overrides.values()),
         "changes": dg.MetadataValue.md(markdown(result.changes)),
-        **{
-            name: value
-            for name, value in facts.items()
-            if isinstance(value, (int, float, str, bool))
-        },
+        **{name: value for name, value in facts.items() if isinstance(value, int | float | str)},
     }
     if overrides:
         metadata["local_overrides_by_column"] = dg.MetadataValue.json(dict(overrides))
-    for name in (
-        "problems",
-        "rejected_examples",
-        "parked_examples",
-        "duplicate_examples",
-        "conflict_examples",
-        "blanked",
-    ):
-        if facts.get(name):
-            metadata[name] = dg.MetadataValue.json(facts[name])
+    for name in (n for n in _AS_JSON if facts.get(n)):
+        metadata[name] = dg.MetadataValue.json(facts[name])
     if result.watermark:
         metadata["watermark"] = dg.MetadataValue.timestamp(result.watermark)
     if result.over_budget:

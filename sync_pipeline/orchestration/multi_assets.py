@@ -43,11 +43,7 @@ class PartitionSync:
     run_id: UUID
 
     def sync(self, partition: Partition, scope: Scope) -> list[MergeResult]:
-        """Read one partition and merge all of its entities in one transaction.
-
-        Raises:
-            SyncError: nothing of it was written.
-        """
+        """Merge all entities of a partition in one transaction; raises `SyncError` if nothing was written."""
         mode = "full" if scope.mode == "keys" else scope.mode
         scope = dataclasses.replace(scope, mode=mode, keys=(), partition=partition.value)
         # One sync of a partition at a time: a record still open under this lock belongs to a dead run.
@@ -128,11 +124,7 @@ def _sync_all(
     selected: Sequence[Partition],
     scope: Scope,
 ) -> dict[str, list[MergeResult]]:
-    """Sync partitions one after the other; returns the results by partition key.
-
-    Raises:
-        dagster.Failure: some of them failed; the others are merged.
-    """
+    """Sync partitions, each by itself; returns results by key, or raises `Failure` if some failed."""
     done: dict[str, list[MergeResult]] = {}
     failed: dict[str, SyncError] = {}
     label = partition_sync.partition_set.label

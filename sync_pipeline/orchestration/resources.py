@@ -30,10 +30,7 @@ class Source(Protocol):
     def read(self, entity: Entity, scope: Scope, since: Progress) -> EntityBatches:
         """A lazy stream of an entity's records within a scope.
 
-        Args:
-            entity: the entity to read.
-            scope: the records to read.
-            since: how far earlier runs have read; empty: a delta reads everything.
+        A delta reads what came after `since`, which earlier runs have read; everything if that is empty.
         """
         ...
 
@@ -71,9 +68,7 @@ class TargetDatabase(dg.ConfigurableResource):
 
     def _open(self, settings: Settings, name: str) -> Connection:
         return connect(
-            settings.target(),
-            application_name=name,
-            statement_timeout=settings.statement_timeout,
+            settings.target(), application_name=name, statement_timeout=settings.statement_timeout
         )
 
     def lock_system(self, system: str) -> None:
@@ -96,11 +91,7 @@ class TargetDatabase(dg.ConfigurableResource):
 
     @contextmanager
     def system_locked(self, system: str) -> Iterator[None]:
-        """Lock a system, or a partition of one, against other runs for the length of a block.
-
-        Raises:
-            EntityBusy: another run did not end in time.
-        """
+        """Lock a system, or a partition of one, for a block; raises `EntityBusy` if another run goes on."""
         self.lock_system(system)
         try:
             yield
@@ -218,7 +209,6 @@ def _moment(text: str, name: str, *, end_of_day: bool = False) -> dt.datetime | 
             f"{name} is {text!r}; write 2026-01-31 or 2026-01-31T12:00:00Z"
         ) from None
     if end_of_day and len(text) <= len("2026-01-31"):
-        moment += dt.timedelta(
-            days=1, milliseconds=-1
-        )  # a day as the end of a range includes the day
+        # A day as the end of a range includes the day.
+        moment += dt.timedelta(days=1, milliseconds=-1)
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

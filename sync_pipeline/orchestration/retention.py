@@ -17,11 +17,7 @@ from sync_pipeline.settings import Settings
 
 RUNS_PER_NIGHT = 2_000  # a bound on one tick's work; the rest goes the next night
 
-ENDED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def retention_job(others: Sequence[TargetDatabase]) -> dg.JobDefinition:

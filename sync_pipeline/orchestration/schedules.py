@@ -49,10 +49,6 @@ def unnamed_source(system: System) -> Unready:
     return unready
 
 
-def _always_ready() -> str | None:
-    return None
-
-
 def skipping_schedule(
     job: AssetJob,
     system: System,
@@ -61,7 +57,7 @@ def skipping_schedule(
     name: str,
     time_zone: str,
     description: str,
-    unready: Unready = _always_ready,
+    unready: Unready = lambda: None,
 ) -> dg.ScheduleDefinition:
     """A schedule that skips its tick while a run of the same source is in progress, in either direction."""
 

@@ -57,11 +57,7 @@ def demo_edit(*, entity: str, key: str, edit: str, place: str, as_json: bool) ->
 
 
 def _database(settings: Settings, system: System, place: str) -> str:
-    """The DSN of the embedded target, or of the simulated source.
-
-    Raises:
-        SyncError: somebody has named the database, or the source is no database.
-    """
+    """The DSN of the embedded target or simulated source; raises `SyncError` if it is named, or an API."""
     if place == "target":
         if "target" in settings.sandboxed:
             return settings.target()
@@ -80,10 +76,9 @@ def _database(settings: Settings, system: System, place: str) -> str:
 
 def unedited_row(connection: Connection, entity: Entity, column: str) -> str | None:
     """The key of the first row of ours that the sync has delivered and nobody has edited since."""
-    from sync_pipeline.merge.relations import Relations, listed
+    from sync_pipeline.merge.relations import Relations, columns
 
     relation = Relations(entity)
-    keys = [sql.Identifier("base", name) for name in entity.key]
     query = sql.SQL("""
         select concat_ws(',', {keys})
         from {base} base join {target} target using ({names})
@@ -91,8 +86,8 @@ def unedited_row(connection: Connection, entity: Entity, column: str) -> str | N
         order by {keys}
         limit 1
     """).format(
-        keys=listed(keys),
-        names=listed([sql.Identifier(name) for name in entity.key]),
+        keys=columns(entity.key, "base"),
+        names=columns(entity.key),
         base=relation.base,
         target=relation.target,
         column=sql.Identifier(column),
@@ -104,17 +99,12 @@ def unedited_row(connection: Connection, entity: Entity, column: str) -> str | N
 def _update(
     dsn: str, entity: Entity, key: list[str], *, place: str, column: str, value: str
 ) -> str | None:
-    """Set a field, and return what it held.
-
-    Raises:
-        SyncError: there is no such row.
-    """
+    """Set a field, and return what it held; raises `SyncError` if there is no such row."""
     names = {f.column: f.column if place == "target" else f.sources[0] for f in entity.fields}
     table = sql.Identifier(entity.table if place == "target" else entity.source)
+    same = sql.SQL("{} is not distinct from {}")
     row = sql.SQL(" and ").join(
-        sql.SQL("{} is not distinct from {}").format(
-            sql.Identifier(names[c]), sql.Literal(v or None)
-        )
+        same.format(sql.Identifier(names[c]), sql.Literal(v or None))
         for c, v in zip(entity.key, key, strict=True)
     )
     field = sql.Identifier(names[column])

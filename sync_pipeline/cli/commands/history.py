@@ -8,12 +8,7 @@ from sync_pipeline.merge.bookkeeping import listings
 
 
 @framework.command(
-    examples=(
-        "history",
-        "history --limit 3 --json",
-        "history 95241c4d",
-        "history --reverse",
-    ),
+    examples=("history", "history --limit 3 --json", "history 95241c4d", "history --reverse"),
     short_help="Show recent runs with their counts, or one in full.",
     help="Show recent runs with their counts, newest first; with RUN, one run as `sync` shows it.\n\n"
     "RUN is `latest`, or a run's id or its beginning.",

@@ -30,11 +30,7 @@ _POSTGRES_NAMES = {
 }
 _WHOLE = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _TEXTS = {"text", "character varying", "character"}
-_TIMES = {
-    "timestamp with time zone": "timestamptz",
-    "timestamp without time zone": "timestamp",
-    "time without time zone": "time",
-}
+_TIMES = {_POSTGRES_NAMES[name]: name for name in ("timestamptz", "timestamp", "time")}
 
 _MICROSECONDS = 6
 
@@ -99,8 +95,7 @@ def _other_type(
     rows = 0
     if base and condition and field.column in base.columns:
         query = sql.SQL("select count(*) from {} b where {}").format(
-            Relations(check.entity).base,
-            condition.format(v=ident("b", field.column)),
+            Relations(check.entity).base, condition.format(v=ident("b", field.column))
         )
         rows = bounded_query.count(connection, query)
         problem += f"; {rows:,} of the source's values do not fit" if rows else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sync_pipeline.doctor.findings import EntityCheck, Finding, Fix, listed
+from sync_pipeline.doctor.findings import EntityCheck, Finding, listed
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.remedies import MIGRATE
 
@@ -16,14 +16,12 @@ _REFUSED = "no run of this table starts"
 def relation(check: EntityCheck) -> Iterator[Finding]:
     """A target that is missing or no ordinary table."""
     table, entity = check.table, check.entity
-    remedy, fix = _migration(check)
     if table is None:
         yield check.error(
             "table",
             f"table {Relations(entity).target.as_string()} does not exist",
             cost=_REFUSED,
-            remedy=remedy,
-            fixed_by=fix,
+            **_migration(check),
         )
         return
     if table.kind in _KINDS:
@@ -53,21 +51,21 @@ def missing_columns(check: EntityCheck) -> Iterator[Finding]:
     """Columns that a run reads or writes and the table lacks."""
     if check.table is None:
         return
-    remedy, fix = _migration(check)
     required = [c.column for c in check.entity.columns if c.column in check.written]
     for column in (c for c in required if c not in check.table.columns):
         yield check.error(
             "column",
             f"{check.name} has no column {column}",
             cost=_REFUSED,
-            remedy=remedy,
-            fixed_by=fix,
+            **_migration(check),
         )
 
 
-def _migration(check: EntityCheck) -> tuple[str, Fix]:
+def _migration(check: EntityCheck) -> dict[str, str]:
     # A table that may lack a unique index is not ours to migrate.
-    return (MIGRATE, "migrate") if check.entity.unique_key else (_NOT_OURS, "")
+    if check.entity.unique_key:
+        return {"remedy": MIGRATE, "fixed_by": "migrate"}
+    return {"remedy": _NOT_OURS}
 
 
 def unwritable(check: EntityCheck) -> Iterator[Finding]:

@@ -97,11 +97,10 @@ def redundant(connection: Connection, check: EntityCheck) -> Iterator[Finding]:
     kept: list[Index] = []
     own = unique_name(check.entity.table, check.entity.key)
     plain = [i for i in check.table.indexes if i.unique and i.valid and i.is_plain]
-    order = sorted(
-        plain,
-        key=lambda i: (not i.primary, not i.required, not i.nulls_not_distinct, i.name != own),
+    plain.sort(
+        key=lambda i: (not i.primary, not i.required, not i.nulls_not_distinct, i.name != own)
     )
-    for i in order:
+    for i in plain:
         twin = next((k for k in kept if _covers(k, i, check.table)), None)
         if twin is None:
             kept.append(i)

@@ -76,11 +76,7 @@ def clear_name(
 def build(
     connection: Connection, key: UniqueKey, report: Report, changes: IndexChanges, *, dry_run: bool
 ) -> None:
-    """Create the unique index of a key unless another index backs it, and verify it.
-
-    Raises:
-        TargetNotPrepared: the created index does not back the key.
-    """
+    """Create the index of a key unless one backs it; raises `TargetNotPrepared` if the new one does not."""
     found = indexes(connection, key.table_name)
     backing = [index.name for index in found if not faults(index, key)]
     what = f"unique index on {listed(key.columns)}"
@@ -285,11 +281,7 @@ def undo(connection: Connection, table: TableName, changes: IndexChanges, report
 
 
 def recreate(connection: Connection, changes: IndexChanges, report: Report) -> None:
-    """Create what a repair dropped, from its own definition.
-
-    Raises:
-        psycopg.Error: the rows do not allow it.
-    """
+    """Create what a repair dropped, from its own definition; raises `psycopg.Error` if rows forbid it."""
     for statement in changes.dropped:
         connection.execute("set constraints all immediate")
         connection.execute(statement.encode())

@@ -138,8 +138,7 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
     identity = list(read_plain_table(connection, reference.child).row_identity)
     psycopg.ClientCursor(connection).execute(statement, {"identity": identity})
     unreferable = fetch(
-        connection,
-        "select before::text from pg_temp.repair_child where is_unreferable limit 3",
+        connection, "select before::text from pg_temp.repair_child where is_unreferable limit 3"
     )
     if unreferable:
         raise TargetNotPrepared(

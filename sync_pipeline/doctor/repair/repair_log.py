@@ -26,11 +26,7 @@ class IndexChanges:
 
 
 def open_repair(connection: Connection, table: TableName) -> UUID:
-    """Enter a repair, under whose id its rows are kept.
-
-    Raises:
-        TargetNotPrepared: the log does not exist.
-    """
+    """Enter a repair, under whose id its rows are kept; raises `TargetNotPrepared` if there is no log."""
     if not exists(connection, TableName("sync", "repair")):
         raise TargetNotPrepared(
             f"{table} cannot be repaired: sync.repair, which keeps what a repair removes, does not exist:"

@@ -76,11 +76,7 @@ limit 3
 
 
 def remove(connection: Connection, key: UniqueKey, repair_id: UUID, *, surplus: int) -> None:
-    """Keep the surplus rows aside, whole, and delete them.
-
-    Raises:
-        TargetNotPrepared: not all of them were deleted.
-    """
+    """Keep the surplus rows aside, and delete them; raises `TargetNotPrepared` unless all are deleted."""
     reason = f"an older duplicate of ({', '.join(key.columns)})"
     values = {"repair": repair_id, "table": str(key.table_name), "reason": reason}
     connection.execute(_KEEP_REMOVED, values)
@@ -89,11 +85,7 @@ def remove(connection: Connection, key: UniqueKey, repair_id: UUID, *, surplus: 
 
 
 def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
-    """Give the survivors their values, and keep what they held before.
-
-    Raises:
-        TargetNotPrepared: a row does not hold what it was given.
-    """
+    """Give survivors their values, keep the former; raises `TargetNotPrepared` if a row holds others."""
     columns = sorted(patched(connection))
     if not columns:
         return

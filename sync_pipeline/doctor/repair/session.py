@@ -99,11 +99,7 @@ def lock(connection: Connection, tables: Sequence[TableName]) -> None:
 
 
 def read_plain_table(connection: Connection, name: TableName) -> Table:
-    """Read a table's definition.
-
-    Raises:
-        TargetNotPrepared: it does not exist, or its rows are spread over several tables.
-    """
+    """Read a table; raises `TargetNotPrepared` if there is none, or several tables hold its rows."""
     table = read_table(connection, name)
     if table is None:
         raise TargetNotPrepared(f"table {name} does not exist: run sync-pipeline migrate")

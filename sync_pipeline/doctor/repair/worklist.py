@@ -117,11 +117,7 @@ order by name
 
 
 def create(connection: Connection, table: Table, key: UniqueKey, fills: Sequence[Fill]) -> None:
-    """Find duplicates among the values that the fills lead to, and what each survivor gets.
-
-    Raises:
-        TargetNotPrepared: the table lacks a column of the key or of a fill.
-    """
+    """Find duplicates, and what survivors get; raises `TargetNotPrepared` without a column."""
     required = (*key.columns, *(fill.column for fill in fills))
     missing = [name for name in dict.fromkeys(required) if name not in table.columns]
     if missing:
@@ -185,11 +181,7 @@ def _row_key(table: Table, key: UniqueKey, key_columns: Sequence[sql.Identifier]
 
 
 def refuse_different(connection: Connection, table: Table, key: UniqueKey) -> None:
-    """Let no rows be merged that differ in a column of `key.must_match`, values of fills included.
-
-    Raises:
-        TargetNotPrepared: there are such rows; the message names them.
-    """
+    """Raise `TargetNotPrepared` if rows to be merged differ in `key.must_match`, fills included."""
     columns = [name for name in key.must_match if name in table.columns]
     if not columns:
         return
