@@ -115,8 +115,8 @@ def _index_findings(
     connection: Connection, entity: Entity, what: str, relation: str, remedy: str
 ) -> Iterator[Finding]:
     key = ", ".join(entity.key)
-    unique = catalog.unique_indexes(connection, relation)
-    usable = [index for index in unique if set(index.columns) == set(entity.key)]
+    plain = catalog.plain_indexes(connection, relation)
+    usable = [index for index in plain if index.unique and set(index.columns) == set(entity.key)]
     # Null is a value of these columns, and so has to be unique too.
     values = {f.column for f in entity.key_fields if f.nulls_not_distinct}
     if not usable:

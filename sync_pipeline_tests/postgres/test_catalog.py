@@ -94,6 +94,24 @@ def test_indexes_are_described_by_their_definition(connection: Connection, item:
     assert catalog.indexes(connection, "nothing") == []
 
 
+def test_plain_indexes_name_the_columns_in_which_a_null_may_repeat(connection: Connection) -> None:
+    connection.execute("""
+        create unique index item_place on "Store".item (shelf, id) include (name);
+        create index item_shelf on "Store".item (shelf);
+        alter table "Store".item add constraint item_seen unique (seen) deferrable
+    """)
+    found = sorted(catalog.plain_indexes(connection, '"Store".item'))
+    assert [(i.name, set(i.columns), i.includes, i.immediate, i.nullable) for i in found] == [
+        ('"Store".item_code', {"code"}, False, True, ()),
+        ('"Store".item_pkey', {"id"}, False, True, ()),
+        ('"Store".item_place', {"shelf", "id"}, True, True, ("shelf",)),
+        ('"Store".item_seen', {"seen"}, False, False, ("seen",)),
+        ('"Store".item_shelf', {"shelf"}, False, True, ("shelf",)),
+    ]
+    assert [i.name for i in found if not i.unique] == ['"Store".item_shelf']
+    assert catalog.plain_indexes(connection, "nothing") == []
+
+
 def test_a_foreign_key_is_known_from_both_ends(connection: Connection, item: Table) -> None:
     shelf = catalog.read_table(connection, ("public", "shelf"))
     expected = ForeignKey(
@@ -133,6 +151,16 @@ def test_a_locked_table_does_not_delay_the_reader(connection: Connection, databa
         connection.execute("lock table shelf in access exclusive mode")
         other.execute("set statement_timeout = '5s'")
         assert catalog.read_table(other, ("public", "shelf"))
+
+
+def test_what_every_run_asks_is_not_delayed_by_a_locked_table_with_an_index(
+    connection: Connection, database: str
+) -> None:
+    with connection.transaction(), psycopg.connect(database) as other:
+        connection.execute('lock table "Store".item in access exclusive mode')
+        other.execute("set statement_timeout = '5s'")
+        assert catalog.column_types(other, '"Store".item')
+        assert catalog.plain_indexes(other, '"Store".item')
 
 
 def test_missing_privileges_are_listed(connection: Connection) -> None:

@@ -194,12 +194,10 @@ def _has_index(
 ) -> bool:
     """Whether a valid, total index on exactly these columns exists, under whatever name."""
     return any(
-        index.valid
-        and index.is_plain
-        and not index.included
-        and set(index.columns) == names
-        and (index.unique or not unique)
-        for index in catalog.indexes(driver_connection(connection), _quoted(connection, table))
+        set(index.columns) == names and not index.includes and (index.unique or not unique)
+        for index in catalog.plain_indexes(
+            driver_connection(connection), _quoted(connection, table)
+        )
     )
 
 

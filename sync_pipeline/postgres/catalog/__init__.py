@@ -14,10 +14,10 @@ from sync_pipeline.postgres.catalog.tables import (
     ColumnType,
     ForeignKey,
     Index,
+    PlainIndex,
     Table,
     TableName,
     Trigger,
-    UniqueIndex,
 )
 from sync_pipeline.postgres.connect import Connection, dicts
 
@@ -60,10 +60,10 @@ def indexes(connection: Connection, relation: str) -> list[Index]:
     return _by_table(connection, queries.INDEXES, oids, Index)[oids[0]]
 
 
-def unique_indexes(connection: Connection, relation: str) -> list[UniqueIndex]:
-    """The valid unique indexes over all rows of one table; cheap and without locks, as `column_types`."""
-    rows = _rows(connection, queries.UNIQUE_INDEXES, {"relation": relation})
-    return [UniqueIndex(**row) for row in rows]
+def plain_indexes(connection: Connection, relation: str) -> list[PlainIndex]:
+    """The valid indexes over all rows of one table; cheap and without locks, as `column_types`."""
+    rows = _rows(connection, queries.PLAIN_INDEXES, {"relation": relation})
+    return [PlainIndex(**row) for row in rows]
 
 
 def column_types(connection: Connection, relation: str) -> dict[str, ColumnType]:

@@ -161,10 +161,12 @@ INDEXES = """
 """
 
 # Without locks, unlike INDEXES, whose definitions wait for a locked table.
-UNIQUE_INDEXES = """
+PLAIN_INDEXES = """
     select
         i.indexrelid::regclass::text as name,
         array_agg(a.attname::text) as columns,
+        i.indnatts > i.indnkeyatts as includes,
+        i.indisunique as unique,
         i.indimmediate as immediate,
         coalesce(array_agg(a.attname::text) filter (
             where not a.attnotnull and (to_jsonb(i) ->> 'indnullsnotdistinct')::boolean is not true
@@ -173,10 +175,10 @@ UNIQUE_INDEXES = """
     cross join unnest(i.indkey::int2[]) with ordinality u(number, place)
     join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.number
     where i.indrelid = to_regclass(%(relation)s)
-        and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        and i.indisvalid and i.indpred is null and i.indexprs is null
         -- Columns that the index only includes do not matter to ON CONFLICT.
         and u.place <= i.indnkeyatts
-    group by i.indexrelid, i.indimmediate
+    group by i.indexrelid, i.indnatts, i.indnkeyatts, i.indisunique, i.indimmediate
 """
 
 # A key that references a partitioned table has children that reference its partitions.

@@ -88,11 +88,13 @@ class Index:
         return not (self.condition or self.has_expressions or self.exclusion)
 
 
-class UniqueIndex(NamedTuple):
-    """A valid unique index over all rows, whose keys are columns."""
+class PlainIndex(NamedTuple):
+    """A valid index over all rows, whose keys are columns."""
 
     name: str
     columns: tuple[str, ...]  # of the key
+    includes: bool  # it includes further columns
+    unique: bool
     immediate: bool  # it is checked at once; a deferrable constraint is not
     nullable: tuple[str, ...]  # columns of the key in which a null may repeat
 
