@@ -121,6 +121,7 @@ class Writer:
             )
 
     def _run_range(self, statement: sql.Composed, low: int, high: int) -> int:
+        # A savepoint: the error of one row undoes its range alone, and the ranges before it stay written.
         with self._connection.transaction():
             return self._connection.execute(statement, {"low": low, "high": high}).rowcount
 
@@ -260,6 +261,7 @@ class Writer:
             unknown=unknown if partial else sql.SQL("null"),
         ).compose("""
             update {base} b
+            -- Also where the row was not written: a local value that was kept is compared with this later.
             set {sets}
                 _digest = p._digest, _modified = p._modified, _run = {run}, _unknown = {unknown},
                 _missing_since = null
@@ -276,6 +278,7 @@ class Writer:
             insert into {base} ({mapped}, _digest, _modified, _run, _unknown, _inserted_by)
             select
                 {keys(p)}, {values} p._digest, p._modified, {run}, r._absent,
+                -- Undo deletes only rows that a run has inserted, not those that it found.
                 case when p._state = 'inserted' then {run} end
             from {plan} p
             join {rows} r on r._seq = p._seq

@@ -63,6 +63,7 @@ def _store(connection: Connection, rel: Relations, run_id: UUID, found: sql.Comp
                         and (o.resolved_at is null or o.resolution = 'local')
                 )
         ),
+        -- A person decides between present values: an older conflict about the field is closed.
         overtaken as (
             update sync.conflict c
             set resolved_at = now(), resolution = 'overtaken'
@@ -91,6 +92,7 @@ def _field_conflicts(rel: Relations, summary: PlanSummary) -> sql.Composed:
             end as kept
         from {plan} p
         join {rows} r on r._seq = p._seq
+        -- No base at first contact: then both sides' values are news, and a difference is a conflict.
         left join {base} b on {same_key(b, p)}
         join {target} t on {same_key(t, p)},
             lateral (values {values}) as v(i, name, base, local, source)

@@ -25,6 +25,8 @@ def findings(
     partitions: Collection[str] | None = None,
 ) -> list[str]:
     """What in the plan is over budget, a sentence each; empty when nothing is."""
+    # Updates are a share of the table, missing rows of what the source has delivered: it never had the rows
+    # that were made here.
     budget, names = rel.entity.budget, rel.bind(within=rel.within(partitions, "x"))
     rows = names.compose("select count(*) from {target} x where {within}")
     known = names.compose("select count(*) from {base} x where _missing_since is null and {within}")
@@ -56,6 +58,7 @@ def plan_digest(connection: Connection, rel: Relations, summary: PlanSummary) ->
     """
     compared = [columns(rel.entity.key, "p"), sql.SQL("p._state, p._d")]
     if rel.value_columns:
+        # What is replaced counts too: an approval does not cover what people write afterwards.
         compared += [columns(rel.value_columns, "r"), columns(rel.value_columns, "t")]
     query = rel.bind(compared=listed(compared)).compose("""
         select coalesce(sum(hash_record_extended(row({compared}), 0)::numeric), 0)::text

@@ -30,6 +30,7 @@ def fill(
     connection.execute(_fill_staged(rel, looked_up, parents))
     connection.execute(_find_moved(rel, looked_up, parents))
     added = 0
+    # A delta says nothing about the rows that it does not deliver, so their values may have moved too.
     if not complete:
         added = connection.execute(_see_moved(rel)).rowcount
     connection.execute(_stage_moved(rel))
@@ -121,6 +122,7 @@ def _find_moved(
         create temporary table {moved} on commit drop as
         select
             {given}, b._digest, b._modified, b._unknown,
+            -- Numbered after all that was delivered: a sequence number identifies one record of the run.
             row_number() over () + (select coalesce(max(_seq), 0) from {seen}) as _next
         from {base} b
         join {held} t on {same_key(t, b)}
@@ -135,6 +137,7 @@ def _see_moved(rel: Relations) -> sql.Composed:
     """Add rows that the source did not deliver in this run to `seen`, as if it had."""
     return rel.compose("""
         insert into {seen} (_seq, {keys}, _digest, _modified, _elsewhere, _wide)
+        -- Not _wide yet: _stage_moved gives values to these and to unchanged records alike.
         select _next, {keys(m)}, m._digest, m._modified, false, false
         from {moved} m
         where not exists (select from {seen} s where s._state is null and {same_key(s, m)})
