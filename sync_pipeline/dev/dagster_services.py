@@ -215,4 +215,16 @@ def _exists(group: int) -> bool:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
-    return True
+    # Orphans stay zombies for as long as a container's first process does not reap them.
+    states = [_group_and_state(stat) for stat in Path("/proc").glob("[0-9]*/stat")]
+    return not states or (group, False) in states
+
+
+def _group_and_state(stat: Path) -> tuple[int, bool]:
+    """The process group of a process, and whether it is a zombie."""
+    try:
+        # The name before it, in brackets, may hold anything.
+        state, _, group, *_ = stat.read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):  # ended meanwhile
+        return 0, True
+    return int(group), state in "ZX"

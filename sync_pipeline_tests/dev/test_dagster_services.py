@@ -160,11 +160,14 @@ def test_a_second_up_is_told_where_the_first_is(tmp_path: Path) -> None:
 
 
 ORPHANS = """
-import os, pathlib, sys, orjson
+import os, pathlib, sys, time, orjson
 from sync_pipeline.dev import dagster_services
 home = pathlib.Path(sys.argv[1])
-sleeper = ["-c", "import subprocess; subprocess.run(['sleep', '99'])"]
+sleeper = ["-c", "import subprocess; subprocess.run(['sh', '-c', 'touch child.$$; exec sleep 99'])"]
+dagster_services.PROJECT = home
 groups = [dagster_services._start(home, sleeper, home / "logs" / "sleeper.log").pid for _ in range(2)]
+while len(list(home.glob("child.*"))) < 2:  # a leader interrupted before it has its child leaves that behind
+    time.sleep(0.01)
 (home / "up.json").write_bytes(orjson.dumps({"groups": groups}))
 print(*groups)
 sys.stdout.flush()
@@ -180,21 +183,34 @@ def orphans(tmp_path: Path) -> Iterator[list[int]]:
     groups = [int(group) for group in done.stdout.split()]
     yield groups
     for group in groups:
-        if exists(group):
+        if dagster_services._exists(group):
             os.killpg(group, signal.SIGKILL)
-
-
-def exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_what_a_killed_up_left_running_is_stopped(tmp_path: Path, orphans: list[int]) -> None:
     said: list[str] = []
-    assert all(exists(group) for group in orphans)
+    assert all(dagster_services._exists(group) for group in orphans)
     with dagster_services.single_instance(tmp_path, report=said.append):
         assert said == ["stopping processes left by an earlier `up` that was killed"]
-        until(lambda: not any(exists(group) for group in orphans), "the groups to end")
+        until(
+            lambda: not any(dagster_services._exists(group) for group in orphans),
+            "the groups to end",
+        )
+
+
+UNREAPED = """
+import subprocess, sys
+print(subprocess.Popen(["true"], start_new_session=True).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_that_nobody_reaps_are_not_waited_for() -> None:
+    script = [sys.executable, "-c", UNREAPED]
+    with subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        group = int(parent.stdout.readline())
+        until(lambda: not dagster_services._exists(group), "the process to end")
+        os.killpg(group, 0)  # does not raise: the zombie is still there
