@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import orjson
 
-from sync_pipeline.dev import file_locks
+from sync_pipeline.dev import file_locks, processes
 from sync_pipeline.errors import SyncError
 from sync_pipeline.settings import PROJECT
 
@@ -209,22 +209,6 @@ def _await(groups: Sequence[int], seconds: float) -> None:
 
 def _exists(group: int) -> bool:
     with suppress(ChildProcessError):
-        # Reap children of ours: the group of a zombie still exists.
+        # Reap children of ours, so that their groups end with them.
         os.waitpid(group, os.WNOHANG)
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    # Orphans stay zombies for as long as a container's first process does not reap them.
-    states = [_group_and_state(stat) for stat in Path("/proc").glob("[0-9]*/stat")]
-    return not states or (group, False) in states
-
-
-def _group_and_state(stat: Path) -> tuple[int, bool]:
-    """The process group of a process, and whether it is a zombie."""
-    try:
-        # The name before it, in brackets, may hold anything.
-        state, _, group, *_ = stat.read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):  # ended meanwhile
-        return 0, True
-    return int(group), state in "ZX"
+    return processes.is_group_running(group)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.dev import file_locks
+from sync_pipeline.dev import file_locks, processes
 from sync_pipeline.errors import SourceUnavailable
 from sync_pipeline.model.source_settings import SimulatedApi
 from sync_pipeline.settings import PROJECT
@@ -95,7 +95,8 @@ def _ends(pid: int) -> bool:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:
                 return True
         except ChildProcessError:
-            os.kill(pid, 0)
+            if not processes.is_running(pid):
+                return True
         time.sleep(0.02)
     return False
 

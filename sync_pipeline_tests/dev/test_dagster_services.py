@@ -196,21 +196,3 @@ def test_what_a_killed_up_left_running_is_stopped(tmp_path: Path, orphans: list[
             lambda: not any(dagster_services._exists(group) for group in orphans),
             "the groups to end",
         )
-
-
-UNREAPED = """
-import subprocess, sys
-print(subprocess.Popen(["true"], start_new_session=True).pid, flush=True)
-sys.stdin.read()
-"""
-
-
-def test_processes_that_nobody_reaps_are_not_waited_for() -> None:
-    script = [sys.executable, "-c", UNREAPED]
-    with subprocess.Popen(
-        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout
-        group = int(parent.stdout.readline())
-        until(lambda: not dagster_services._exists(group), "the process to end")
-        os.killpg(group, 0)  # does not raise: the zombie is still there
