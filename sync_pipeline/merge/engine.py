@@ -122,7 +122,7 @@ def _read(session: Session, stream: EntityBatches, parents: Mapping[str, Entity]
     session.stages.append(stage)
     one = EntityMerge(stream, stage, started_at)
     released = session.run_autocommit(
-        lambda connection: list(parking.released(connection, rel, parents))
+        lambda connection: list(parking.released(connection, rel, parents, stage.types))
     )
     one.released = len(released)
     stage.add(released)

@@ -15,7 +15,7 @@ from sync_pipeline.merge.convert import Rejection, payload, record_fingerprint
 from sync_pipeline.merge.plan import lacks_parent
 from sync_pipeline.merge.relations import Relations, ident
 from sync_pipeline.model.entity import Entity
-from sync_pipeline.postgres.catalog import column_types
+from sync_pipeline.postgres.catalog import ColumnType
 from sync_pipeline.postgres.connect import Connection
 
 
@@ -175,10 +175,15 @@ def park(connection: Connection, rel: Relations, run_id: UUID) -> list[str]:
 
 
 def released(
-    connection: Connection, rel: Relations, parents: Mapping[str, Entity]
+    connection: Connection,
+    rel: Relations,
+    parents: Mapping[str, Entity],
+    types: Mapping[str, ColumnType],
 ) -> Iterator[Mapping[str, Any]]:
-    """Parked records whose parent has arrived; the run stages them again before the source's own."""
-    types = column_types(connection, rel.target.as_string(connection))
+    """Parked records whose parent has arrived; the run stages them again before the source's own.
+
+    `types` are those of the target's columns.
+    """
     required = [(f, link) for f, link in rel.entity.links if link.required]
     place = [rel.entity.system, rel.entity.name]
     parked = sql.SQL("""

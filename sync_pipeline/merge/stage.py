@@ -111,7 +111,7 @@ class Stage:
     def _create(self) -> None:
         entity, rel = self.relations.entity, self.relations
         # The target's own types, so that what is staged can be stored.
-        self._types = column_types(self._connection, rel.target.as_string(self._connection))
+        self.types = column_types(self._connection, rel.target.as_string(self._connection))
         keys = [sql.SQL("{} {}").format(ident(c), self._key_type(c)) for c in entity.key]
         values = [self._declared(c) for c in rel.value_columns]
         drop = sql.SQL("drop table if exists {}, {}").format(rel.seen, rel.rows)
@@ -133,7 +133,7 @@ class Stage:
             self._connection.execute(statement)
 
     def _declared(self, column: str) -> sql.Composed:
-        return sql.SQL("{} {}").format(ident(column), sql.SQL(self._types[column].full))
+        return sql.SQL("{} {}").format(ident(column), sql.SQL(self.types[column].full))
 
     def add(self, records: Batch) -> None:
         """Stage a batch of any size. An error may concern the batch before, which was still in flight.
@@ -242,7 +242,7 @@ class Stage:
 
     def _key_type(self, column: str) -> sql.SQL:
         # Without the length: a cast to varchar(n) truncates, and a truncated key is another row's.
-        return sql.SQL(self._types[column].bare)
+        return sql.SQL(self.types[column].bare)
 
     def _convert(
         self, keyed: Keyed, sequence: range, wide: Sequence[int]
