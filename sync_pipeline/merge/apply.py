@@ -295,7 +295,7 @@ def _stamped(stamp: Stamp) -> sql.Composed:
 def set_column(
     rel: Relations, column: str, chosen: sql.Composed, stamps: Iterable[sql.Composed] = ()
 ) -> sql.Composed:
-    """Set one column of chosen rows: a query with their keys and the column's `before` and `after`."""
+    """Set one column of chosen rows: a query of `{row(t)}` and the column's `before` and `after`."""
     sets = listed([sql.SQL("{} = c.after").format(ident(column)), *stamps])
     return rel.bind(chosen=chosen, sets=sets, name=column).compose("""
         -- materialized: rows are locked and read once, before any of them is written.
@@ -304,7 +304,8 @@ def set_column(
             update {target} t
             set {sets}
             from c
-            where {same_key(t, c)}
+            -- By place and not by key, which a row of another owner may share.
+            where t.ctid = c._row and t.tableoid = c._table
             returning
                 {key_json(t)} as key,
                 jsonb_build_object({name}, c.before) as before,

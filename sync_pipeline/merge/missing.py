@@ -35,7 +35,7 @@ def mark_missing(connection: Connection, rel: Relations, run_id: UUID) -> None:
 def _flag(rel: Relations) -> sql.Composed:
     assert rel.entity.missing_flag
     chosen = rel.bind(flag=ident(rel.entity.missing_flag)).compose("""
-        select {keys(t)}, t.{flag} as before, true as after
+        select {row(t)}, t.{flag} as before, true as after
         from {target} t
         join {missing} m on {same_key(t, m)}
         where {ours(t)} and t.{flag} is distinct from true
@@ -54,7 +54,7 @@ def clear_returned(connection: Connection, rel: Relations, run_id: UUID) -> None
 def _unflag(rel: Relations) -> sql.Composed:
     assert rel.entity.missing_flag
     chosen = rel.bind(flag=ident(rel.entity.missing_flag)).compose("""
-        select {keys(t)}, true as before, false as after
+        select {row(t)}, true as before, false as after
         from {target} t
         join {seen} s on {same_key(t, s)}
         join {base} b on {same_key(b, s)}

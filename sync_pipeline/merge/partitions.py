@@ -64,7 +64,7 @@ def _set(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
         for value, text in sorted(errors.items())
     )
     chosen = rel.bind(pairs=pairs, partition=ident(partition.column)).compose("""
-        select {keys(t)}, t.{error} as before, e.message as after
+        select {row(t)}, t.{error} as before, e.message as after
         from {target} t
         join (values {pairs}) e(partition, message) on t.{partition} = e.partition
         where {whole} and {ours(t)} and t.{error} is distinct from e.message
@@ -74,7 +74,7 @@ def _set(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
 
 def _clear(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
     chosen = rel.bind(failed=rel.within(errors, "t")).compose("""
-        select {keys(t)}, t.{error} as before, null as after
+        select {row(t)}, t.{error} as before, null as after
         from {target} t
         join {seen} s on {same_key(t, s)}
         where s._state is null and {ours(t)} and t.{error} is not null and not {failed}
@@ -90,7 +90,7 @@ def _clear(rel: Relations, errors: Mapping[str, str]) -> sql.Composed:
 
 def _clear_rest(rel: Relations, read: Collection[str]) -> sql.Composed:
     chosen = rel.bind(within=rel.within(read, "t")).compose("""
-        select {keys(t)}, t.{error} as before, null as after
+        select {row(t)}, t.{error} as before, null as after
         from {target} t
         where {within} and {whole} and {ours(t)} and t.{error} is not null
     """)

@@ -189,7 +189,7 @@ def _outcomes(connection: Connection) -> dict[str, int]:
 def _write(connection: Connection, rel: Relations, column: str) -> int:
     """Fill the empty links of rows that are ours, with before-images; returns how many."""
     chosen = rel.compose("""
-        select {keys(t)}, t.{column} as before, c.other_key as after
+        select {row(t)}, t.{column} as before, c.other_key as after
         from {target} t
         join pg_temp.candidate c on c.key = t.{key} and c.outcome = 'set'
         where coalesce(t.{column}, '') = '' and {ours(t)}

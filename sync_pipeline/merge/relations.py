@@ -144,6 +144,10 @@ class Relations:
         """The key's columns."""
         return columns(self.entity.key, alias)
 
+    def row(self, alias: str) -> sql.Composed:
+        """The place of the row of that alias, which identifies it as long as it is locked."""
+        return sql.SQL("{a}.tableoid as _table, {a}.ctid as _row").format(a=ident(alias))
+
     def values(self, alias: str | None = None) -> sql.Composed:
         """The mapped columns outside the key."""
         return columns(self.value_columns, alias)

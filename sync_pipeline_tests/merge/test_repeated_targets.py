@@ -14,7 +14,7 @@ from sync_pipeline.merge.review import resolve, undo
 from sync_pipeline.merge.review.resolve import Side
 from sync_pipeline.merge.review.undo import Undone
 from sync_pipeline.model.entity import Entity, Field, Local, Lookup, Owner
-from sync_pipeline.model.types import char, integer, numeric, text
+from sync_pipeline.model.types import boolean, char, integer, numeric, text
 from sync_pipeline_tests.fixtures.sample_system import GENEROUS, Workbench, await_that, counted
 from sync_pipeline_tests.merge.fault_injection import held, in_background
 
@@ -112,6 +112,28 @@ def test_a_row_of_the_other_program_is_neither_written_nor_repeated(notes: Workb
     assert result == {"read": 3, "owned_elsewhere": 3}
     assert [row[2] for row in there(notes)] == ["theirs"] * 3
     assert [c["kind"] for c in notes.conflicts()] == ["owner"] * 3
+
+
+def test_a_row_of_another_owner_with_the_key_of_a_missing_one_is_not_flagged(
+    bench_of: Maker,
+) -> None:
+    columns = (*NOTE.columns, Local("absent_there", boolean))
+    flagged = dataclasses.replace(
+        NOTE, columns=columns, missing="flag", missing_flag="absent_there"
+    )
+    notes = without_index(bench_of(flagged))
+    flags = "select source, absent_there from note where job = 1 order by source"
+    sync(notes, note(1), note(2), complete=True)
+    enter(notes, (1, "a", "theirs", "D"))
+
+    sync(notes, note(2), complete=True)
+
+    assert notes.rows(flags) == [
+        {"source": "D", "absent_there": None},
+        {"source": "M", "absent_there": True},
+    ]
+    [change] = notes.rows("select before, after from sync.change where action = 'update'")
+    assert change == {"before": {"absent_there": None}, "after": {"absent_there": True}}
 
 
 def test_a_row_that_one_record_makes_fail_does_not_cost_the_others(notes: Workbench) -> None:
