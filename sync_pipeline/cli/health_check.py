@@ -102,7 +102,9 @@ def _reverse_target(settings: Settings, system: System) -> Iterator[Finding]:
             yield from examine_database(connection, [system], public=BOOK_SCHEMA)
     else:
         variable = REVERSE_TARGET.variable
-        problem = f"the database that {variable} names has no bookkeeping yet, so no run goes back"
+        problem = (
+            f"the database that {variable} names has no bookkeeping yet, so no reverse run starts"
+        )
         yield Finding("note", where, problem, MIGRATE)
 
 

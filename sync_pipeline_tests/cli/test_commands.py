@@ -404,7 +404,7 @@ def test_undo_takes_a_run_back_and_can_be_undone(command: Command) -> None:
     assert command.value("select count(*) from agent") == 1
     assert command.value("select count(*) from invoice_item") == 0
     redone = command("undo", undone["run_id"][:12])
-    assert "was taken back" in redone.out
+    assert "is undone" in redone.out
     assert command.value("select count(*) from agent") == 3
     assert "no run begins with 'abcd'" in command("undo", "abcd", code=1).error
 

@@ -62,4 +62,4 @@ def undone(console: Console, results: Mapping[str, Undone], run_id: UUID, *, aga
     if any(r.kept for r in results.values()):
         console.print("Rows that hold something newer were kept as they are.", style="yellow")
     if results:
-        console.print(f"Run {run_id} was taken back. To redo it: {again}", soft_wrap=True)
+        console.print(f"Run {run_id} is undone. To redo it: {again}", soft_wrap=True)
