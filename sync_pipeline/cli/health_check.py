@@ -18,8 +18,8 @@ from sync_pipeline.remedies import MIGRATE
 from sync_pipeline.settings import DAGSTER, Settings
 from sync_pipeline.sources.field_coverage import column_like
 from sync_pipeline.systems.definitions import RUNS, source_of
+from sync_pipeline.systems.migration_hooks import AFTER_MIGRATION, TABLE_REPAIRS
 from sync_pipeline.systems.registry import REVERSE_TARGET, REVERSES, SYSTEMS
-from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
 
 # What a source keeps its records in, and the remedy where one is missing.
 _TYPE = ("type", "enable it in the source's API settings")

@@ -57,7 +57,7 @@ def migrate_all(settings: Settings, *, reverse_may_fail: bool = False) -> Migrat
     """
     from sync_pipeline.merge.schema.metadata import metadata
     from sync_pipeline.merge.schema.migrate import migrate
-    from sync_pipeline.systems.repairs import AFTER_MIGRATION
+    from sync_pipeline.systems.migration_hooks import AFTER_MIGRATION
 
     # Connect first: SQLAlchemy's own errors are pages long.
     connect(settings.target()).close()

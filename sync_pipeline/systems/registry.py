@@ -11,11 +11,11 @@ from sync_pipeline.settings import VARIABLES, Settings, Variable
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
 from sync_pipeline.systems.desktop.reverse import REVERSE
-from sync_pipeline.systems.events import Event
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.meta_assets.embedded_signup import EMBEDDED_SIGNUP
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS
 from sync_pipeline.systems.meta_assets.webhook import WHATSAPP_WEBHOOK
+from sync_pipeline.systems.resync_events import Event
 
 if TYPE_CHECKING:
     from sync_pipeline.postgres.connect import Connection

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from sync_pipeline.doctor.database import examine
 from sync_pipeline.doctor.findings import Finding
 from sync_pipeline.postgres.connect import connect
-from sync_pipeline.systems.repairs import TABLE_REPAIRS
+from sync_pipeline.systems.migration_hooks import TABLE_REPAIRS
 from sync_pipeline_tests.doctor.sample_system import EVERYTHING
 
 

@@ -16,7 +16,7 @@ from sync_pipeline.merge import preflight
 from sync_pipeline.merge.relations import Relations
 from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.metadata import metadata
-from sync_pipeline.systems.repairs import AFTER_MIGRATION, TABLE_REPAIRS
+from sync_pipeline.systems.migration_hooks import AFTER_MIGRATION, TABLE_REPAIRS
 from sync_pipeline_tests.doctor.fault import ROLE, UNKEYED, W1, W2, Fault
 from sync_pipeline_tests.doctor.faults import FAULTS, HARMLESS
 from sync_pipeline_tests.doctor.migrated_target import MigratedTarget

@@ -22,8 +22,8 @@ from sync_pipeline.simulators.integrations.product.schema import ITEM_TABLES, Le
 from sync_pipeline.simulators.integrations.product.source_rows import CONFIG_IDS, QU
 from sync_pipeline.systems.integrations.entities import INTEGRATIONS
 from sync_pipeline.systems.integrations.keys.tables import MENU_KEYS
+from sync_pipeline.systems.migration_hooks import AFTER_MIGRATION
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline.systems.repairs import AFTER_MIGRATION
 from sync_pipeline_tests.migrations.menu_tables import (
     DISCOUNTS,
     LONG,

@@ -9,7 +9,7 @@ from sync_pipeline.postgres.connect import Connection
 
 
 class TableRepair(Protocol):
-    """Declared by a system, listed in `systems.repairs`, passed to the doctor by the command line."""
+    """Declared by a system, listed in `systems.migration_hooks`, passed to the doctor by the command line."""
 
     @property
     def table(self) -> TableName:

@@ -10,8 +10,8 @@ from uuid import UUID
 from sync_pipeline.errors import ConversionError
 from sync_pipeline.merge.bookkeeping.requests import queue
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.systems.events import Event
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
+from sync_pipeline.systems.resync_events import Event
 
 TYPE = "WA_EMBEDDED_SIGNUP"
 

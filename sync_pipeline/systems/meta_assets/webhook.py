@@ -12,9 +12,9 @@ from psycopg import sql
 
 from sync_pipeline.merge.bookkeeping.requests import queue
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.systems.events import Event
 from sync_pipeline.systems.meta_assets.entities import META_ASSETS, PHONE_NUMBER
 from sync_pipeline.systems.meta_assets.workspaces import CONNECTIONS, present_tables
+from sync_pipeline.systems.resync_events import Event
 
 CHANGES = frozenset(
     {

@@ -13,8 +13,8 @@ from sync_pipeline.orchestration import run_report
 from sync_pipeline.simulators.faults import Fault
 from sync_pipeline.simulators.integrations.node import GROUP
 from sync_pipeline.systems.integrations import schedules
+from sync_pipeline.systems.migration_hooks import AFTER_MIGRATION
 from sync_pipeline.systems.registry import SYSTEMS
-from sync_pipeline.systems.repairs import AFTER_MIGRATION
 from sync_pipeline_tests.fixtures.integrations_system import Menus
 from sync_pipeline_tests.systems.integrations.items import TABLES, counts, sellable
 

@@ -1,4 +1,4 @@
-"""What systems add to migrations and to the doctor's repairs.
+"""Hooks of the systems: what they add to migrations and to the doctor's repairs.
 
 Apart from `systems.registry`, because this needs psycopg and SQLAlchemy, which most commands do not.
 """
