@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from sync_pipeline.merge.schema.metadata import metadata
-from sync_pipeline.merge.schema.migrate import collected_notes
-from sync_pipeline.postgres.connect import sqlalchemy_url
+from sync_pipeline.merge.schema.migrate import collected_notes, target_engine
 from sync_pipeline.settings import Settings
 from sync_pipeline.systems.registry import SYSTEMS
 
@@ -40,7 +39,7 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with sa.create_engine(sqlalchemy_url(Settings.read().target())).begin() as own:
+    with target_engine(Settings.read().target()).begin() as own:
         run(own)
     for note in collected_notes(context.config):
         sys.stdout.write(f"{note.kind}  {note.table}: {note.text}\n")

@@ -17,6 +17,7 @@ from sync_pipeline.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 SANDBOXED = "_SYNC_SANDBOXED"
+MOST = 2_000_000  # seconds as milliseconds fit into Postgres's settings, days into its times
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _number(environment: Mapping[str, str], variable: Variable) -> int:
     if value is None:
         assert variable.default
         return variable.default
-    if not value.isdecimal() or int(value) == 0:
-        raise SettingsError(f"{variable.name} must be a whole number above zero; it is {value!r}")
+    if not value.isdecimal() or not 0 < int(value[:20]) <= MOST:
+        raise SettingsError(
+            f"{variable.name} must be a whole number from 1 to {MOST:,}; it is {value[:40]!r}"
+        )
     return int(value)

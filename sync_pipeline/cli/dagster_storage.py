@@ -171,8 +171,12 @@ def _start(sandbox: AbstractContextManager[None]) -> None:
     except Exception as error:  # `dagster` and `dg` print the line and exit with 1
         raise click.ClickException(framework.error_line(error)) from error
     atexit.register(_stop, stack)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        # A closed terminal would end the process without exit handlers. Dagster does this with SIGTERM.
+    # A background job of a shell begins with SIGINT ignored, and Dagster handles SIGTERM as SIGINT: no signal
+    # would end it. And a closed terminal would end the process without exit handlers.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) in (signal.SIG_DFL, signal.SIG_IGN):
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGINT))
 
 

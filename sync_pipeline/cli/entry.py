@@ -1,5 +1,6 @@
 """The installed script: imports the commands; a wrong declaration of an entity becomes one line."""
 
+import io
 import sys
 
 from sync_pipeline.errors import DeclarationError
@@ -7,6 +8,10 @@ from sync_pipeline.errors import DeclarationError
 
 def main() -> None:
     """Run the command line."""
+    # A terminal that cannot show an arrow or a dash gets another character, not an error.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         from sync_pipeline.cli import commands, framework  # noqa: F401  commands register themselves
     except DeclarationError as error:

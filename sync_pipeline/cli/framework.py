@@ -5,6 +5,7 @@ Exit codes: 0 success, 1 failed, 2 usage, 3 stopped by the guard,
 """
 
 import datetime as dt
+import errno
 import logging
 import signal
 import sys
@@ -12,6 +13,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -23,11 +25,16 @@ import psycopg
 from sync_pipeline.cli import output
 from sync_pipeline.errors import DeclarationError, SettingsError, StoppedByGuard, SyncError
 from sync_pipeline.postgres.connect import redact
-from sync_pipeline.postgres.errors import one_line
+from sync_pipeline.postgres.errors import message_with_detail, one_line
 from sync_pipeline.remedies import PROGRAM
 from sync_pipeline.settings import TARGET, Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, variables
 
+UNWRITABLE = {
+    getattr(errno, name)
+    for name in ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR", "EEXIST"]
+}
+INSUFFICIENT_PRIVILEGE = "42501"
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
 
@@ -171,33 +178,38 @@ def error_line(error: Exception) -> str:
         return str(error)
     # What SQLAlchemy raises holds the driver's own error; both name the cause in the first line.
     cause = getattr(error, "orig", None) or error
-    message = one_line(cause)
     if isinstance(cause, psycopg.Error) or type(cause).__module__.startswith("psycopg2"):
         reverse = "--reverse" in sys.argv[1:]
         variable = REVERSE_TARGET.variable if reverse else TARGET.name
-        return f"The database failed: {message}. Check {variable} and the server's log, then try again."
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-        home = "Set SYNC_HOME to a directory that this user may write to."
+        # Without a detail that recites the row: it holds personal data.
+        problem = f"The database failed: {message_with_detail(cause)}."
+        if getattr(cause, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+            return f"{problem} Let its owner grant that to the role in {variable}, then try again."
+        return f"{problem} Check {variable} and the server's log, then try again."
+    if isinstance(error, OSError) and error.filename and error.errno in UNWRITABLE:
+        home = "Set SYNC_HOME to a directory that this user may write to, with room for it."
         return f"{error.strerror}: {error.filename}. {home}"
     return (
-        f"This is a defect: {type(error).__name__}: {message[:300]}. Nothing is half done; what to report is"
-        f" at the end of {_log_defect(error)}"
+        f"This is a defect: {type(error).__name__}: {one_line(cause)[:300]}. Nothing is half done; what to"
+        f" report is {_log_defect(error)}"
     )
 
 
-def _log_defect(error: Exception) -> Path:
-    """Append the stack trace to a file, and return its path."""
-    try:
-        home = Settings.read().home
-        home.mkdir(parents=True, exist_ok=True)
-    except (SettingsError, OSError):
-        home = Path(tempfile.gettempdir())
-    path = home / "defects.log"
-    with path.open("a") as log:
-        moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        trace = "".join(traceback.format_exception(error))
-        log.write(f"{moment} {' '.join(map(_without_password, sys.argv))}\n{trace}\n")
-    return path
+def _log_defect(error: Exception) -> str:
+    """Append the stack trace to a file in the first directory that takes it; returns where it is."""
+    moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    words = " ".join(map(_without_password, sys.argv))
+    entry = f"{moment} {words}\n{''.join(traceback.format_exception(error))}\n"
+    homes = [Path(tempfile.gettempdir())]
+    with suppress(SettingsError):
+        homes.insert(0, Settings.read().home)
+    for home in homes:
+        with suppress(OSError):
+            home.mkdir(parents=True, exist_ok=True)
+            with (home / "defects.log").open("a", encoding="utf-8") as log:
+                log.write(entry)
+            return f"at the end of {home / 'defects.log'}"
+    return f"this, for which no directory has room: {entry}"
 
 
 def _without_password(word: str) -> str:

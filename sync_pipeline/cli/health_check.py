@@ -12,8 +12,9 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.schema.adopt import differences
 from sync_pipeline.merge.schema.bookkeeping_tables import BOOK_SCHEMA, add_bookkeeping
 from sync_pipeline.merge.schema.metadata import bookkeeping_metadata, metadata
+from sync_pipeline.merge.schema.migrate import target_engine
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import connect, sqlalchemy_url
+from sync_pipeline.postgres.connect import connect
 from sync_pipeline.remedies import MIGRATE
 from sync_pipeline.settings import DAGSTER, Settings
 from sync_pipeline.sources.field_coverage import column_like
@@ -71,10 +72,9 @@ def _target(settings: Settings) -> Iterator[Finding]:
     except SyncError as error:
         yield Finding("error", "target", str(error), "set SYNC_TARGET_DSN, or start the server")
         return
-    engine = sa.create_engine(sqlalchemy_url(settings.target()), poolclass=sa.NullPool)
     meta = sa.MetaData()
     add_bookkeeping(meta)
-    with engine.connect() as connection:
+    with target_engine(settings.target()).connect() as connection:
         notes = differences(connection, meta)
     remedy = "harmless unless values do not fit; a migration may change it"
     yield from joined(Finding("warning", n.table, n.text, remedy) for n in notes)

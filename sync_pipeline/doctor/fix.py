@@ -19,10 +19,10 @@ from sync_pipeline.errors import SyncError
 from sync_pipeline.merge.relations import columns
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.merge.schema.metadata import unique_name
-from sync_pipeline.merge.schema.migrate import AfterMigration, bring_to_head
+from sync_pipeline.merge.schema.migrate import AfterMigration, bring_to_head, target_engine
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.system import System
-from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
+from sync_pipeline.postgres.connect import Connection
 
 # Columns that date a row where no field does; those that a table lacks are skipped.
 _NEWEST = ("updated_at", "last_synced_at", "created_at")
@@ -147,7 +147,6 @@ def dry_run_bookkeeping(dsn: str, meta: sa.MetaData, *, where: str) -> FixReport
 def _rolled_back(
     dsn: str, migration: Callable[[sa.Connection], list[MigrationNote]], *, where: str
 ) -> FixReport:
-    engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
     statements: list[str] = []
 
     def record(*call: Any) -> None:
@@ -155,7 +154,7 @@ def _rolled_back(
         if not statement.lower().startswith(_SETTINGS):
             statements.append(statement)
 
-    with engine.connect() as connection:
+    with target_engine(dsn).connect() as connection:
         transaction = connection.begin()
         connection.execute(sa.text("set local lock_timeout = '5s'"))
         event.listen(connection, "before_cursor_execute", record)

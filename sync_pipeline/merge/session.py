@@ -28,7 +28,7 @@ from sync_pipeline.merge.relations import Relations, listed
 from sync_pipeline.merge.stage import Stage, with_reconnect
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.postgres.connect import Connection
-from sync_pipeline.postgres.errors import one_line
+from sync_pipeline.postgres.errors import message_with_detail, one_line
 
 # stamina finds structlog beside Dagster and would print every retry on stdout, where results go.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -223,7 +223,7 @@ def atomically(connection: Connection, entities: Sequence[Entity], work: Callabl
             ) from error
         except psycopg.DatabaseError as error:
             raise TargetRefused(
-                f"the target refused: {one_line(error)}. Nothing was written."
+                f"the target refused: {message_with_detail(error)}. Nothing was written."
             ) from error
         finally:
             if not connection.closed:

@@ -62,9 +62,15 @@ _KEEPALIVES = {
     "keepalives_count": "3",
 }
 
-_SETTINGS = (
-    "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) s(name, value)"
-)
+# Tables named without a schema are ours in public, also for a role that is called like one of our schemas,
+# which "$user" would put first. The role's own path stays behind it, for the functions of triggers.
+_SETTINGS = """
+    select set_config(name, value, false) from unnest(%s::text[], %s::text[]) s(name, value)
+    union all
+    select set_config(
+        'search_path', concat_ws(', ', 'public', nullif(current_setting('search_path'), '')), false
+    )
+"""
 
 
 def connect(

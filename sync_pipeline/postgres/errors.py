@@ -3,7 +3,11 @@
 import psycopg
 
 # Their detail recites the whole row, personal data included.
-_RECITES_ROW = (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)
+_RECITES_ROW = (
+    psycopg.errors.CheckViolation,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.WithCheckOptionViolation,
+)
 
 # Hints of libpq that repeat what our own messages say better.
 _LIBPQ_HINTS = ("Is the server running", "Multiple connection attempts failed")

@@ -1,11 +1,14 @@
 """What people type, taken apart: systems and ways, entities, keys; and what each command needs."""
 
+import errno
 import logging
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 import pytest
 
 from sync_pipeline.cli import arguments, framework
@@ -16,6 +19,7 @@ from sync_pipeline.dev import environment
 from sync_pipeline.errors import SyncError
 from sync_pipeline.model.system import System
 from sync_pipeline.orchestration.run_report import RunReport
+from sync_pipeline.postgres.connect import connect
 from sync_pipeline.settings import SANDBOXED, Settings
 from sync_pipeline.systems.bubble.entities import BUBBLE
 from sync_pipeline.systems.desktop.entities import DESKTOP
@@ -182,6 +186,44 @@ def test_a_defect_is_kept_without_the_password_that_was_typed(
     assert str(tmp_path / "defects.log") in said
     assert "inspect postgresql://me@host/shop" in kept
     assert "never-shown" not in kept
+
+
+def test_a_defect_is_told_whole_where_no_directory_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SYNC_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "file" / "tmp"))
+    assert "ZeroDivisionError: oh" in framework.error_line(ZeroDivisionError("oh"))
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_home_that_cannot_be_written_is_named(number: int) -> None:
+    said = framework.error_line(OSError(number, "no way", "/mnt/home/up.lock"))
+    assert said.startswith("no way: /mnt/home/up.lock. Set SYNC_HOME to a directory")
+
+
+def test_an_error_of_the_database_does_not_recite_the_row(database: str) -> None:
+    with connect(database) as session:
+        session.execute("create table person (id int, name text not null, card text)")
+        with pytest.raises(psycopg.Error) as failed:
+            session.execute("insert into person values (1, null, 'SECRET-CARD')")
+    said = framework.error_line(failed.value)
+    assert "null value in column" in said
+    assert "SECRET-CARD" not in said
+
+
+def test_a_missing_permission_is_to_be_granted(database: str) -> None:
+    with connect(database) as session:
+        session.execute("create role outsider")
+        session.execute("set role outsider")
+        with pytest.raises(psycopg.Error) as failed:
+            session.execute("create schema mine")
+        session.execute("reset role")
+        session.execute("drop role outsider")
+    assert "Let its owner grant that to the role in SYNC_TARGET_DSN" in framework.error_line(
+        failed.value
+    )
 
 
 @pytest.mark.parametrize(

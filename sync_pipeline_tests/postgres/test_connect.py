@@ -85,8 +85,26 @@ def test_what_the_string_says_of_the_connection_wins(database: str) -> None:
         database, application_name="mine", options="-c search_path=mine", keepalives=0
     )
     with connect(dsn) as session:
-        assert shown(session, "application_name", "search_path") == ["mine", "mine"]
+        assert shown(session, "application_name", "search_path") == ["mine", "public, mine"]
         assert session.info.get_parameters()["keepalives"] == "0"
+
+
+def test_tables_without_a_schema_are_those_of_public_whatever_the_role_prefers(
+    database: str,
+) -> None:
+    with connect(database) as session:
+        session.execute(
+            "create schema postgres; create table postgres.note (); create table note ()"
+        )
+    for path in ('"$user", public', "postgres", "''"):
+        alter = sql.SQL("alter role postgres in database {} set search_path = {}")
+        with connect(database) as session:
+            name = sql.Identifier(session.info.dbname)
+            session.execute(alter.format(name, sql.SQL(path)))
+        with connect(database) as session:
+            assert session.execute(
+                "select to_regclass('note') = 'public.note'::regclass"
+            ).fetchone() == (True,)
 
 
 def test_an_odd_password_in_a_uri_is_accepted(server: EmbeddedServer, database: str) -> None:

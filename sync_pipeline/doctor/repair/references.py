@@ -27,7 +27,7 @@ select
     num_nulls({survivors}) > 0 as is_unreferable,
     (
         select jsonb_object_agg(name, (to_jsonb(c) || {after}) -> name)
-        from unnest(%(identity)s::text[]) name
+        from unnest({identity}::text[]) name
     ) as row_key,
     {is_same_table} and exists (
         select from pg_temp.repair_worklist r where r.row_ctid = c.ctid and r.rank > 1
@@ -124,6 +124,7 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
     pairs = list(zip(reference.columns, reference.parent_columns, strict=True))
     connection.execute("drop table if exists pg_temp.repair_child")
     statement = _FIND.format(
+        identity=list(read_plain_table(connection, reference.child).row_identity),
         before=json_object((own, ident("c", own)) for own in reference.columns),
         after=json_object((own, ident("n", parent)) for own, parent in pairs),
         survivors=columns(reference.parent_columns, "n"),
@@ -134,9 +135,7 @@ def _find(connection: Connection, table: TableName, reference: ForeignKey) -> in
             sql.SQL("{} = {}").format(ident("c", own), ident("o", parent)) for own, parent in pairs
         ),
     )
-    # CREATE TABLE AS takes no server-side parameters; a ClientCursor writes them into the statement.
-    identity = list(read_plain_table(connection, reference.child).row_identity)
-    psycopg.ClientCursor(connection).execute(statement, {"identity": identity})
+    connection.execute(statement)
     unreferable = fetch(
         connection, "select before::text from pg_temp.repair_child where is_unreferable limit 3"
     )

@@ -3,8 +3,9 @@
 Only what still holds what the repair wrote is put back. The rest is reported and stays in the log.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -20,6 +21,9 @@ from sync_pipeline.merge.relations import AND, columns, ident, listed
 from sync_pipeline.postgres.catalog import ForeignKey, Table, TableName, exists
 from sync_pipeline.postgres.connect import Connection
 from sync_pipeline.postgres.errors import message_with_detail
+
+# A statement without parameters: it names people's columns, and psycopg takes a % in one for a parameter.
+ByIds = Callable[[list[int]], sql.Composed]
 
 _SINCE_CHANGED = "changed or removed since"
 
@@ -61,7 +65,7 @@ _INSERT = sql.SQL("""
 insert into {table} ({columns}) overriding system value
 select {values}
 from sync.removed_row d, jsonb_populate_record(null::{table}, d."row") p
-where d.id = any (%(ids)s)
+where d.id = any ({ids})
 """)
 
 # Column by column: what was edited after the repair stays. Where there is no primary key, several rows may
@@ -82,7 +86,7 @@ from (
         from jsonb_each(c.before) e
         where to_jsonb(now) -> e.key is not distinct from c.after -> e.key
     ) b
-    where c.id = any (%(ids)s) and b.patch is not null
+    where c.id = any ({ids}) and b.patch is not null
 ) c, jsonb_populate_record(null::{table}, c.patch) p
 where t.ctid = c.row_ctid and c.nth_change = c.nth_row
 """)
@@ -92,7 +96,7 @@ _ORPHANS = sql.SQL("""
 select c.id
 from sync.changed_row c
 join sync.removed_row d using (repair_id)
-where c.id = any (%(ids)s) and {refers}
+where c.id = any ({ids}) and {refers}
 """)
 
 
@@ -179,7 +183,7 @@ class _Restore:
             id_
             for reference in references
             if reference.child == child
-            for (id_,) in fetch(self.connection, _orphans(reference), {"ids": ids})
+            for (id_,) in fetch(self.connection, _orphans(reference, ids))
         }
         if orphans:
             self._leave(len(orphans), str(child), "what they referred to is not back")
@@ -191,7 +195,8 @@ class _Restore:
         rows = fetch(self.connection, _REMOVED, [self.repair_id])
         if not rows:
             return
-        statement = _insertion(table, [name for name in table.insertable if name in rows[0][1]])
+        names = [name for name in table.insertable if name in rows[0][1]]
+        statement = partial(_insertion, table, names)
         done = self._each(statement, [id_ for id_, _ in rows], str(table.table_name))
         self.connection.execute("delete from sync.removed_row where id = any (%s)", [done])
         if done:
@@ -204,7 +209,7 @@ class _Restore:
         """Returns what could not be put back; it is reported unless it will be tried again."""
         groups = fetch(self.connection, _CHANGED_COLUMNS, {"ids": ids})[0]
         changed, identity = ([c for c in table.columns if c in group] for group in groups)
-        statement = _update(table, changed, identity)
+        statement = partial(_update, table, changed, identity)
         done = self._each(statement, ids, str(table.table_name), quiet=again)
         self.connection.execute("delete from sync.changed_row where id = any (%s)", [done])
         if done:
@@ -216,7 +221,7 @@ class _Restore:
         return [id_ for id_ in ids if id_ not in put_back]
 
     def _each(
-        self, statement: sql.Composed, ids: list[int], table: str, *, quiet: bool = False
+        self, statement: ByIds, ids: list[int], table: str, *, quiet: bool = False
     ) -> list[int]:
         """Run it for all at once, and one by one when not all of them can be put back."""
         if self._attempt(statement, ids) == len(ids):
@@ -234,11 +239,11 @@ class _Restore:
             self._leave(number, table, reason)
         return done
 
-    def _attempt(self, statement: sql.Composed, ids: list[int]) -> int | str:
+    def _attempt(self, statement: ByIds, ids: list[int]) -> int | str:
         """How many rows could be written, or why none; written only if each of the ids has one."""
         try:
             with self.connection.transaction() as attempt:
-                count = self.connection.execute(statement, {"ids": ids}).rowcount
+                count = self.connection.execute(statement(ids)).rowcount
                 self.connection.execute("set constraints all immediate")
                 if count != len(ids):
                     raise psycopg.Rollback(attempt)
@@ -256,17 +261,21 @@ def _table_name(name: str) -> TableName:
     return TableName(schema, table)
 
 
-def _insertion(table: Table, names: Sequence[str]) -> sql.Composed:
+def _insertion(table: Table, names: Sequence[str], ids: list[int]) -> sql.Composed:
     return _INSERT.format(
+        ids=ids,
         table=table.table_name.relation,
         columns=columns(names),
         values=listed(read_back(table.columns[c], sql.SQL('d."row"'), "p") for c in names),
     )
 
 
-def _update(table: Table, names: Iterable[str], identity: Iterable[str]) -> sql.Composed:
+def _update(
+    table: Table, names: Iterable[str], identity: Iterable[str], ids: list[int]
+) -> sql.Composed:
     assignment = sql.SQL("{} = case when c.patch ? {} then {} else {} end")
     return _UPDATE.format(
+        ids=ids,
         table=table.table_name.relation,
         assignments=listed(
             assignment.format(ident(c), c, ident("p", c), ident("t", c))
@@ -277,7 +286,7 @@ def _update(table: Table, names: Iterable[str], identity: Iterable[str]) -> sql.
     )
 
 
-def _orphans(reference: ForeignKey) -> sql.Composed:
+def _orphans(reference: ForeignKey, ids: list[int]) -> sql.Composed:
     pairs = zip(reference.columns, reference.parent_columns, strict=True)
     refers = (sql.SQL('c.before -> {} = d."row" -> {}').format(own, other) for own, other in pairs)
-    return _ORPHANS.format(refers=AND.join(refers))
+    return _ORPHANS.format(refers=AND.join(refers), ids=ids)

@@ -36,7 +36,7 @@ with written as (
     update only {table} t
     set {assignments}
     from pg_temp.repair_worklist s, jsonb_populate_record(null::{table}, s.patch) p
-    where t.ctid = s.row_ctid and s.rank = 1 and s.patch <> '{{}}' and s.nulls = %(nulls)s
+    where t.ctid = s.row_ctid and s.rank = 1 and s.patch <> '{{}}' and s.nulls = {nulls}
     returning s.row_ctid as former, t.ctid as present
 ), followed as (
     update pg_temp.repair_worklist s
@@ -91,16 +91,16 @@ def write(connection: Connection, key: UniqueKey, repair_id: UUID) -> None:
         return
     expected = patched_rows(connection)
     assignment = sql.SQL("{} = coalesce({}, {})")
-    statement = _WRITE.format(
-        table=key.table_name.relation,
-        assignments=listed(
-            assignment.format(ident(c), ident("t", c), ident("p", c)) for c in columns
-        ),
-    )
+    assignments = listed(assignment.format(ident(c), ident("t", c), ident("p", c)) for c in columns)
     # A row may get the key that another row still has and loses when its own null is filled. The row that
     # ends with fewer nulls is written first.
     rounds = fetch(connection, "select distinct nulls from pg_temp.repair_worklist order by 1")
-    done = sum(fetch_value(connection, statement, {"nulls": nulls}) for (nulls,) in rounds)
+    # Without parameters, as everything that names people's columns: psycopg takes a % in one for another.
+    statements = (
+        _WRITE.format(table=key.table_name.relation, assignments=assignments, nulls=nulls)
+        for (nulls,) in rounds
+    )
+    done = sum(fetch_value(connection, statement) for statement in statements)
     _check_count(key, "changed", done, expected)
     altered = fetch(connection, _NOT_WRITTEN.format(table=key.table_name.relation))
     if altered:

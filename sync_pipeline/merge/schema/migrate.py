@@ -5,15 +5,17 @@ keep the names and what they do, whatever else moves.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import event
 
 from sync_pipeline.merge.advisory_locks import MIGRATION, acquire
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt, driver_connection
 from sync_pipeline.postgres.connect import Connection, sqlalchemy_url
-from sync_pipeline.settings import PROJECT
+from sync_pipeline.settings import PROJECT, TARGET
 
 AfterMigration = Callable[[Connection], Iterable[MigrationNote]]
 """A system's own step at the end of each migration, in its transaction."""
@@ -31,10 +33,26 @@ def migrate(
     Raises:
         SyncError: a repair cannot be made; nothing was changed, and the message names the rows.
     """
-    engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
-    with engine.begin() as connection:
+    with target_engine(dsn).begin() as connection:
         _lock(connection)
         return bring_to_head(connection, meta, after)
+
+
+def target_engine(dsn: str, variable: str = TARGET.name) -> sa.Engine:
+    """An engine whose sessions see and make unqualified tables in `public`, whatever the role's own path is.
+
+    Messages name the environment variable of the DSN.
+    """
+    made = sa.create_engine(sqlalchemy_url(dsn, variable=variable), poolclass=sa.NullPool)
+    # First of all, because SQLAlchemy asks each database once for its default schema.
+    event.listen(made, "connect", _pin_search_path, insert=True)
+    return made
+
+
+def _pin_search_path(session: Any, _: object) -> None:
+    with session.cursor() as cursor:
+        cursor.execute("set search_path = public")
+    session.commit()  # a rollback would take it back
 
 
 def _lock(connection: sa.Connection) -> None:
@@ -67,8 +85,7 @@ def create_bookkeeping(dsn: str, meta: sa.MetaData, *, variable: str) -> list[Mi
 
     `meta` is of `metadata.bookkeeping_metadata`; messages name the environment variable of the DSN.
     """
-    engine = sa.create_engine(sqlalchemy_url(dsn, variable=variable), poolclass=sa.NullPool)
-    with engine.begin() as connection:
+    with target_engine(dsn, variable).begin() as connection:
         _lock(connection)
         return adopt(connection, meta)
 

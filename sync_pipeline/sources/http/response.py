@@ -109,6 +109,6 @@ class Response:
 def _http_date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset that no calendar has
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -95,6 +95,19 @@ def test_what_could_not_be_put_back_is_kept_and_tried_again(database: str) -> No
         assert restore(connection, "public.book").lines == ["it has no repair left to restore"]
 
 
+def test_columns_with_a_percent_sign_are_repaired_and_put_back_too(database: str) -> None:
+    with shelf(database, BOOKS, LOANS) as connection:
+        connection.execute('alter table book add "100 %" text, add "a%s" text')
+        connection.execute("""update book set "100 %" = 'x', "a%s" = 'y' where id in (1, 3)""")
+        books = column(connection, BOOK_ROWS)
+
+        repair(connection, KEY)
+
+        assert column(connection, 'select "a%s" from book where id = 2') == ["y"]
+        assert restore(connection, "public.book").left == 0
+        assert column(connection, BOOK_ROWS) == books
+
+
 def test_indexes_that_were_dropped_are_made_again_where_the_rows_allow_it(database: str) -> None:
     place = TableName("public", "book")
     inline = "alter table book add constraint one_each unique nulls not distinct (shelf, pages)"

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sync_pipeline.errors import EntityBusy
+from sync_pipeline.errors import EntityBusy, TargetRefused
 from sync_pipeline.merge.advisory_locks import entity_lock
 from sync_pipeline.merge.review import undo
 from sync_pipeline.merge.review.undo import Undone
@@ -365,3 +365,17 @@ def test_force_reasserts_what_was_undone(bench: Workbench) -> None:
     bench.sync(shop(day=2, Size=4), force=True)
 
     assert bench.shop()["size"] == 4
+
+
+def test_an_undo_that_a_constraint_refuses_does_not_recite_the_row(bench: Workbench) -> None:
+    bench.sync(shop(day=1))
+    bench.run("update shop set name = null, note = 'SECRET-NOTE'")
+    run = uuid4()
+    bench.sync(shop(day=2), run_id=run, force=True)
+    bench.run("alter table shop alter name set not null")
+
+    with pytest.raises(TargetRefused) as refused:
+        undo.undo(bench.connection, bench.system, run, undo_id=uuid4())
+
+    assert "null value in column" in str(refused.value)
+    assert "SECRET-NOTE" not in str(refused.value)

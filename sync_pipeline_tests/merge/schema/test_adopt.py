@@ -97,6 +97,28 @@ def test_an_adopted_table_keeps_its_rows_and_gets_what_it_lacks(database: str) -
     bench.connection.close()
 
 
+def test_tables_of_another_schema_that_the_role_prefers_are_left_alone(database: str) -> None:
+    production(
+        database,
+        "create schema app",
+        "create table app.shop (x integer)",
+        "do $$ begin execute format('alter role postgres in database %I set search_path = app, public',"
+        " current_database()); end $$",
+    )
+
+    adopted(database)
+
+    with connect(database) as connection:
+        in_app = connection.execute(
+            "select table_name, column_name from information_schema.columns where table_schema = 'app'"
+        )
+        assert in_app.fetchall() == [("shop", "x")]
+    bench = attached(database)
+    assert counted(bench.sync(shop("s1"))) == {"read": 1, "inserted": 1}
+    assert bench.row("select count(*) as n from public.shop")["n"] == 1
+    bench.connection.close()
+
+
 def test_an_adopted_table_can_be_synced_at_once(database: str) -> None:
     production(database, PRODUCTION)
     adopted(database)

@@ -99,7 +99,16 @@ class TestRetryAfter:
         assert with_transport(bubble, ask_and_count) == (2, 1)
         assert 0.9 <= time.monotonic() - begun < 3
 
-    @pytest.mark.parametrize("value", ["soon", "", "-5", "Wed, 99 Foo 2026"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "soon",
+            "",
+            "-5",
+            "Wed, 99 Foo 2026",
+            "Fri, 31 Dec 99999999999 23:59:59 GMT",
+        ],
+    )
     def test_nonsense_is_ignored(self, bubble: BubbleSimulator, value: str) -> None:
         bubble.faults.add(Fault(kind="status", status=429, times=1, headers={"Retry-After": value}))
         assert with_transport(bubble, ask_and_count) == (2, 1)
