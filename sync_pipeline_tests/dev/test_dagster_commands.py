@@ -88,7 +88,8 @@ def test_looking_at_definitions_starts_nothing(project: Project, command: str) -
     "command",
     [
         "dagster asset materialize -m sync_pipeline.definitions --select meta_assets/meta_phone_number",
-        "dg launch --job meta_assets_sync",
+        "dagster job execute -m sync_pipeline.definitions -j meta_assets_sync",
+        "dg launch --assets meta_assets/meta_phone_number",
     ],
 )
 def test_a_run_has_the_sandbox_to_itself(project: Project, command: str) -> None:

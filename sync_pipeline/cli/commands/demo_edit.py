@@ -16,8 +16,8 @@ from sync_pipeline.systems.registry import SYSTEMS
 @framework.command(
     name="demo-edit",
     examples=(
-        'demo-edit desktop/conmaster 1 "conname=Edited here"',
-        'demo-edit desktop/conmaster 1 "conname=Edited there" --at source',
+        'demo-edit desktop/conmaster 101 "conname=Edited here"',
+        'demo-edit desktop/conmaster 101 "conname=Edited there" --at source',
     ),
     short_help="Edit a row of the demo, here or at its source.",
     help="Edit one field of a demo row, on the target or at the simulated source, as a person would.\n\n"
@@ -114,7 +114,7 @@ def _update(
         ).fetchone()
         if found is None:
             raise SyncError(
-                f"{entity.name} {','.join(key)} is not there; see: sync-pipeline explain"
+                f"{entity.name} {','.join(key)} is not there; name a row that the table holds"
             )
         connection.execute(
             sql.SQL("update {} set {} = {} where {}").format(table, field, sql.Literal(value), row)

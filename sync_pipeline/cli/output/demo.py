@@ -39,8 +39,13 @@ def hints(
     if planted:
         console.print(
             f"The simulated sources hold bad records on purpose: {rejected:,} rejected and {parked:,} parked"
-            " with their reasons, as planted. All other records were synced."
+            " with their reasons, as planted."
         )
+    unfinished = [n for n, r in reports.items() if r.exit_code and n not in planted]
+    if unfinished:
+        console.print(f"Not in step: {', '.join(unfinished)}; the reasons are above.", style="red")
+    else:
+        console.print("All other records were synced.")
     shown = {
         "rejected": "records that could not be merged, and why",
         "history": "the runs so far",

@@ -125,7 +125,7 @@ def restore(connection: Connection, which: UUID | str) -> Report:
         for each in repairs:
             each.recreate_indexes()
     if not rows:
-        report.add_kept("it has no repair left to restore")
+        report.add_kept(f"{which} has no repair left to restore")
     return report
 
 

@@ -92,7 +92,9 @@ def test_what_could_not_be_put_back_is_kept_and_tried_again(database: str) -> No
 
         assert (report.left, report.removed) == (0, 1)
         assert column(connection, BOOK_ROWS) == books
-        assert restore(connection, "public.book").lines == ["it has no repair left to restore"]
+        assert restore(connection, "public.book").lines == [
+            "public.book has no repair left to restore"
+        ]
 
 
 def test_columns_with_a_percent_sign_are_repaired_and_put_back_too(database: str) -> None:
