@@ -2,6 +2,7 @@
 
 import io
 import sys
+from contextlib import suppress
 
 from sync_pipeline.errors import DeclarationError
 
@@ -11,7 +12,8 @@ def main() -> None:
     # A terminal that cannot show an arrow or a dash gets another character, not an error.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            with suppress(OSError):  # one that was replaced by something that cannot seek
+                stream.reconfigure(errors="replace")
     try:
         from sync_pipeline.cli import commands, framework  # noqa: F401  commands register themselves
     except DeclarationError as error:
