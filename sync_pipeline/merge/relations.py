@@ -101,7 +101,8 @@ class Relations:
             (
                 select distinct on ({keys(x)}) x.ctid, x.*, count(*) over (partition by {keys(x)}) as _times
                 from {target} x
-                order by {keys(x)}, {ours(x)}
+                -- "is true": without an owner it is a constant, which ORDER BY refuses.
+                order by {keys(x)}, {ours(x)} is true
             )
         """)
 

@@ -84,6 +84,16 @@ def test_what_is_absent_is_inserted_once(notes: Workbench) -> None:
     assert there(notes) == [(1, "a", "ours", "M"), (2, None, "ours", "M")]
 
 
+def test_a_table_without_an_owner_may_repeat_keys_too(bench_of: Maker) -> None:
+    notes = without_index(bench_of(dataclasses.replace(NOTE, owner=None)))
+    enter(notes, (2, "a", "theirs", None), (2, "a", "theirs", None))
+
+    result = sync(notes, note(1), note(2))
+
+    assert result == {"read": 2, "inserted": 1, "conflicted": 1}
+    assert [row[2] for row in there(notes)] == ["ours", "theirs", "theirs"]
+
+
 def test_one_key_twice_in_a_run_is_inserted_once(notes: Workbench) -> None:
     assert sync(notes, note(words="x"), note(words="y")) == {
         "read": 2,
