@@ -19,6 +19,8 @@ from sync_pipeline.errors import SettingsError
 from sync_pipeline_tests.dev.embedded_postgres.servers import PROGRAM, Factory, ask
 from sync_pipeline_tests.fixtures.postgres import passable_directory
 
+pytestmark = pytest.mark.smoke  # servers started and stopped as users do, each from nothing
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch accounts")
 
 

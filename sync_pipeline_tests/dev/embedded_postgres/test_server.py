@@ -26,6 +26,8 @@ from sync_pipeline_tests.dev.embedded_postgres.servers import (
     restart,
 )
 
+pytestmark = pytest.mark.smoke  # servers started and stopped as users do, each from nothing
+
 
 def kill(server: EmbeddedServer) -> int:
     """Kill the postmaster as the kernel does when memory runs out."""
