@@ -30,11 +30,17 @@ from sync_pipeline.remedies import PROGRAM
 from sync_pipeline.settings import TARGET, Settings
 from sync_pipeline.systems.registry import REVERSE_TARGET, variables
 
-UNWRITABLE = {
-    getattr(errno, name)
-    for name in ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR", "EEXIST"]
-}
-INSUFFICIENT_PRIVILEGE = "42501"
+UNWRITABLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    }
+)
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CommandFunction = Callable[..., "int | None"]
 
@@ -183,7 +189,7 @@ def error_line(error: Exception) -> str:
         variable = REVERSE_TARGET.variable if reverse else TARGET.name
         # Without a detail that recites the row: it holds personal data.
         problem = f"The database failed: {message_with_detail(cause)}."
-        if getattr(cause, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
             return f"{problem} Let its owner grant that to the role in {variable}, then try again."
         return f"{problem} Check {variable} and the server's log, then try again."
     if isinstance(error, OSError) and error.filename and error.errno in UNWRITABLE:

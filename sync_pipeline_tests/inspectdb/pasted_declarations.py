@@ -17,11 +17,11 @@ from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.inspectdb import Inspected, inspect
 from sync_pipeline.merge.schema.adopt import MigrationNote, adopt
 from sync_pipeline.merge.schema.metadata import metadata
+from sync_pipeline.merge.schema.migrate import target_engine
 from sync_pipeline.model.entity import Entity, Link
 from sync_pipeline.model.system import System
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.settings import PROJECT
-from sync_pipeline_tests.fixtures.sample_system import engine_of
 
 RUFF = Path(sys.executable).with_name("ruff")
 
@@ -116,5 +116,5 @@ def migrated(dsn: str, system: System) -> list[MigrationNote]:
         schemas = {e.schema for e in system.entities} - {"public"}
         for schema in sorted(schemas | {"sync", "sync_base"}):
             connection.execute(f'create schema "{schema}"'.encode())
-    with engine_of(dsn).begin() as connection:
+    with target_engine(dsn).begin() as connection:
         return adopt(connection, metadata([system]))

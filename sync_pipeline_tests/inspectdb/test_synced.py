@@ -12,12 +12,13 @@ from sync_pipeline.dev.embedded_postgres.server import EmbeddedServer
 from sync_pipeline.merge.bookkeeping import watermarks
 from sync_pipeline.merge.schema.adopt import adopt
 from sync_pipeline.merge.schema.metadata import metadata
+from sync_pipeline.merge.schema.migrate import target_engine
 from sync_pipeline.merge.stream import Progress
 from sync_pipeline.model.entity import Entity
 from sync_pipeline.model.scope import Scope
 from sync_pipeline.postgres.connect import connect
 from sync_pipeline.sources.postgres.reader import PostgresReader
-from sync_pipeline_tests.fixtures.sample_system import Workbench, copied, counted, engine_of
+from sync_pipeline_tests.fixtures.sample_system import Workbench, copied, counted
 from sync_pipeline_tests.inspectdb.pasted_declarations import Pasted, pasted
 
 COMPANY = r"""
@@ -96,7 +97,7 @@ def target(server: EmbeddedServer, template: str, company: Pasted) -> Iterator[W
     with copied(server, template) as bench:
         bench.system = company.system
         bench.run('create schema "Head Office"')
-        with engine_of(bench.dsn).begin() as connection:
+        with target_engine(bench.dsn).begin() as connection:
             adopt(connection, metadata([bench.system]))
         yield bench
 

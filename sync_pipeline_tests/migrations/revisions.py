@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from sync_pipeline.merge.schema import migrate
 from sync_pipeline.merge.schema.adopt import MigrationNote
-from sync_pipeline.postgres.connect import connect, sqlalchemy_url
+from sync_pipeline.postgres.connect import connect
 
 BEFORE = "0005"
 """The revision of targets that were migrated before there were repairs."""
@@ -17,7 +17,7 @@ BEFORE = "0005"
 
 def at(dsn: str, revision: str = BEFORE) -> None:
     """Stamp a database with a revision of which it needs no more than the schemas."""
-    with _engine(dsn).begin() as connection:
+    with migrate.target_engine(dsn).begin() as connection:
         for schema in ("sync", "sync_base"):
             connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         command.stamp(migrate.config(connection), revision)
@@ -25,7 +25,7 @@ def at(dsn: str, revision: str = BEFORE) -> None:
 
 def up(dsn: str, revision: str = "head") -> list[MigrationNote]:
     """Upgrade; returns the notes of the migrations."""
-    with _engine(dsn).begin() as connection:
+    with migrate.target_engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.upgrade(settings, revision)
         return migrate.collected_notes(settings)
@@ -33,14 +33,10 @@ def up(dsn: str, revision: str = "head") -> list[MigrationNote]:
 
 def down(dsn: str, revision: str = BEFORE) -> list[MigrationNote]:
     """Downgrade; returns the notes of the migrations."""
-    with _engine(dsn).begin() as connection:
+    with migrate.target_engine(dsn).begin() as connection:
         settings = migrate.config(connection)
         command.downgrade(settings, revision)
         return migrate.collected_notes(settings)
-
-
-def _engine(dsn: str) -> sa.Engine:
-    return sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
 
 
 def run(dsn: str, *statements: LiteralString) -> None:

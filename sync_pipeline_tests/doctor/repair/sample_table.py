@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from sync_pipeline.doctor.repair.unique_key import UniqueKey
 from sync_pipeline.merge.schema.bookkeeping_tables import add_bookkeeping
-from sync_pipeline.postgres.connect import connect, sqlalchemy_url
+from sync_pipeline.merge.schema.migrate import target_engine
+from sync_pipeline.postgres.connect import connect
 
 LOG = ("sync.repair", "sync.removed_row", "sync.changed_row")
 
@@ -51,8 +52,7 @@ def shelf(dsn: str, *statements: LiteralString) -> Iterator[psycopg.Connection[A
     """A session on a database with the log of repairs and these tables."""
     meta = sa.MetaData()
     add_bookkeeping(meta)
-    engine = sa.create_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
-    with engine.begin() as made:
+    with target_engine(dsn).begin() as made:
         made.execute(sa.schema.CreateSchema("sync"))
         meta.create_all(made, [meta.tables[name] for name in LOG])
     with connect(dsn) as connection:

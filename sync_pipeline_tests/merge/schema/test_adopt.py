@@ -24,7 +24,6 @@ from sync_pipeline_tests.fixtures.sample_system import (
     Workbench,
     attached,
     counted,
-    engine_of,
     shop,
 )
 from sync_pipeline_tests.merge.test_values import THING
@@ -419,5 +418,5 @@ def test_a_whole_number_as_a_key_is_not_numbered_by_the_database(database: str) 
 def test_a_fresh_target_is_what_the_model_declares(database: str) -> None:
     migrate.migrate(database, metadata(SYSTEMS))
 
-    with engine_of(database).begin() as connection:
+    with migrate.target_engine(database).begin() as connection:
         command.check(migrate.config(connection))  # raises when anything differs
